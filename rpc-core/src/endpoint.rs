@@ -1,0 +1,216 @@
+//! What a component implements, and the list of gateways it serves.
+
+use std::any::Any;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::connection::IncomingCall;
+use crate::context::Context;
+use crate::shared::EndpointCore;
+use crate::error::{BoxError, RpcError};
+use crate::fencing::FencingToken;
+use crate::gateway::{Exposed, Gateway, Head, LocalRoute, MethodInfo, WireRoute};
+use crate::main_thread::MainThread;
+
+/// A component: plain data, all of whose code runs on one logical main thread.
+///
+/// The gateways it serves are listed in [`Gateways`](Self::Gateways), each with the handlers of an
+/// `#[rpc_endpoint]` block. A gateway that is listed without a block is a compile error.
+///
+/// Answers to Flink's `RpcEndpoint`; an endpoint with a token answers to its `FencedRpcEndpoint`.
+pub trait RpcEndpoint: Send + Sized + 'static {
+    /// The gateways that others may connect to, as [`gateways!`](crate::gateways) spells them.
+    type Gateways: GatewayList<Self>;
+
+    /// What becomes of the endpoint when one of its handlers panics.
+    const ON_PANIC: PanicPolicy = PanicPolicy::Fail;
+
+    /// Runs when the endpoint is started, before any call is served.
+    ///
+    /// # Errors
+    ///
+    /// An error ends the endpoint; its termination tells.
+    fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        let _ = cx;
+        Ok(())
+    }
+
+    /// Runs once when the endpoint stops, if `on_start` ran. Calls are still served meanwhile, and
+    /// timers are not.
+    ///
+    /// # Errors
+    ///
+    /// An error becomes that of the endpoint's termination.
+    fn on_stop(main: MainThread<'_, Self>) -> impl Future<Output = Result<(), BoxError>> + Send {
+        let _ = main;
+        std::future::ready(Ok(()))
+    }
+}
+
+/// What becomes of an endpoint when a handler panics. The call fails with
+/// [`Panicked`](RpcError::Panicked) in any case, and other endpoints live on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PanicPolicy {
+    /// It goes on with the state as the handler left it.
+    Continue,
+    /// It is stopped: `on_stop` runs, no more calls are served, and the termination tells. The
+    /// state may be torn, so this is the default.
+    Fail,
+}
+
+/// Serves gateway `G`. `#[rpc_endpoint(G)]` implements it.
+pub trait Handles<G: Gateway + ?Sized>: RpcEndpoint {
+    /// Runs a quick handler to its end, or returns what is left of an interleaving one.
+    fn handle<'a>(main: MainThread<'a, Self>, request: G::Request) -> Option<Handling<'a>>;
+}
+
+/// An interleaving handler under way.
+pub type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
+/// A list of gateways, all of which `E` serves: a tuple of `Arc<dyn Gateway>`.
+pub trait GatewayList<E: RpcEndpoint>: 'static {
+    /// A request for any of them.
+    type Request: Send + 'static;
+
+    /// As [`Handles::handle`].
+    fn handle<'a>(main: MainThread<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
+
+    /// Returns which method a request is for.
+    fn method(request: &Self::Request) -> &'static MethodInfo;
+
+    /// Answers a request with a failure.
+    fn deny(request: Self::Request, error: RpcError);
+
+    /// Adds a way to each gateway.
+    #[doc(hidden)]
+    fn expose(core: &Arc<EndpointCore<E>>, routes: &mut Routes);
+}
+
+/// The ways to an endpoint's gateways.
+#[derive(Default)]
+pub struct Routes(pub(crate) Vec<Exposed>);
+
+impl std::fmt::Debug for Routes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|it| it.name)).finish()
+    }
+}
+
+impl Routes {
+    fn add<E, G>(
+        &mut self,
+        core: &Arc<EndpointCore<E>>,
+        wrap: fn(G::Request) -> <E::Gateways as GatewayList<E>>::Request,
+    ) where
+        E: Handles<G>,
+        G: Gateway + ?Sized,
+    {
+        let route: Arc<RouteTo<E, G>> = Arc::new(RouteTo {
+            core: Arc::clone(core),
+            wrap,
+        });
+        let local: Arc<dyn LocalRoute<G::Request>> = Arc::clone(&route) as _;
+        self.0.push(Exposed {
+            name: G::NAME,
+            methods: G::METHODS,
+            local: Arc::new(local) as Arc<dyn Any + Send + Sync>,
+            wire: route,
+        });
+    }
+}
+
+/// The way to one gateway of one endpoint.
+struct RouteTo<E: RpcEndpoint, G: Gateway + ?Sized> {
+    core: Arc<EndpointCore<E>>,
+    wrap: fn(G::Request) -> <E::Gateways as GatewayList<E>>::Request,
+}
+
+impl<E: RpcEndpoint, G: Gateway + ?Sized> LocalRoute<G::Request> for RouteTo<E, G> {
+    fn push(&self, head: Head, request: G::Request) {
+        self.core.push(head, (self.wrap)(request));
+    }
+}
+
+impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
+    fn deliver(
+        &self,
+        method: usize,
+        body: &Bytes,
+        token: Option<FencingToken>,
+        call: Option<Arc<IncomingCall>>,
+    ) {
+        let info = &G::METHODS[method];
+        // A wrong token is refused before anything of the message is decoded.
+        if info.fenced
+            && let Err(error) = self.core.check_token(token)
+        {
+            IncomingCall::deny(call, error);
+            return;
+        }
+        match G::decode(method, body, call.clone()) {
+            Ok(request) => {
+                let call = call.map(|call| call as _);
+                self.core.push(Head { call, token }, (self.wrap)(request));
+            }
+            Err(error) => IncomingCall::deny(call, error),
+        }
+    }
+}
+
+/// Writes the list of gateways that an endpoint serves: `gateways![JobMasterGateway]`.
+#[macro_export]
+macro_rules! gateways {
+    ($($gateway:path),+ $(,)?) => { ($(::std::sync::Arc<dyn $gateway>,)+) };
+}
+
+macro_rules! gateway_list {
+    ($any:ident: $($gateway:ident)+) => {
+        #[doc(hidden)]
+        #[derive(Debug)]
+        #[expect(clippy::exhaustive_enums, reason = "the list's length is in the type")]
+        pub enum $any<$($gateway),+> {
+            $(#[allow(missing_docs, reason = "named by the place in the list")] $gateway($gateway)),+
+        }
+
+        impl<Z, $($gateway),+> GatewayList<Z> for ($(Arc<$gateway>,)+)
+        where
+            Z: RpcEndpoint<Gateways = Self> $(+ Handles<$gateway>)+,
+            $($gateway: Gateway + ?Sized),+
+        {
+            type Request = $any<$($gateway::Request),+>;
+
+            fn handle<'a>(main: MainThread<'a, Z>, request: Self::Request) -> Option<Handling<'a>> {
+                match request {
+                    $($any::$gateway(request) => <Z as Handles<$gateway>>::handle(main, request)),+
+                }
+            }
+
+            fn method(request: &Self::Request) -> &'static MethodInfo {
+                match request {
+                    $($any::$gateway(request) => &$gateway::METHODS[$gateway::method(request)]),+
+                }
+            }
+
+            fn deny(request: Self::Request, error: RpcError) {
+                match request {
+                    $($any::$gateway(request) => $gateway::deny(request, error)),+
+                }
+            }
+
+            fn expose(core: &Arc<EndpointCore<Z>>, routes: &mut Routes) {
+                $(routes.add::<Z, $gateway>(core, $any::$gateway);)+
+            }
+        }
+    };
+}
+
+gateway_list!(OneOf1: A);
+gateway_list!(OneOf2: A B);
+gateway_list!(OneOf3: A B C);
+gateway_list!(OneOf4: A B C D);
+gateway_list!(OneOf5: A B C D F);
+gateway_list!(OneOf6: A B C D F G);

@@ -1,0 +1,447 @@
+//! What can go wrong with a call, and what the caller then knows.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::fencing::FencingToken;
+
+/// The result of a call: what the method returns, or why not.
+pub type RpcResult<T, E = Never> = Result<T, RpcError<E>>;
+
+/// An error of any type, as life-cycle methods return it.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A method's own error: how the callee refuses, as part of the contract.
+///
+/// It travels as a value, and a handler may use `?` on it:
+///
+/// ```
+/// #[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize)]
+/// enum SubmitError {
+///     #[error("job {0} is known already")]
+///     Duplicate(u64),
+/// }
+/// impl rpc_core::AppError for SubmitError {}
+/// ```
+pub trait AppError: Error + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+/// The error of a method that has none of its own: there is no such value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_enums, reason = "its emptiness is its meaning")]
+pub enum Never {}
+
+impl fmt::Display for Never {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {}
+    }
+}
+
+impl Error for Never {}
+
+/// Why a call gave no result.
+///
+/// [`App`](Self::App) is the callee's refusal, by the method's own error. All other kinds say that
+/// the *call* failed, and [`outcome`](Self::outcome) says whether the callee may have run it.
+///
+/// Answers to Flink's `RpcException` and its subclasses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum RpcError<E = Never> {
+    /// The callee ran the call and refused, as the method's contract allows.
+    App(E),
+    /// The caller's own task was told to stop before the answer came.
+    Cancelled,
+    /// A message could not be encoded or decoded.
+    Codec {
+        /// The gateway's method.
+        method: String,
+        /// What is wrong with which bytes.
+        detail: String,
+    },
+    /// The connection was lost while the call was under way.
+    Disconnected {
+        /// The other side.
+        peer: String,
+        /// Whether the request may have reached the callee.
+        possibly_executed: bool,
+    },
+    /// The handler failed with an error outside the method's contract.
+    Failed(Failure),
+    /// The endpoint follows another leader than the gateway. Flink's `FencingTokenException`.
+    Fenced {
+        /// The endpoint's token; `None` while it has none and refuses everything.
+        expected: Option<FencingToken>,
+        /// The gateway's token.
+        got: Option<FencingToken>,
+    },
+    /// The callee's gateway has no such method, or another version of it.
+    Incompatible {
+        /// The gateway's method.
+        method: String,
+    },
+    /// The endpoint is not started yet. Flink's `EndpointNotStartedException`.
+    NotStarted {
+        /// The endpoint's name.
+        endpoint: String,
+    },
+    /// A queue is full: of the endpoint, or of the connection to it.
+    Overloaded {
+        /// Which queue.
+        queue: String,
+        /// Its limit.
+        limit: u64,
+    },
+    /// The handler panicked.
+    Panicked {
+        /// The endpoint's name.
+        endpoint: String,
+    },
+    /// No answer came in time. Flink's `TimeoutException`.
+    Timeout {
+        /// The gateway's method.
+        method: String,
+        /// How long the call was allowed to take.
+        after: Duration,
+    },
+    /// A message is larger than a frame may be; nothing of it was sent.
+    TooLarge {
+        /// The gateway's method, and whether it is its request or its response.
+        message: String,
+        /// The message's size in bytes.
+        size: u64,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The endpoint has stopped or cannot be reached. Flink's `RecipientUnreachableException`.
+    Unreachable {
+        /// The endpoint's address.
+        address: String,
+        /// Whether another endpoint has taken its name meanwhile.
+        restarted: bool,
+    },
+}
+
+/// What the caller of a failed call knows of the callee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "there is no fourth answer")]
+pub enum Outcome {
+    /// The callee ran the handler.
+    Executed,
+    /// The handler has provably not run, and never will for this call.
+    NotExecuted,
+    /// The request was sent, and nothing is known.
+    Unknown,
+}
+
+impl<E> RpcError<E> {
+    /// Tells whether the callee has run the call.
+    #[must_use]
+    pub const fn outcome(&self) -> Outcome {
+        match self {
+            Self::App(_) | Self::Failed(_) | Self::Panicked { .. } => Outcome::Executed,
+            Self::Disconnected {
+                possibly_executed: false,
+                ..
+            }
+            | Self::Fenced { .. }
+            | Self::Incompatible { .. }
+            | Self::NotStarted { .. }
+            | Self::Overloaded { .. }
+            | Self::Unreachable { .. } => Outcome::NotExecuted,
+            Self::Cancelled
+            | Self::Codec { .. }
+            | Self::Disconnected { .. }
+            | Self::Timeout { .. }
+            | Self::TooLarge { .. } => Outcome::Unknown,
+        }
+    }
+
+    /// Wraps an error that the method's contract does not name, with its whole source chain.
+    pub fn failed(error: &(dyn Error + 'static)) -> Self {
+        Self::Failed(Failure::new(error))
+    }
+
+    /// Turns the failure of a nested call into one of the handler that made it.
+    ///
+    /// Without this the caller of the outer call would take the inner call's time-out for its own.
+    #[must_use]
+    pub fn nested<F>(self) -> RpcError<F>
+    where
+        E: Error + 'static,
+    {
+        match self {
+            Self::Failed(failure) => RpcError::Failed(failure),
+            other => RpcError::Failed(Failure::new(&other)),
+        }
+    }
+
+    /// Replaces the method's own error; the other kinds stay as they are.
+    pub fn map_app<F>(self, f: impl FnOnce(E) -> F) -> RpcError<F> {
+        match self.try_map_app(|error| Ok::<_, Never>(f(error))) {
+            Ok(error) => error,
+            Err(never) => match never {},
+        }
+    }
+
+    /// What a handler returned, as its caller sees it: kinds that only the runtime gives a call are
+    /// those of a nested call.
+    pub(crate) fn from_handler(self) -> Self {
+        let kept = matches!(self, Self::App(_) | Self::Failed(_));
+        match self.try_map_app(Err::<Never, E>) {
+            Ok(error) if kept => error.widen(),
+            Ok(error) => error.nested(),
+            Err(error) => Self::App(error),
+        }
+    }
+
+    fn try_map_app<F, X>(self, f: impl FnOnce(E) -> Result<F, X>) -> Result<RpcError<F>, X> {
+        Ok(match self {
+            Self::App(error) => RpcError::App(f(error)?),
+            Self::Cancelled => RpcError::Cancelled,
+            Self::Codec { method, detail } => RpcError::Codec { method, detail },
+            Self::Disconnected {
+                peer,
+                possibly_executed,
+            } => RpcError::Disconnected {
+                peer,
+                possibly_executed,
+            },
+            Self::Failed(failure) => RpcError::Failed(failure),
+            Self::Fenced { expected, got } => RpcError::Fenced { expected, got },
+            Self::Incompatible { method } => RpcError::Incompatible { method },
+            Self::NotStarted { endpoint } => RpcError::NotStarted { endpoint },
+            Self::Overloaded { queue, limit } => RpcError::Overloaded { queue, limit },
+            Self::Panicked { endpoint } => RpcError::Panicked { endpoint },
+            Self::Timeout { method, after } => RpcError::Timeout { method, after },
+            Self::TooLarge {
+                message,
+                size,
+                limit,
+            } => RpcError::TooLarge {
+                message,
+                size,
+                limit,
+            },
+            Self::Unreachable { address, restarted } => {
+                RpcError::Unreachable { address, restarted }
+            }
+        })
+    }
+}
+
+impl RpcError {
+    /// Gives a failed call the type of a method that also has its own error.
+    #[must_use]
+    pub fn widen<E>(self) -> RpcError<E> {
+        self.map_app(|never| match never {})
+    }
+}
+
+impl<E: AppError> From<E> for RpcError<E> {
+    fn from(error: E) -> Self {
+        Self::App(error)
+    }
+}
+
+/// A nested call that fails makes the handler fail; see [`RpcError::nested`].
+impl<E: AppError> From<RpcError> for RpcError<E> {
+    fn from(error: RpcError) -> Self {
+        error.nested()
+    }
+}
+
+impl<E> From<Failure> for RpcError<E> {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for RpcError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(error) => error.fmt(f),
+            Self::Cancelled => f.write_str("the call was cancelled"),
+            Self::Codec { method, detail } => write!(f, "the message of {method} is bad: {detail}"),
+            Self::Disconnected {
+                peer,
+                possibly_executed,
+            } => {
+                let sent = if *possibly_executed { "may" } else { "can not" };
+                write!(
+                    f,
+                    "the connection to {peer} was lost; the call {sent} have been executed"
+                )
+            }
+            Self::Failed(failure) => failure.fmt(f),
+            Self::Fenced { expected, got } => {
+                write!(f, "fenced out: the endpoint's token is ")?;
+                write_token(f, *expected)?;
+                f.write_str(", the gateway's is ")?;
+                write_token(f, *got)
+            }
+            Self::Incompatible { method } => {
+                write!(f, "the callee has no {method}, or another version of it")
+            }
+            Self::NotStarted { endpoint } => write!(f, "endpoint {endpoint} is not started"),
+            Self::Overloaded { queue, limit } => write!(f, "{queue} is full (limit {limit})"),
+            Self::Panicked { endpoint } => write!(f, "a handler of endpoint {endpoint} panicked"),
+            Self::Timeout { method, after } => write!(f, "{method} timed out after {after:?}"),
+            Self::TooLarge {
+                message,
+                size,
+                limit,
+            } => write!(f, "{message} has {size} bytes, more than the limit {limit}"),
+            Self::Unreachable { address, restarted } => {
+                write!(f, "endpoint {address} is unreachable")?;
+                if *restarted {
+                    f.write_str(": another has taken its name")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn write_token(f: &mut fmt::Formatter<'_>, token: Option<FencingToken>) -> fmt::Result {
+    match token {
+        Some(token) => fmt::Display::fmt(&token, f),
+        None => f.write_str("none"),
+    }
+}
+
+impl<E: Error + 'static> Error for RpcError<E> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::App(error) => error.source(),
+            Self::Failed(failure) => failure.source(),
+            _ => None,
+        }
+    }
+}
+
+/// An error and its sources, as far as they can travel: one text for each.
+///
+/// It is itself an error whose [`source`](Error::source) is the next text, so that whoever prints
+/// chains prints a remote one like any other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<String>", into = "Vec<String>")]
+pub struct Failure {
+    message: String,
+    source: Option<Box<Self>>,
+}
+
+impl Failure {
+    /// Takes the texts of an error and of its sources.
+    #[must_use]
+    pub fn new(error: &(dyn Error + 'static)) -> Self {
+        let mut texts = vec![error.to_string()];
+        let mut next = error.source();
+        while let Some(error) = next {
+            texts.push(error.to_string());
+            next = error.source();
+        }
+        Self::from_texts(texts)
+    }
+
+    /// Makes a failure of one text without a source.
+    #[must_use]
+    pub fn message(text: impl Into<String>) -> Self {
+        Self::from_texts([text.into()])
+    }
+
+    /// Makes a failure of texts, the outermost first.
+    pub fn from_texts(texts: impl IntoIterator<Item = String>) -> Self {
+        let mut texts: Vec<String> = texts.into_iter().take(CHAIN_MAX).collect();
+        let mut source = None;
+        while let Some(mut message) = texts.pop() {
+            truncate(&mut message);
+            source = Some(Box::new(Self { message, source }));
+        }
+        match source {
+            Some(outermost) => *outermost,
+            None => Self {
+                message: String::from("unknown failure"),
+                source: None,
+            },
+        }
+    }
+
+    /// Returns the texts, the outermost first.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let chain = std::iter::successors(Some(self), |failure| failure.source.as_deref());
+        chain.map(|failure| failure.message.clone()).collect()
+    }
+}
+
+fn truncate(text: &mut String) {
+    if text.len() > TEXT_BYTES_MAX {
+        let mut end = TEXT_BYTES_MAX;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|it| it as _)
+    }
+}
+
+impl From<Vec<String>> for Failure {
+    fn from(texts: Vec<String>) -> Self {
+        Self::from_texts(texts)
+    }
+}
+
+impl From<Failure> for Vec<String> {
+    fn from(failure: Failure) -> Self {
+        failure.texts()
+    }
+}
+
+/// How an endpoint ended, if not well.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EndpointError {
+    /// A handler panicked, and the endpoint was stopped for it.
+    #[error("endpoint {endpoint} was stopped because a handler panicked")]
+    Panicked {
+        /// The endpoint's name.
+        endpoint: String,
+    },
+    /// `on_start` failed, and the endpoint never served.
+    #[error("could not start endpoint {endpoint}")]
+    Start {
+        /// The endpoint's name.
+        endpoint: String,
+        /// What `on_start` returned.
+        source: Failure,
+    },
+    /// `on_stop` failed.
+    #[error("failure while stopping endpoint {endpoint}")]
+    Stop {
+        /// The endpoint's name.
+        endpoint: String,
+        /// What `on_stop` returned.
+        source: Failure,
+    },
+}
+
+/// A chain longer than this is cut: it comes from a peer.
+const CHAIN_MAX: usize = 16;
+/// A text longer than this is cut, so that errors always fit in a frame.
+const TEXT_BYTES_MAX: usize = 4096;

@@ -1,0 +1,311 @@
+//! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::{Instant, Sleep};
+
+use crate::context::{Context, Piped};
+use crate::shared::{Control, EndpointCore, Fence, Mail};
+use crate::endpoint::{GatewayList, Handling, PanicPolicy, RpcEndpoint};
+use crate::error::{BoxError, EndpointError, Failure, RpcError};
+use crate::gateway::Head;
+use crate::lifecycle::{Command, Hook, State};
+use crate::main_thread::{EndpointCell, MainThread};
+use crate::scope::{self, Within};
+
+/// Runs an endpoint until it has stopped.
+pub(crate) async fn run<E: RpcEndpoint>(
+    core: Arc<EndpointCore<E>>,
+    endpoint: E,
+) -> Result<(), EndpointError> {
+    let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
+    let mut main_loop = MainLoop {
+        main: MainThread::new(&cell),
+        core: &core,
+        state: State::Created,
+        mail: VecDeque::new(),
+        control: VecDeque::new(),
+        handlers: FuturesUnordered::new(),
+        piped: FuturesUnordered::new(),
+        timer: None,
+        stopping: None,
+        failure: None,
+    };
+    poll_fn(|cx| scope::on_main_thread(&core.name, || main_loop.poll(cx))).await;
+    main_loop.finish()
+}
+
+struct MainLoop<'a, E: RpcEndpoint> {
+    main: MainThread<'a, E>,
+    core: &'a Arc<EndpointCore<E>>,
+    state: State,
+    /// Messages that were taken out of the mailbox and not handled yet.
+    mail: VecDeque<Mail<E>>,
+    control: VecDeque<Control>,
+    handlers: FuturesUnordered<Within<Handling<'a>>>,
+    piped: FuturesUnordered<Piped<E>>,
+    timer: Option<Pin<Box<Sleep>>>,
+    /// `on_stop` while it runs.
+    stopping: Option<Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>>,
+    failure: Option<EndpointError>,
+}
+
+impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
+    /// Does what there is to do; ready when the endpoint has stopped.
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        for _ in 0..ROUNDS_MAX {
+            let mut progress = self
+                .core
+                .mailbox
+                .poll_take(cx, &mut self.mail, &mut self.control)
+                .is_ready();
+            while let Some(control) = self.control.pop_front() {
+                self.control(control);
+            }
+            for _ in 0..MESSAGES_MAX {
+                let Some(mail) = self.mail.pop_front() else {
+                    break;
+                };
+                self.mail(mail);
+            }
+            progress |= self.poll_handlers(cx);
+            progress |= self.poll_timers(cx);
+            if self.poll_stopping(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if !progress {
+                return Poll::Pending;
+            }
+        }
+        // Let other tasks of the runtime have their turn.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Life(command) => self.command(command),
+            Control::CancelTimer(id) => self.main.run(|_, cx| cx.cancel_timer(id)),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let (state, hook) = self.state.step(command);
+        self.state = state;
+        match hook {
+            Hook::None => {}
+            Hook::OnStart => self.on_start(),
+            Hook::OnStop => self.on_stop(),
+        }
+    }
+
+    fn on_start(&mut self) {
+        let started = self.guard(|main| main.run(E::on_start));
+        if let Some(Err(error)) = started {
+            self.failure = Some(EndpointError::Start {
+                endpoint: self.core.name.to_string(),
+                source: Failure::new(&*error),
+            });
+            self.command(Command::Stopped);
+        }
+    }
+
+    fn on_stop(&mut self) {
+        let main = self.main;
+        main.run(|_, cx| cx.close());
+        self.stopping = Some(Box::pin(E::on_stop(main)));
+    }
+
+    fn mail(&mut self, mail: Mail<E>) {
+        if !self.state.serves() || self.failure.is_some() {
+            return mail.deny(self.refusal());
+        }
+        match mail {
+            Mail::Call(head, request) => self.request(head, request),
+            Mail::Run(fence, run) => {
+                let token = self.core.token();
+                let stale = matches!(fence, Fence::On(posted) if posted != token);
+                if stale {
+                    let Fence::On(got) = fence else { return };
+                    return run(Err(RpcError::Fenced {
+                        expected: token,
+                        got,
+                    }));
+                }
+                self.guard(|main| main.run(|endpoint, cx| run(Ok((endpoint, cx)))));
+            }
+        }
+    }
+
+    fn request(
+        &mut self,
+        head: Head,
+        request: <E::Gateways as GatewayList<E>>::Request,
+    ) {
+        let Head { call, token } = head;
+        if E::Gateways::method(&request).fenced
+            && let Err(error) = self.core.check_token(token)
+        {
+            return E::Gateways::deny(request, error);
+        }
+        if call.as_ref().is_some_and(|call| call.is_abandoned()) {
+            return;
+        }
+        let handling = self.guard(|main| {
+            scope::within(call.as_ref(), || E::Gateways::handle(main, request))
+        });
+        if let Some(Some(handling)) = handling {
+            self.handlers.push(Within {
+                call,
+                future: handling,
+            });
+        }
+    }
+
+    /// Why a call is not served in this state.
+    fn refusal(&self) -> RpcError {
+        match self.state {
+            State::Created | State::Paused => RpcError::NotStarted {
+                endpoint: self.core.name.to_string(),
+            },
+            State::Started | State::Terminating | State::Terminated => self.core.unreachable(),
+        }
+    }
+
+    /// Polls interleaving handlers and continuations. Returns whether any of them got on.
+    fn poll_handlers(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let adopted = self.adopt_piped();
+        let handled = self.handlers.is_empty().then_some(Poll::Ready(None)).or_else(|| {
+            self.caught(|main_loop| main_loop.handlers.poll_next_unpin(cx))
+        });
+        let piped = self.piped.is_empty().then_some(Poll::Ready(None)).or_else(|| {
+            self.caught(|main_loop| main_loop.piped.poll_next_unpin(cx))
+        });
+        let handled = !matches!(handled, Some(Poll::Pending | Poll::Ready(None)));
+        match piped {
+            Some(Poll::Pending | Poll::Ready(None)) => handled || adopted,
+            Some(Poll::Ready(Some(then))) => {
+                self.guard(|main| main.run(then));
+                true
+            }
+            None => true,
+        }
+    }
+
+    /// Takes over the continuations that the endpoint's code has set up.
+    fn adopt_piped(&mut self) -> bool {
+        let Self { main, piped, .. } = self;
+        let before = piped.len();
+        main.run(|_, cx| cx.take_piped(piped));
+        piped.len() > before
+    }
+
+    /// Polls something of the endpoint's; `None` if it panics.
+    fn caught<R>(&mut self, f: impl FnOnce(&mut Self) -> R) -> Option<R> {
+        let result = catch_unwind(AssertUnwindSafe(|| f(self)));
+        result.map_err(|_| self.panicked()).ok()
+    }
+
+    /// Runs the timers that are due, and sets the clock for the next.
+    fn poll_timers(&mut self, cx: &mut TaskContext<'_>) -> bool {
+        let Some(mut next) = self.main.run(|_, cx| cx.next_timer()) else {
+            self.timer = None;
+            return false;
+        };
+        let mut progress = false;
+        let now = Instant::now();
+        while next <= now && self.state == State::Started {
+            self.guard(|main| main.run(|endpoint, cx| cx.run_timer(endpoint, now)));
+            progress = true;
+            match self.main.run(|_, cx| cx.next_timer()) {
+                Some(later) => next = later,
+                None => return progress,
+            }
+        }
+        if next <= now {
+            // Paused: the timers run when the endpoint is started again.
+            return progress;
+        }
+        match &mut self.timer {
+            Some(timer) if timer.deadline() == next => {}
+            Some(timer) => timer.as_mut().reset(next),
+            None => self.timer = Some(Box::pin(tokio::time::sleep_until(next))),
+        }
+        let elapsed = self.timer.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready());
+        progress || elapsed
+    }
+
+    fn poll_stopping(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if let Some(stopping) = &mut self.stopping {
+            let poll = catch_unwind(AssertUnwindSafe(|| stopping.as_mut().poll(cx)));
+            let endpoint = || self.core.name.to_string();
+            match poll {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(()))) => {}
+                Ok(Poll::Ready(Err(error))) => {
+                    self.failure.get_or_insert_with(|| EndpointError::Stop {
+                        endpoint: endpoint(),
+                        source: Failure::new(&*error),
+                    });
+                }
+                Err(_) => {
+                    self.failure.get_or_insert_with(|| EndpointError::Panicked {
+                        endpoint: endpoint(),
+                    });
+                }
+            }
+            self.stopping = None;
+            self.command(Command::Stopped);
+        }
+        match self.state {
+            State::Terminated => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Runs the endpoint's code; `None` if it panics.
+    fn guard<R>(&mut self, f: impl FnOnce(MainThread<'a, E>) -> R) -> Option<R> {
+        let main = self.main;
+        match catch_unwind(AssertUnwindSafe(|| f(main))) {
+            Ok(value) => Some(value),
+            Err(_) => {
+                self.panicked();
+                None
+            }
+        }
+    }
+
+    fn panicked(&mut self) {
+        tracing::error!(endpoint = %self.core.name, "a handler panicked");
+        if E::ON_PANIC == PanicPolicy::Fail {
+            self.failure.get_or_insert_with(|| EndpointError::Panicked {
+                endpoint: self.core.name.to_string(),
+            });
+            self.command(Command::Terminate);
+        }
+    }
+
+    /// Answers whoever still waits, and tells how it ended.
+    fn finish(self) -> Result<(), EndpointError> {
+        let error = self.core.unreachable();
+        for mail in self.mail.into_iter().chain(self.core.mailbox.close()) {
+            mail.deny(error.clone());
+        }
+        scope::on_main_thread(&self.core.name, || {
+            scope::drop_stopped((self.handlers, self.piped, self.control));
+        });
+        self.failure.map_or(Ok(()), Err)
+    }
+}
+
+/// How many messages are handled before the handlers that wait are polled.
+const MESSAGES_MAX: usize = 64;
+/// How many such rounds are made before other tasks have their turn.
+const ROUNDS_MAX: usize = 16;

@@ -1,0 +1,225 @@
+//! The main thread: where an endpoint's state may be touched, from inside and from outside.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::call::{Call, ReplyTo, Time};
+use crate::context::{Context, TimerHandle};
+use crate::shared::{Control, EndpointCore, Fence, Mail, Run};
+use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::error::RpcError;
+use crate::gateway::{CallTimeout, MethodInfo};
+use crate::lifecycle::Command;
+use crate::reply_slot::ReplySlot;
+use crate::scope;
+
+/// An endpoint's state as its own task holds it.
+pub(crate) struct EndpointCell<E: RpcEndpoint>(Mutex<(E, Context<E>)>);
+
+impl<E: RpcEndpoint> EndpointCell<E> {
+    pub(crate) const fn new(endpoint: E, cx: Context<E>) -> Self {
+        Self(Mutex::new((endpoint, cx)))
+    }
+}
+
+/// The main thread, as an interleaving handler holds it: the way to the state between two awaits.
+///
+/// It cannot leave the endpoint's own task, and the state cannot be kept over an await:
+///
+/// ```compile_fail
+/// # use rpc_core::{MainThread, RpcEndpoint};
+/// async fn leak<E: RpcEndpoint>(main: MainThread<'_, E>) {
+///     tokio::spawn(async move { main.run(|_, _| ()) });
+/// }
+/// ```
+pub struct MainThread<'a, E: RpcEndpoint> {
+    cell: &'a EndpointCell<E>,
+}
+
+impl<'a, E: RpcEndpoint> MainThread<'a, E> {
+    pub(crate) const fn new(cell: &'a EndpointCell<E>) -> Self {
+        Self { cell }
+    }
+
+    /// Runs `f` with the endpoint's state. Other handlers run between two calls of `run`, so what
+    /// was read before an await may have changed after it.
+    ///
+    /// # Panics
+    ///
+    /// When it is called within another `run`.
+    pub fn run<R>(&self, f: impl FnOnce(&mut E, &mut Context<E>) -> R) -> R {
+        let mut cell = self
+            .cell
+            .0
+            .try_lock()
+            .expect("`MainThread::run` is not called within `MainThread::run`");
+        let (endpoint, cx) = &mut *cell;
+        f(endpoint, cx)
+    }
+}
+
+impl<E: RpcEndpoint> Clone for MainThread<'_, E> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<E: RpcEndpoint> Copy for MainThread<'_, E> {}
+
+impl<E: RpcEndpoint> fmt::Debug for MainThread<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MainThread").finish_non_exhaustive()
+    }
+}
+
+/// A main thread from outside: runs code there, in order with the calls that come in.
+///
+/// Code carries the token that the endpoint has when the code is posted. If that has changed when
+/// its turn comes, a new term has begun and the code is dropped; the `_without_fencing` methods are
+/// for the code that begins a term.
+///
+/// Answers to Flink's `MainThreadExecutor` and to the `runAsync` family of its `RpcEndpoint`.
+pub struct MainThreadExecutor<E: RpcEndpoint> {
+    core: Arc<EndpointCore<E>>,
+}
+
+impl<E: RpcEndpoint> MainThreadExecutor<E> {
+    pub(crate) const fn new(core: Arc<EndpointCore<E>>) -> Self {
+        Self { core }
+    }
+
+    /// Runs `f` on the main thread; dropped if the endpoint is not running by then.
+    pub fn execute(&self, f: impl FnOnce() + Send + 'static) {
+        self.run_async(|_, _| f());
+    }
+
+    /// Runs `f` on the main thread with the endpoint's state.
+    pub fn run_async(&self, f: impl FnOnce(&mut E, &mut Context<E>) + Send + 'static) {
+        self.post(self.fence(), f);
+    }
+
+    /// Like [`run_async`](Self::run_async), under whatever token the endpoint has then.
+    pub fn run_async_without_fencing(
+        &self,
+        f: impl FnOnce(&mut E, &mut Context<E>) + Send + 'static,
+    ) {
+        self.post(Fence::Off, f);
+    }
+
+    /// Runs `f` on the main thread, and returns what it returns.
+    pub fn call_async<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
+    ) -> Call<T> {
+        self.ask(self.fence(), f)
+    }
+
+    /// Like [`call_async`](Self::call_async), under whatever token the endpoint has then.
+    pub fn call_async_without_fencing<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
+    ) -> Call<T> {
+        self.ask(Fence::Off, f)
+    }
+
+    /// Runs `f` on the main thread after `delay`; see [`Context::schedule`].
+    pub fn schedule_run_async(
+        &self,
+        delay: Duration,
+        f: impl FnOnce(&mut E, &mut Context<E>) + Send + 'static,
+    ) -> Call<TimerHandle> {
+        self.call_async(move |_, cx| cx.schedule(delay, f))
+    }
+
+    /// Tells whether the calling code runs on this main thread.
+    #[must_use]
+    pub fn is_running_in_main_thread(&self) -> bool {
+        scope::is_main_thread(&self.core.name)
+    }
+
+    /// Checks that the calling code runs on this main thread. Flink's `validateRunsInMainThread`.
+    ///
+    /// # Panics
+    ///
+    /// When it does not.
+    pub fn assert_running_in_main_thread(&self) {
+        assert!(
+            self.is_running_in_main_thread(),
+            "this code belongs on the main thread of endpoint {}",
+            self.core.name,
+        );
+    }
+
+    /// Stops the endpoint; see [`RpcServer::close`](crate::RpcServer::close).
+    pub fn terminate(&self) {
+        self.core
+            .mailbox
+            .push_control(Control::Life(Command::Terminate));
+    }
+
+    fn fence(&self) -> Fence {
+        Fence::On(self.core.token())
+    }
+
+    fn post(&self, fence: Fence, f: impl FnOnce(&mut E, &mut Context<E>) + Send + 'static) {
+        let run: Run<E> = Box::new(move |access| {
+            if let Ok((endpoint, cx)) = access {
+                f(endpoint, cx);
+            }
+        });
+        self.core.run(fence, run);
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        fence: Fence,
+        f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
+    ) -> Call<T> {
+        let time = Time::new(CallTimeout::Default, self.core.call_timeout);
+        let slot = Arc::new(ReplySlot::new(time.deadline));
+        let reply = ReplyTo::caller(Arc::clone(&slot));
+        let run: Run<E> = Box::new(move |access| match access {
+            Ok((endpoint, cx)) => reply.answer(Ok(f(endpoint, cx))),
+            Err(error) => reply.deny(error),
+        });
+        self.core.run(fence, run);
+        Call::waiting(slot, &CALL_ASYNC, time, None)
+    }
+}
+
+impl<E: RpcEndpoint> Clone for MainThreadExecutor<E> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.core))
+    }
+}
+
+impl<E: RpcEndpoint> fmt::Debug for MainThreadExecutor<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MainThreadExecutor")
+            .field("endpoint", &self.core.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E: RpcEndpoint> Mail<E> {
+    /// Answers a message that is not handled.
+    pub(crate) fn deny(self, error: RpcError) {
+        match self {
+            Self::Call(_, request) => E::Gateways::deny(request, error),
+            Self::Run(_, run) => run(Err(error)),
+        }
+    }
+}
+
+/// What a time-out of [`MainThreadExecutor::call_async`] is called.
+static CALL_ASYNC: MethodInfo = MethodInfo {
+    name: "call_async",
+    fingerprint: 0,
+    one_way: false,
+    fenced: false,
+    no_cancel: false,
+    timeout: CallTimeout::Default,
+};

@@ -1,0 +1,120 @@
+//! The call that is being handled: what nested calls inherit from it.
+//!
+//! The endpoint's loop sets the scope around each piece of a handler that it runs. A call that the
+//! handler makes finds it there, so that no deadline has to be passed as an argument.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+/// A call as its handler sees it.
+pub(crate) trait CallScope: Send + Sync {
+    /// Until when the caller waits; `None` if for ever.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Tells whether the caller has given up.
+    fn is_abandoned(&self) -> bool;
+
+    /// Is ready once the caller has given up.
+    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Whose code runs on this thread just now.
+struct Current {
+    call: RefCell<Option<Arc<dyn CallScope>>>,
+    /// The endpoint whose main thread this is.
+    endpoint: RefCell<Option<Arc<str>>>,
+    /// The endpoint stops, and what it drops is not the handlers' fault.
+    stopping: Cell<bool>,
+}
+
+thread_local! {
+    static CURRENT: Current = const { Current {
+        call: RefCell::new(None),
+        endpoint: RefCell::new(None),
+        stopping: Cell::new(false),
+    } };
+}
+
+/// Returns until when the call waits that is being handled here.
+pub(crate) fn inherited_deadline() -> Option<Instant> {
+    CURRENT.with(|current| current.call.borrow().as_ref().and_then(|call| call.deadline()))
+}
+
+/// Runs `f` as part of the handling of `call`.
+pub(crate) fn within<R>(call: Option<&Arc<dyn CallScope>>, f: impl FnOnce() -> R) -> R {
+    let outer = CURRENT.with(|current| current.call.replace(call.cloned()));
+    let _restore = Restore(Some(outer));
+    f()
+}
+
+/// Puts the outer scope back, also when the handler panics.
+struct Restore(Option<Option<Arc<dyn CallScope>>>);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        if let Some(outer) = self.0.take() {
+            CURRENT.with(|current| current.call.replace(outer));
+        }
+    }
+}
+
+/// A handler's future, polled within its call's scope.
+pub(crate) struct Within<F> {
+    pub(crate) call: Option<Arc<dyn CallScope>>,
+    pub(crate) future: F,
+}
+
+impl<F: Future + Unpin> Future for Within<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { call, future } = &mut *self;
+        within(call.as_ref(), || Pin::new(future).poll(cx))
+    }
+}
+
+/// Runs `f` as the main thread of the endpoint with this name.
+pub(crate) fn on_main_thread<R>(endpoint: &Arc<str>, f: impl FnOnce() -> R) -> R {
+    struct Leave(Option<Arc<str>>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.with(|current| current.endpoint.replace(self.0.take()));
+        }
+    }
+    let outer = CURRENT.with(|current| current.endpoint.replace(Some(Arc::clone(endpoint))));
+    let _leave = Leave(outer);
+    f()
+}
+
+/// Tells whether this is the main thread of the endpoint that owns this very name.
+pub(crate) fn is_main_thread(endpoint: &Arc<str>) -> bool {
+    CURRENT.with(|current| {
+        let running = current.endpoint.borrow();
+        running.as_ref().is_some_and(|it| Arc::ptr_eq(it, endpoint))
+    })
+}
+
+/// Returns the name of the endpoint whose code runs here.
+pub(crate) fn endpoint_name() -> String {
+    CURRENT.with(|current| {
+        let running = current.endpoint.borrow();
+        running.as_deref().unwrap_or("(none)").to_owned()
+    })
+}
+
+/// Drops `value`, the unfinished work of an endpoint that has stopped.
+pub(crate) fn drop_stopped<T>(value: T) {
+    let outer = CURRENT.with(|current| current.stopping.replace(true));
+    drop(value);
+    CURRENT.with(|current| current.stopping.set(outer));
+}
+
+/// Tells whether what is dropped here is dropped because the endpoint stopped.
+pub(crate) fn is_stopping() -> bool {
+    CURRENT.with(|current| current.stopping.get())
+}

@@ -1,0 +1,144 @@
+//! The handle of an endpoint that was started.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::shared::{Control, EndpointCore, LocalPort};
+use crate::endpoint::{Handles, RpcEndpoint};
+use crate::error::EndpointError;
+use crate::fencing::FencingToken;
+use crate::gateway::{Exposed, Fenced, Gateway, Port, Unfenced};
+use crate::lifecycle::Command;
+use crate::main_thread::MainThreadExecutor;
+
+/// An endpoint of this service, seen by who started it.
+///
+/// The endpoint serves after [`start`](Self::start). Dropping the handle leaves it running.
+///
+/// Answers to Flink's `RpcServer` and to the public face of its `RpcEndpoint`.
+pub struct RpcServer<E: RpcEndpoint> {
+    core: Arc<EndpointCore<E>>,
+    exposed: Arc<[Exposed]>,
+}
+
+impl<E: RpcEndpoint> RpcServer<E> {
+    pub(crate) const fn new(core: Arc<EndpointCore<E>>, exposed: Arc<[Exposed]>) -> Self {
+        Self { core, exposed }
+    }
+
+    /// Lets the endpoint serve: `on_start` runs, and then calls are taken.
+    pub fn start(&self) {
+        self.command(Command::Start);
+    }
+
+    /// Lets the endpoint refuse calls until it is started again. Its timers wait.
+    pub fn stop(&self) {
+        self.command(Command::Stop);
+    }
+
+    fn command(&self, command: Command) {
+        self.core.mailbox.push_control(Control::Life(command));
+    }
+
+    /// Stops the endpoint, and waits until it has stopped and its name is free.
+    ///
+    /// Calls that already wait are not answered any more once `on_stop` is done.
+    ///
+    /// # Errors
+    ///
+    /// How the endpoint ended, if not well.
+    ///
+    /// # Cancel safety
+    ///
+    /// The endpoint stops also when the future is dropped.
+    pub async fn close(&self) -> Result<(), EndpointError> {
+        self.command(Command::Terminate);
+        self.terminated().await
+    }
+
+    /// Waits until the endpoint has stopped for whatever reason, and its name is free.
+    ///
+    /// # Errors
+    ///
+    /// How the endpoint ended, if not well.
+    pub async fn terminated(&self) -> Result<(), EndpointError> {
+        let mut termination = self.core.termination.subscribe();
+        let ended = termination.wait_for(Option::is_some).await;
+        match ended.as_deref() {
+            Ok(Some(result)) => result.clone(),
+            Ok(None) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns the endpoint's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.core.name
+    }
+
+    /// Returns the address by which others connect to the endpoint.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.core.address.to_string()
+    }
+
+    /// Returns a handle with which code anywhere runs code on the endpoint's main thread.
+    #[must_use]
+    pub fn main_thread(&self) -> MainThreadExecutor<E> {
+        MainThreadExecutor::new(Arc::clone(&self.core))
+    }
+
+    /// Returns a client of the endpoint itself. Flink's `getSelfGateway`.
+    ///
+    /// # Panics
+    ///
+    /// When the gateway is not in the endpoint's list.
+    #[must_use]
+    pub fn gateway<G: Unfenced + ?Sized>(&self) -> Arc<G>
+    where
+        E: Handles<G>,
+    {
+        self.client(None)
+    }
+
+    /// Returns a client of the endpoint itself that carries `token`.
+    ///
+    /// # Panics
+    ///
+    /// When the gateway is not in the endpoint's list.
+    #[must_use]
+    pub fn gateway_fenced<G: Fenced + ?Sized>(&self, token: impl Into<FencingToken>) -> Arc<G>
+    where
+        E: Handles<G>,
+    {
+        self.client(Some(token.into()))
+    }
+
+    fn client<G: Gateway + ?Sized>(&self, token: Option<FencingToken>) -> Arc<G> {
+        let exposed = self.exposed.iter().find(|it| it.name == G::NAME);
+        let route = exposed.and_then(|it| it.local.downcast_ref::<LocalPort<G::Request>>());
+        let route = route.expect("the gateway is in the endpoint's list");
+        let (address, timeout) = (Arc::clone(&self.core.address), self.core.call_timeout);
+        G::client(Port::local(Arc::clone(route), address, token, timeout))
+    }
+
+    /// Returns how many one-way messages were dropped because the mailbox was full.
+    #[must_use]
+    pub fn messages_dropped(&self) -> u64 {
+        self.core.dropped()
+    }
+}
+
+impl<E: RpcEndpoint> Clone for RpcServer<E> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.core), Arc::clone(&self.exposed))
+    }
+}
+
+impl<E: RpcEndpoint> fmt::Debug for RpcServer<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcServer")
+            .field("address", &self.address())
+            .finish_non_exhaustive()
+    }
+}

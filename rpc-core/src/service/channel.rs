@@ -1,0 +1,82 @@
+//! Streams of bytes that peers open by name, beside the calls.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use super::{RpcService, StartError};
+use crate::transport::Stream;
+
+/// Who accepts the channels of which name.
+pub(super) struct Channels {
+    listeners: Mutex<BTreeMap<String, mpsc::Sender<Stream>>>,
+    backlog: usize,
+}
+
+impl Channels {
+    pub(super) const fn new(backlog: usize) -> Self {
+        Self {
+            listeners: Mutex::new(BTreeMap::new()),
+            backlog,
+        }
+    }
+
+    pub(super) fn accepts(&self, name: &str) -> bool {
+        self.listeners.lock().contains_key(name)
+    }
+
+    /// Hands a stream to its listener; one that is not taken in time is dropped, which closes it.
+    pub(super) fn offer(&self, name: &str, stream: Stream) {
+        let listener = self.listeners.lock().get(name).cloned();
+        if listener.is_none_or(|it| it.try_send(stream).is_err()) {
+            tracing::warn!(name, "a channel was turned away: its listener is gone or too slow");
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.listeners.lock().clear();
+    }
+}
+
+impl RpcService {
+    /// Accepts the channels that peers open under a name; see [`open_channel`](Self::open_channel).
+    ///
+    /// # Errors
+    ///
+    /// Someone accepts them already.
+    pub fn accept_channels(&self, name: &str) -> Result<ChannelListener, StartError> {
+        let mut listeners = self.inner.channels.listeners.lock();
+        if listeners.get(name).is_some_and(|it| !it.is_closed()) {
+            return Err(StartError::Taken {
+                name: name.to_owned(),
+            });
+        }
+        let (sender, streams) = mpsc::channel(self.inner.channels.backlog);
+        listeners.insert(name.to_owned(), sender);
+        Ok(ChannelListener { streams })
+    }
+}
+
+/// Accepts channels that peers open.
+pub struct ChannelListener {
+    streams: mpsc::Receiver<Stream>,
+}
+
+impl ChannelListener {
+    /// Waits for the next channel; `None` once the service is closed.
+    ///
+    /// # Cancel safety
+    ///
+    /// No channel is lost when the future is dropped.
+    pub async fn accept(&mut self) -> Option<Stream> {
+        self.streams.recv().await
+    }
+}
+
+impl fmt::Debug for ChannelListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelListener").finish_non_exhaustive()
+    }
+}

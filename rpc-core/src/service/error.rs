@@ -1,0 +1,92 @@
+//! Why a service cannot be made, an endpoint not started, a gateway not connected.
+
+use std::time::Duration;
+
+use crate::address::AddressError;
+use crate::transport::TransportError;
+
+/// Why a service cannot be made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A transport cannot be bound.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// Two transports have the same scheme.
+    #[error("two transports have the scheme {scheme}")]
+    Twice {
+        /// The scheme.
+        scheme: &'static str,
+    },
+}
+
+/// Why an endpoint was not started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The service is closed.
+    #[error("the service is closed")]
+    Closed,
+    /// An endpoint cannot have this name.
+    #[error(transparent)]
+    Name(AddressError),
+    /// Another endpoint of the service has the name.
+    #[error("the service has an endpoint {name} already")]
+    Taken {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Why a gateway is not connected. Flink's `RpcConnectionException` and `HandshakeException`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The address is none.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// The service is closed.
+    #[error("the service is closed")]
+    Closed,
+    /// The peer was reached, and the two sides do not get on.
+    #[error("cannot connect to {address}")]
+    Handshake {
+        /// The address.
+        address: String,
+        /// What came of the handshake.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The service there has no such endpoint.
+    #[error("there is no endpoint {address}")]
+    NoEndpoint {
+        /// The endpoint's address.
+        address: String,
+    },
+    /// The endpoint does not serve the gateway.
+    #[error("endpoint {address} does not serve {gateway}")]
+    NoGateway {
+        /// The endpoint's address.
+        address: String,
+        /// The gateway's name.
+        gateway: &'static str,
+    },
+    /// The service has no transport for the address.
+    #[error("cannot connect to {address}: this service has no transport for {scheme}://")]
+    NoTransport {
+        /// The address.
+        address: String,
+        /// Its scheme.
+        scheme: String,
+    },
+    /// It took too long.
+    #[error("cannot connect to {address} within {after:?}")]
+    Timeout {
+        /// The address.
+        address: String,
+        /// How long was allowed.
+        after: Duration,
+    },
+    /// The peer cannot be reached.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+}

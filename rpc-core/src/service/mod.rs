@@ -1,0 +1,283 @@
+//! The service: it starts endpoints, connects gateways, and owns every task it spawns.
+
+mod accept;
+mod channel;
+mod connect;
+mod error;
+mod registry;
+
+pub use self::channel::ChannelListener;
+pub use self::error::{BuildError, ConnectError, StartError};
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::accept::listen;
+use self::channel::Channels;
+use self::connect::Connections;
+use self::registry::Registry;
+use crate::address::Address;
+use crate::config::RpcConfig;
+use crate::connection::{Hello, Purpose};
+use crate::shared::EndpointCore;
+use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
+use crate::error::EndpointError;
+use crate::main_loop;
+use crate::server::RpcServer;
+use crate::transport::Transport;
+
+/// Starts endpoints, and connects gateways to those of this and of other services.
+///
+/// A service is a handle: clones are the same service. It has to be [closed](Self::close); endpoints
+/// and connections live until then.
+///
+/// Answers to Flink's `RpcService`.
+#[derive(Clone)]
+pub struct RpcService {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// New with each service, so that a peer that was restarted is told from its predecessor.
+    id: u128,
+    cluster: u128,
+    config: RpcConfig,
+    transports: BTreeMap<&'static str, Reach>,
+    registry: Registry,
+    connections: Connections,
+    channels: Channels,
+    tasks: Mutex<JoinSet<()>>,
+    closed: watch::Sender<bool>,
+}
+
+/// A transport of the service.
+struct Reach {
+    transport: Arc<dyn Transport>,
+    /// Where others reach this service, if the transport listens.
+    authority: Option<String>,
+}
+
+/// A service that does not live for it.
+#[derive(Clone)]
+pub(crate) struct WeakService(Weak<Inner>);
+
+impl WeakService {
+    pub(crate) fn upgrade(&self) -> Option<RpcService> {
+        self.0.upgrade().map(|inner| RpcService { inner })
+    }
+}
+
+impl RpcService {
+    /// Starts to describe a service.
+    #[must_use]
+    pub fn builder() -> RpcServiceBuilder {
+        RpcServiceBuilder::default()
+    }
+
+    /// Makes a service without transports: its endpoints are for its own gateways.
+    #[must_use]
+    pub fn local() -> Self {
+        Self::from_parts(RpcConfig::default(), 0, BTreeMap::new())
+    }
+
+    fn from_parts(
+        config: RpcConfig,
+        cluster: u128,
+        transports: BTreeMap<&'static str, Reach>,
+    ) -> Self {
+        let inner = Arc::new(Inner {
+            id: fastrand::u128(..),
+            cluster,
+            channels: Channels::new(config.channel_backlog_max),
+            config,
+            transports,
+            registry: Registry::default(),
+            connections: Connections::default(),
+            tasks: Mutex::new(JoinSet::new()),
+            closed: watch::Sender::new(false),
+        });
+        Self { inner }
+    }
+
+    /// Returns the service's configuration.
+    #[must_use]
+    pub fn config(&self) -> &RpcConfig {
+        &self.inner.config
+    }
+
+    /// Returns the address of an endpoint with this name in this service.
+    ///
+    /// It is that of the first transport that listens, by scheme, or the bare name if none does.
+    #[must_use]
+    pub fn address_of(&self, name: &str) -> String {
+        let listening = |(scheme, reach): (&&str, &Reach)| {
+            let authority = reach.authority.as_ref()?;
+            Some(format!("{scheme}://{authority}/{name}"))
+        };
+        let mut transports = self.inner.transports.iter();
+        transports.find_map(listening).unwrap_or_else(|| name.to_owned())
+    }
+
+    /// Makes an endpoint under a name that no other endpoint of this service has.
+    ///
+    /// It serves once its [`start`](RpcServer::start) is called.
+    ///
+    /// # Errors
+    ///
+    /// The name is taken or is none, or the service is closed.
+    pub fn start_server<E: RpcEndpoint>(
+        &self,
+        name: &str,
+        endpoint: E,
+    ) -> Result<RpcServer<E>, StartError> {
+        if *self.inner.closed.borrow() {
+            return Err(StartError::Closed);
+        }
+        let address: Address = self.address_of(name).parse().map_err(StartError::Name)?;
+        let core = Arc::new(EndpointCore::new(
+            name.into(),
+            address,
+            self.inner.config.mailbox_messages_max,
+            self.inner.config.call_timeout,
+            WeakService(Arc::downgrade(&self.inner)),
+        ));
+        let mut routes = Routes::default();
+        E::Gateways::expose(&core, &mut routes);
+        let exposed: Arc<[_]> = routes.0.into();
+        let server = RpcServer::new(Arc::clone(&core), Arc::clone(&exposed));
+        self.inner.registry.insert(&core, exposed)?;
+        let service = WeakService(Arc::downgrade(&self.inner));
+        tokio::spawn(async move {
+            let result = main_loop::run(Arc::clone(&core), endpoint).await;
+            if let Err(error) = &result {
+                tracing::warn!(endpoint = %core.name, %error, "endpoint ended");
+            }
+            // The name first: whoever sees the endpoint ended may start the next one.
+            if let Some(service) = service.upgrade() {
+                service.inner.registry.remove(&core.name);
+            }
+            core.termination.send_replace(Some(result));
+        });
+        Ok(server)
+    }
+
+    /// Stops all endpoints, and then closes all connections.
+    ///
+    /// # Errors
+    ///
+    /// How the first endpoint ended that did not end well; the others are stopped all the same.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be called again; what was begun goes on.
+    pub async fn close(&self) -> Result<(), EndpointError> {
+        self.inner.closed.send_replace(true);
+        let result = self.inner.registry.terminate_all().await;
+        self.inner.connections.close();
+        self.inner.channels.close();
+        let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
+        tasks.shutdown().await;
+        result
+    }
+
+    /// Tells whether [`close`](Self::close) was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        *self.inner.closed.borrow()
+    }
+
+    /// Runs a task of the service's own until it ends or the service is closed.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.inner.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        if !*self.inner.closed.borrow() {
+            tasks.spawn(task);
+        }
+    }
+
+    fn hello(&self, purpose: Purpose) -> Hello {
+        let frame_bytes_max = u32::try_from(self.inner.config.frame_bytes_max).unwrap_or(u32::MAX);
+        Hello::new(purpose, frame_bytes_max, self.inner.id, self.inner.cluster)
+    }
+}
+
+impl fmt::Debug for RpcService {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcService")
+            .field("address", &self.address_of(""))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Describes a service: its transports, and its limits.
+#[derive(Debug, Default)]
+pub struct RpcServiceBuilder {
+    config: RpcConfig,
+    cluster: Option<String>,
+    transports: Vec<Arc<dyn Transport>>,
+}
+
+impl RpcServiceBuilder {
+    /// Lets the service listen and dial by a transport.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transports.push(Arc::new(transport));
+        self
+    }
+
+    /// Replaces the limits and times.
+    #[must_use]
+    pub fn config(mut self, config: RpcConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Names the cluster: services of differently named clusters refuse each other.
+    #[must_use]
+    pub fn cluster(mut self, name: impl Into<String>) -> Self {
+        self.cluster = Some(name.into());
+        self
+    }
+
+    /// Binds the transports, and starts to accept.
+    ///
+    /// # Errors
+    ///
+    /// A transport cannot be bound, or two have the same scheme.
+    pub async fn build(self) -> Result<RpcService, BuildError> {
+        let mut transports = BTreeMap::new();
+        let mut listeners = Vec::new();
+        for transport in self.transports {
+            let scheme = transport.scheme();
+            let listener = transport.listen().await?;
+            let authority = listener.as_ref().map(|it| it.authority().to_ascii_lowercase());
+            listeners.extend(listener);
+            let reach = Reach {
+                transport,
+                authority,
+            };
+            if transports.insert(scheme, reach).is_some() {
+                return Err(BuildError::Twice { scheme });
+            }
+        }
+        let cluster = self.cluster.as_deref().map_or(0, cluster_id);
+        let service = RpcService::from_parts(self.config, cluster, transports);
+        for listener in listeners {
+            service.spawn(listen(WeakService(Arc::downgrade(&service.inner)), listener));
+        }
+        Ok(service)
+    }
+}
+
+/// Hashes a cluster's name (FNV-1a): it only has to tell clusters apart, not to keep anyone out.
+fn cluster_id(name: &str) -> u128 {
+    let step = |hash: u128, byte: u8| {
+        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    };
+    name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
+}

@@ -1,0 +1,74 @@
+//! The endpoints of a service, by name.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, FutureExt};
+use parking_lot::RwLock;
+
+use super::StartError;
+use crate::shared::EndpointCore;
+use crate::endpoint::RpcEndpoint;
+use crate::error::EndpointError;
+use crate::gateway::Exposed;
+use crate::server::RpcServer;
+
+#[derive(Default)]
+pub(super) struct Registry {
+    endpoints: RwLock<BTreeMap<Arc<str>, Entry>>,
+}
+
+struct Entry {
+    exposed: Arc<[Exposed]>,
+    owner: Arc<dyn AnyServer>,
+}
+
+/// An endpoint of whatever type.
+trait AnyServer: Send + Sync {
+    fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>>;
+}
+
+impl<E: RpcEndpoint> AnyServer for RpcServer<E> {
+    fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>> {
+        let server = self.clone();
+        async move { Self::close(&server).await }.boxed()
+    }
+}
+
+impl Registry {
+    pub(super) fn insert<E: RpcEndpoint>(
+        &self,
+        core: &Arc<EndpointCore<E>>,
+        exposed: Arc<[Exposed]>,
+    ) -> Result<(), StartError> {
+        let mut endpoints = self.endpoints.write();
+        if endpoints.contains_key(&core.name) {
+            return Err(StartError::Taken {
+                name: core.name.to_string(),
+            });
+        }
+        let owner = Arc::new(RpcServer::new(Arc::clone(core), Arc::clone(&exposed)));
+        endpoints.insert(Arc::clone(&core.name), Entry { exposed, owner });
+        Ok(())
+    }
+
+    pub(super) fn remove(&self, name: &str) {
+        self.endpoints.write().remove(name);
+    }
+
+    /// Returns the gateways of an endpoint.
+    pub(super) fn exposed(&self, name: &str) -> Option<Arc<[Exposed]>> {
+        let endpoints = self.endpoints.read();
+        endpoints.get(name).map(|entry| Arc::clone(&entry.exposed))
+    }
+
+    /// Stops all endpoints at once, and waits for all of them.
+    pub(super) async fn terminate_all(&self) -> Result<(), EndpointError> {
+        let owners: Vec<_> = {
+            let endpoints = self.endpoints.read();
+            endpoints.values().map(|it| Arc::clone(&it.owner)).collect()
+        };
+        let results = futures_util::future::join_all(owners.iter().map(|it| it.close())).await;
+        results.into_iter().collect()
+    }
+}

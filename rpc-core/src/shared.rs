@@ -1,0 +1,147 @@
+//! What all handles of an endpoint share: its mailbox, its name and its token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::address::Address;
+use crate::context::Context;
+use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::error::{EndpointError, RpcError};
+use crate::fencing::FencingToken;
+use crate::gateway::{Head, LocalRoute};
+use crate::lifecycle::Command;
+use crate::mailbox::{Mailbox, Rejected};
+use crate::service::WeakService;
+use crate::timers::TimerId;
+
+/// What an endpoint's handles share.
+pub struct EndpointCore<E: RpcEndpoint> {
+    pub(crate) name: Arc<str>,
+    pub(crate) address: Arc<Address>,
+    pub(crate) mailbox: Mailbox<Mail<E>, Control>,
+    /// The endpoint's token, which only its main thread changes.
+    token: Mutex<Option<FencingToken>>,
+    /// One-way messages that a full mailbox turned away.
+    dropped: AtomicU64,
+    pub(crate) call_timeout: Duration,
+    pub(crate) service: WeakService,
+    /// `None` until the endpoint has ended.
+    pub(crate) termination: watch::Sender<Option<Result<(), EndpointError>>>,
+}
+
+/// What waits in a mailbox.
+pub(crate) enum Mail<E: RpcEndpoint> {
+    Call(Head, <E::Gateways as GatewayList<E>>::Request),
+    Run(Fence, Run<E>),
+}
+
+/// Code for the main thread.
+pub(crate) type Run<E> = Box<dyn FnOnce(Result<(&mut E, &mut Context<E>), RpcError>) + Send>;
+
+/// Under which token code was posted to the main thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fence {
+    Off,
+    On(Option<FencingToken>),
+}
+
+/// What steers an endpoint, past the calls that wait.
+pub(crate) enum Control {
+    Life(Command),
+    CancelTimer(TimerId),
+}
+
+impl<E: RpcEndpoint> EndpointCore<E> {
+    pub(crate) fn new(
+        name: Arc<str>,
+        address: Address,
+        mailbox_messages_max: usize,
+        call_timeout: Duration,
+        service: WeakService,
+    ) -> Self {
+        Self {
+            name,
+            address: Arc::new(address),
+            mailbox: Mailbox::new(mailbox_messages_max),
+            token: Mutex::new(None),
+            dropped: AtomicU64::new(0),
+            call_timeout,
+            service,
+            termination: watch::Sender::new(None),
+        }
+    }
+
+    /// Queues a request, or says at once why not.
+    pub(crate) fn push(&self, head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
+        let (mail, error) = match self.mailbox.push(Mail::Call(head, request)) {
+            Ok(()) => return,
+            Err(Rejected::Closed(mail)) => (mail, self.unreachable()),
+            Err(Rejected::Full(mail)) => (mail, self.overloaded()),
+        };
+        if let Mail::Call(head, request) = mail {
+            if head.call.is_none() {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+            E::Gateways::deny(request, error);
+        }
+    }
+
+    /// Queues code of this process's own.
+    pub(crate) fn run(&self, fence: Fence, run: Run<E>) {
+        if let Err(Mail::Run(_, run)) = self.mailbox.push_own(Mail::Run(fence, run)) {
+            run(Err(self.unreachable()));
+        }
+    }
+
+    pub(crate) fn unreachable(&self) -> RpcError {
+        RpcError::Unreachable {
+            address: self.address.to_string(),
+            restarted: false,
+        }
+    }
+
+    fn overloaded(&self) -> RpcError {
+        RpcError::Overloaded {
+            queue: format!("the mailbox of endpoint {}", self.name),
+            limit: self.mailbox.limit() as u64,
+        }
+    }
+
+    pub(crate) fn token(&self) -> Option<FencingToken> {
+        *self.token.lock()
+    }
+
+    pub(crate) fn set_token(&self, token: Option<FencingToken>) {
+        *self.token.lock() = token;
+    }
+
+    /// Tells whether a call with token `got` is the endpoint's business. An endpoint without a
+    /// token refuses every fenced call.
+    pub(crate) fn check_token(&self, got: Option<FencingToken>) -> Result<(), RpcError> {
+        let expected = self.token();
+        if expected.is_some() && expected == got {
+            return Ok(());
+        }
+        Err(RpcError::Fenced { expected, got })
+    }
+
+    /// How many one-way messages were lost because the mailbox was full.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl<E: RpcEndpoint> std::fmt::Debug for EndpointCore<E> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EndpointCore")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The way to an endpoint's own gateway `G`, found by type.
+pub(crate) type LocalPort<R> = Arc<dyn LocalRoute<R>>;

@@ -1,0 +1,121 @@
+//! What is to run on a main thread later. Pure but for the clock's type.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Identifies a timer of one endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct TimerId(u64);
+
+/// Timers of an endpoint with what each runs, in the order in which they are due.
+pub(crate) struct Timers<A> {
+    due: BTreeMap<(Instant, TimerId), Timer<A>>,
+    /// When each timer is due: cancelling needs it, so that nothing is left behind.
+    at: BTreeMap<TimerId, Instant>,
+    next: u64,
+}
+
+struct Timer<A> {
+    action: A,
+    period: Option<Duration>,
+}
+
+impl<A> Default for Timers<A> {
+    fn default() -> Self {
+        Self {
+            due: BTreeMap::new(),
+            at: BTreeMap::new(),
+            next: 0,
+        }
+    }
+}
+
+impl<A> Timers<A> {
+    /// Returns the id of the timer that is set next.
+    pub(crate) const fn next_id(&self) -> TimerId {
+        TimerId(self.next)
+    }
+
+    /// Sets a timer, which recurs if it has a period.
+    pub(crate) fn set(&mut self, at: Instant, period: Option<Duration>, action: A) -> TimerId {
+        let id = self.next_id();
+        self.next += 1;
+        self.put(id, at, Timer { action, period });
+        id
+    }
+
+    fn put(&mut self, id: TimerId, at: Instant, timer: Timer<A>) {
+        self.due.insert((at, id), timer);
+        self.at.insert(id, at);
+    }
+
+    /// Removes a timer. Returns whether it was still set.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
+        let at = self.at.remove(&id);
+        at.is_some_and(|at| self.due.remove(&(at, id)).is_some())
+    }
+
+    /// Takes the first timer that is due.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Option<Due<A>> {
+        let entry = self.due.first_entry().filter(|it| it.key().0 <= now)?;
+        let ((_, id), Timer { action, period }) = entry.remove_entry();
+        self.at.remove(&id);
+        Some(Due { id, action, period })
+    }
+
+    /// Sets a recurring timer again, its period after now: a slow main thread is not flooded.
+    pub(crate) fn again(&mut self, due: Due<A>, now: Instant) {
+        if let Some(period) = due.period {
+            let timer = Timer {
+                action: due.action,
+                period: due.period,
+            };
+            self.put(due.id, now + period, timer);
+        }
+    }
+
+    /// Returns when the first timer is due.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Removes all timers.
+    pub(crate) fn clear(&mut self) {
+        self.due.clear();
+        self.at.clear();
+    }
+}
+
+/// A timer whose time has come.
+pub(crate) struct Due<A> {
+    pub(crate) id: TimerId,
+    pub(crate) action: A,
+    pub(crate) period: Option<Duration>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Instant, Timers};
+
+    #[tokio::test(start_paused = true)]
+    async fn timers_run_in_order_and_cancelled_ones_are_gone() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut timers = Timers::default();
+        timers.set(at(30), None, "late");
+        let cancelled = timers.set(at(10), None, "cancelled");
+        timers.set(at(20), Some(Duration::from_millis(5)), "recurring");
+        assert!(timers.cancel(cancelled));
+        assert!(!timers.cancel(cancelled));
+        assert_eq!(timers.next_due(), Some(at(20)));
+        assert!(timers.take_due(at(19)).is_none());
+        let due = timers.take_due(at(21)).expect("it is due");
+        assert_eq!(due.action, "recurring");
+        timers.again(due, at(21));
+        assert_eq!(timers.next_due(), Some(at(26)));
+        timers.clear();
+        assert_eq!(timers.next_due(), None);
+    }
+}
