@@ -23,7 +23,7 @@ use crate::reply_slot::ReplySlot;
 use crate::scope::CallScope;
 
 /// What every gateway answers by itself, without a message. Flink's `RpcGateway`.
-pub trait RpcGateway: Send + Sync + 'static {
+pub trait RpcGateway: fmt::Debug + Send + Sync + 'static {
     /// Returns the endpoint's address, by which others can connect to it too.
     fn address(&self) -> &str;
 

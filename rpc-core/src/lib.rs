@@ -22,6 +22,8 @@ mod scope;
 mod server;
 mod service;
 mod timers;
+#[cfg(all(feature = "testing", feature = "macros"))]
+pub mod testing;
 pub mod transport;
 
 pub use self::address::{Address, AddressError};

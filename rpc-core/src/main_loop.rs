@@ -39,7 +39,9 @@ pub(crate) async fn run<E: RpcEndpoint>(
         failure: None,
     };
     poll_fn(|cx| scope::on_main_thread(&core.name, || main_loop.poll(cx))).await;
-    main_loop.finish()
+    let result = main_loop.finish();
+    scope::on_main_thread(&core.name, || scope::drop_stopped(cell));
+    result
 }
 
 struct MainLoop<'a, E: RpcEndpoint> {

@@ -30,8 +30,8 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
         let weak = WeakService(Arc::downgrade(&service.inner));
         service.spawn(async move {
             accept_streams(&weak, &*connection).await;
-            connection.close();
-            drop(guard);
+            // Not closed: a channel that was handed on outlives the task that accepted it.
+            drop((connection, guard));
         });
     }
 }

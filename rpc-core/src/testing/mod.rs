@@ -1,0 +1,61 @@
+//! What tests need: the conformance suite of transports.
+//!
+//! Every transport has to show the same semantics. The suite is instantiated in a transport's own
+//! tests; a user's own transport is tested in the same way:
+//!
+//! ```no_run
+//! # use rpc_core::{RpcService, RpcServiceBuilder};
+//! async fn mine(builder: RpcServiceBuilder) -> RpcService {
+//!     builder /* .transport(Mine::bind(..)) */ .build().await.unwrap()
+//! }
+//! rpc_core::conformance!(mine);
+//! # fn main() {}
+//! ```
+
+pub mod conformance;
+mod probe;
+
+pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals};
+
+/// Instantiates the conformance suite: one test for each case, on services that `$make` makes.
+///
+/// `$make` is an `async fn(RpcServiceBuilder) -> RpcService`; services that it makes can reach each other.
+#[macro_export]
+macro_rules! conformance {
+    ($make:expr) => {
+        $crate::conformance! { @cases $make;
+            a_call_is_answered
+            a_call_that_is_too_large_fails_at_once
+            a_caller_that_gives_up_cancels_the_handler
+            a_closed_endpoint_is_unreachable
+            a_cluster_of_another_name_is_refused
+            a_deferred_answer_arrives
+            a_gateway_to_the_own_service_moves_values
+            a_handler_may_call_back_its_caller
+            a_late_answer_is_ignored
+            a_lost_peer_fails_its_calls_at_once
+            a_missing_channel_is_refused
+            a_missing_endpoint_or_gateway_is_named
+            a_name_can_be_used_again
+            a_nested_call_inherits_the_deadline
+            a_panic_fails_its_call_and_its_endpoint_only
+            a_response_that_is_too_large_fails_at_once
+            a_service_closes_its_endpoints
+            a_typed_refusal_arrives_as_a_value
+            an_endpoint_that_is_not_started_refuses
+            calls_are_handled_in_order
+            channels_carry_bytes
+            many_calls_are_under_way_at_once
+            one_way_calls_arrive_in_order
+            tokens_fence_out_old_leaders
+        }
+    };
+    (@cases $make:expr; $($case:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::testing::conformance::$case(&$make).await;
+            }
+        )+
+    };
+}

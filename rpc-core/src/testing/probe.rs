@@ -1,0 +1,189 @@
+//! The endpoint that the suite talks to.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::{
+    AppError, BoxError, Call, Context, MainThread, ReplyTo, RpcEndpoint, RpcResult, gateways,
+    rpc_endpoint, rpc_gateway,
+};
+
+/// What the suite asks of a [`Probe`].
+#[rpc_gateway]
+pub trait ProbeGateway {
+    /// Adds to a sum, and returns it.
+    fn add(&self, number: u64) -> Call<u64>;
+    /// Adds to the sum one-way.
+    fn tell(&self, number: u64);
+    /// Returns all numbers that were added, in order.
+    fn numbers(&self) -> Call<Vec<u64>>;
+    /// Returns bytes as they came.
+    fn echo(&self, bytes: Vec<u8>) -> Call<Vec<u8>>;
+    /// Returns this many bytes.
+    fn make_bytes(&self, count: u64) -> Call<Vec<u8>>;
+    /// Refuses.
+    fn refuse(&self, why: String) -> Call<(), ProbeError>;
+    /// Panics.
+    fn panic(&self) -> Call<()>;
+    /// Never answers by itself; the probe's signals tell when it begins and when it is dropped.
+    fn hang(&self) -> Call<()>;
+    /// Answers when [`release`](Self::release) is called.
+    fn wait(&self) -> Call<u64>;
+    /// Answers those who wait.
+    fn release(&self, answer: u64);
+    /// Connects to another probe, and asks it to add.
+    fn relay(&self, address: String, number: u64) -> Call<u64>;
+    /// Connects to another probe, and waits there for ever, or as long as the caller waits.
+    fn relay_hang(&self, address: String) -> Call<()>;
+}
+
+/// What the suite asks of a [`Probe`] that follows a leader.
+#[rpc_gateway(fenced)]
+pub trait FencedProbeGateway {
+    /// Adds to the sum, and returns it.
+    fn fenced_add(&self, number: u64) -> Call<u64>;
+    /// Adds to the sum one-way.
+    fn fenced_tell(&self, number: u64);
+}
+
+/// How a [`Probe`] refuses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProbeError {
+    /// As it was asked to.
+    #[error("refused: {why}")]
+    Refused {
+        /// The caller's words.
+        why: String,
+    },
+}
+
+impl AppError for ProbeError {}
+
+/// An endpoint that does what a test asks of it.
+#[derive(Debug, Default)]
+pub struct Probe {
+    numbers: Vec<u64>,
+    waiting: Vec<ReplyTo<u64>>,
+    signals: Signals,
+}
+
+/// What a [`Probe`] tells its test.
+#[derive(Clone, Debug, Default)]
+pub struct Signals {
+    /// A call of `hang` has begun.
+    pub hanging: Arc<Notify>,
+    /// A call of `hang` was dropped.
+    pub dropped: Arc<Notify>,
+    /// `on_stop` has run.
+    pub stopped: Arc<Notify>,
+}
+
+impl Probe {
+    /// Makes a probe, and what it tells.
+    #[must_use]
+    pub fn new() -> (Self, Signals) {
+        let probe = Self::default();
+        let signals = probe.signals.clone();
+        (probe, signals)
+    }
+
+    fn sum(&mut self, number: u64) -> u64 {
+        self.numbers.push(number);
+        self.numbers.iter().sum()
+    }
+}
+
+impl RpcEndpoint for Probe {
+    type Gateways = gateways![ProbeGateway, FencedProbeGateway];
+
+    async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
+        main.run(|probe, _| probe.signals.stopped.notify_one());
+        Ok(())
+    }
+}
+
+#[rpc_endpoint(ProbeGateway)]
+impl Probe {
+    fn add(&mut self, number: u64) -> RpcResult<u64> {
+        Ok(self.sum(number))
+    }
+
+    fn tell(&mut self, number: u64) {
+        self.sum(number);
+    }
+
+    fn numbers(&mut self) -> RpcResult<Vec<u64>> {
+        Ok(self.numbers.clone())
+    }
+
+    fn echo(&mut self, bytes: Vec<u8>) -> RpcResult<Vec<u8>> {
+        Ok(bytes)
+    }
+
+    fn make_bytes(&mut self, count: u64) -> RpcResult<Vec<u8>> {
+        Ok(vec![7; usize::try_from(count).unwrap_or(usize::MAX)])
+    }
+
+    fn refuse(&mut self, why: String) -> RpcResult<(), ProbeError> {
+        Err(ProbeError::Refused { why })?
+    }
+
+    fn panic(&mut self) -> RpcResult<()> {
+        panic!("as it was asked to");
+    }
+
+    async fn hang(main: MainThread<'_, Self>) -> RpcResult<()> {
+        let signals = main.run(|probe, _| probe.signals.clone());
+        let _dropped = NotifyOnDrop(signals.dropped);
+        signals.hanging.notify_one();
+        std::future::pending().await
+    }
+
+    fn wait(&mut self, reply: ReplyTo<u64>) {
+        self.waiting.push(reply);
+        self.signals.hanging.notify_one();
+    }
+
+    fn release(&mut self, answer: u64) {
+        for reply in self.waiting.drain(..) {
+            reply.answer(Ok(answer));
+        }
+    }
+
+    async fn relay(main: MainThread<'_, Self>, address: String, number: u64) -> RpcResult<u64> {
+        other(main, &address).await?.add(number).await
+    }
+
+    async fn relay_hang(main: MainThread<'_, Self>, address: String) -> RpcResult<()> {
+        other(main, &address).await?.hang().without_timeout().await
+    }
+}
+
+#[rpc_endpoint(FencedProbeGateway)]
+impl Probe {
+    fn fenced_add(&mut self, _cx: &mut Context<Self>, number: u64) -> RpcResult<u64> {
+        Ok(self.sum(number))
+    }
+
+    fn fenced_tell(&mut self, number: u64) {
+        self.sum(number);
+    }
+}
+
+async fn other(main: MainThread<'_, Probe>, address: &str) -> RpcResult<Arc<dyn ProbeGateway>> {
+    let service = main.run(|_, cx| cx.service());
+    let service = service.ok_or_else(|| crate::Failure::message("the service is gone"))?;
+    let gateway = service.connect::<dyn ProbeGateway>(address).await;
+    gateway.map_err(|error| crate::RpcError::failed(&error))
+}
+
+struct NotifyOnDrop(Arc<Notify>);
+
+impl Drop for NotifyOnDrop {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
+}
