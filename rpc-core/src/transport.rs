@@ -39,6 +39,22 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
     async fn connect(&self, authority: &str) -> Result<Arc<dyn Connection>, TransportError>;
 }
 
+/// A transport behind a pointer, so that one can be chosen while the program runs.
+#[async_trait]
+impl<T: Transport + ?Sized> Transport for Arc<T> {
+    fn scheme(&self) -> &'static str {
+        T::scheme(self)
+    }
+
+    async fn listen(&self) -> Result<Option<Box<dyn Listener>>, TransportError> {
+        T::listen(self).await
+    }
+
+    async fn connect(&self, authority: &str) -> Result<Arc<dyn Connection>, TransportError> {
+        T::connect(self, authority).await
+    }
+}
+
 /// A bound transport.
 #[async_trait]
 pub trait Listener: fmt::Debug + Send + 'static {
