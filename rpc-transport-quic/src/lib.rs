@@ -1,0 +1,71 @@
+//! The QUIC transport: one connection to a peer, and many streams on it that do not wait for each
+//! other.
+//!
+//! ```
+//! use rpc_core::transport::{Transport, TransportError};
+//! use rpc_transport_quic::{Certificates, Quic};
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let certificates = Certificates::generate(&[])?;
+//! let server = Quic::bind("127.0.0.1:0").mtls(certificates.clone());
+//! let client = Quic::dial_only().mtls(certificates);
+//! let mut listener = server.listen().await?.expect("it is bound");
+//! let address = listener.authority();
+//!
+//! let dialling = async {
+//!     let connection = client.connect(&address).await?;
+//!     let mut stream = connection.open_stream().await?;
+//!     stream.writer.write_all(b"hello").await?;
+//!     Ok::<_, Box<dyn std::error::Error>>((connection, stream))
+//! };
+//! let accepting = async {
+//!     let connection = listener.accept().await?;
+//!     let stream = connection.accept_stream().await?;
+//!     Ok::<_, TransportError>((connection, stream))
+//! };
+//! let (_ours, theirs) = tokio::join!(dialling, accepting);
+//! let (_connection, mut stream) = theirs?;
+//! let mut heard = [0; 5];
+//! stream.reader.read_exact(&mut heard).await?;
+//! assert_eq!(&heard, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Sockets
+//!
+//! A transport that listens dials from the same UDP socket, so that a firewall needs to know one
+//! port. Where that socket cannot reach the peer, as an IPv4 socket cannot reach an IPv6 address,
+//! and for a transport that only dials, a socket on any free port is made with the first dialling
+//! and kept. Dropping the listener frees the port as soon as its connections have ended.
+//!
+//! # Streams
+//!
+//! The peer learns of a stream with the first bytes on it. Dropping the writer is the end of the
+//! stream for the peer, after all that was written; dropping the reader makes the peer's writes
+//! fail. Closing the connection loses what the peer has not acknowledged yet.
+//!
+//! # Security
+//!
+//! There is no QUIC without TLS. With certificates ([`Quic::mtls`]) both sides prove who they are.
+//! Without them a transport has to say [`Quic::insecure`], and then neither binds nor dials
+//! anything but loopback addresses. A client is connected before the server has judged its
+//! certificate: it learns of a refusal when it opens or reads a stream.
+//!
+//! # Non-goals
+//!
+//! No datagrams, no one-way streams, no early data (0-RTT), which could be replayed.
+
+mod address;
+mod config;
+mod connection;
+mod listener;
+mod security;
+mod sockets;
+mod transport;
+
+pub use config::QuicConfig;
+pub use rpc_tls::{CertificateAuthority, CertificateError, Certificates};
+pub use transport::Quic;

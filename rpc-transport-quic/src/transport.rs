@@ -1,0 +1,183 @@
+use std::error::Error;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use quinn::ClientConfig;
+use rpc_core::transport::{Connection, Listener, Transport, TransportError};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::Certificates;
+use crate::address::{Authority, reached_by};
+use crate::config::QuicConfig;
+use crate::connection::QuicConnection;
+use crate::listener::QuicListener;
+use crate::security::Security;
+use crate::sockets::Sockets;
+
+/// The transport of `quic` addresses.
+///
+/// It runs in the tokio runtime in which it first listens or dials.
+///
+/// ```
+/// use rpc_transport_quic::{Certificates, Quic};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let certificates = Certificates::generate(&["node-1.example"])?;
+/// let quic = Quic::bind("0.0.0.0:6123")
+///     .mtls(certificates)
+///     .advertise("node-1.example:6123");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "a transport does nothing before a service is built with it"]
+pub struct Quic {
+    bind: Option<String>,
+    advertise: Option<String>,
+    config: QuicConfig,
+    security: Security,
+    sockets: Sockets,
+}
+
+impl Quic {
+    /// Returns a transport that listens at `authority`, written `host:port`, and dials.
+    ///
+    /// It binds when it listens; port 0 stands for any free port.
+    pub fn bind(authority: impl Into<String>) -> Self {
+        Self {
+            bind: Some(authority.into()),
+            ..Self::dial_only()
+        }
+    }
+
+    /// Returns a transport that dials, and cannot be dialled.
+    pub fn dial_only() -> Self {
+        Self {
+            bind: None,
+            advertise: None,
+            config: QuicConfig::default(),
+            security: Security::Unsaid,
+            sockets: Sockets::default(),
+        }
+    }
+
+    /// Demands certificates of both sides of every connection, dialled or accepted.
+    ///
+    /// The certificate of a peer that is dialled must be valid for the host of its address.
+    pub fn mtls(mut self, certificates: Certificates) -> Self {
+        self.security = Security::mutual(certificates);
+        self
+    }
+
+    /// Goes without certificates, on loopback addresses only.
+    ///
+    /// What is sent is encrypted, but nobody proves who they are: every process of this host can
+    /// call every endpoint. It changes nothing for a transport with certificates.
+    pub fn insecure(mut self) -> Self {
+        if let Security::Unsaid = self.security {
+            self.security = Security::insecure();
+        }
+        self
+    }
+
+    /// Says by which authority others reach this transport, when not by the one it binds.
+    ///
+    /// Port 0 stands for the port that was bound.
+    pub fn advertise(mut self, authority: impl Into<String>) -> Self {
+        self.advertise = Some(authority.into());
+        self
+    }
+
+    /// Replaces the default limits.
+    pub fn config(mut self, config: QuicConfig) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Shakes hands with the first address of a host that answers.
+    async fn reach(
+        &self,
+        host: &str,
+        addresses: Vec<SocketAddr>,
+        client: &ClientConfig,
+        deadline: Instant,
+    ) -> Result<quinn::Connection, BoxError> {
+        let mut failure: BoxError = "the host has no address".into();
+        let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+        for (address, left) in addresses.into_iter().zip((1..=count).rev()) {
+            // A share of the time for each, or an address that swallows packets would use it up.
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            let endpoint = self.sockets.dialling(address)?;
+            let dialling = endpoint.connect_with(client.clone(), address, host)?;
+            match timeout(share, dialling).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => failure = error.into(),
+                Err(_elapsed) => failure = too_slow("the host did not answer in time").into(),
+            }
+        }
+        Err(failure)
+    }
+}
+
+#[async_trait]
+impl Transport for Quic {
+    fn scheme(&self) -> &'static str {
+        SCHEME
+    }
+
+    async fn listen(&self) -> Result<Option<Box<dyn Listener>>, TransportError> {
+        let Some(bind) = &self.bind else {
+            return Ok(None);
+        };
+        let failed = |source: io::Error| TransportError::Bind {
+            scheme: SCHEME,
+            authority: bind.clone(),
+            source: source.into(),
+        };
+        let addresses = Authority::parse(bind)?.resolve().await.map_err(failed)?;
+        self.security.permit(&addresses)?;
+        let server = self.security.server(&self.config)?;
+        let endpoint = self.sockets.listen(&addresses, server).map_err(failed)?;
+        let bound = endpoint.local_addr().map_err(failed)?;
+        let authority = reached_by(bound, self.advertise.as_deref())?;
+        Ok(Some(Box::new(QuicListener::new(
+            endpoint,
+            authority,
+            self.config.handshake_timeout,
+        ))))
+    }
+
+    async fn connect(&self, authority: &str) -> Result<Arc<dyn Connection>, TransportError> {
+        let failed = |source: BoxError| TransportError::Connect {
+            scheme: SCHEME,
+            authority: authority.to_owned(),
+            source,
+        };
+        let parsed = Authority::parse(authority)?;
+        let client = self.security.client(&self.config)?;
+        let deadline = Instant::now() + self.config.connect_timeout;
+        let addresses = timeout_at(deadline, parsed.resolve())
+            .await
+            .map_err(|_elapsed| failed(too_slow("the name was not resolved in time").into()))?
+            .map_err(|error| failed(error.into()))?;
+        self.security.permit(&addresses)?;
+        let connection = self
+            .reach(parsed.host(), addresses, &client, deadline)
+            .await
+            .map_err(failed)?;
+        Ok(Arc::new(QuicConnection::dialled(
+            connection,
+            authority.to_owned(),
+        )))
+    }
+}
+
+fn too_slow(message: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, message)
+}
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+pub(crate) const SCHEME: &str = "quic";

@@ -1,0 +1,59 @@
+//! The TCP transport: one TCP connection per stream, plain or under mutual TLS.
+//!
+//! ```
+//! use rpc_core::transport::Transport;
+//! use rpc_transport_tcp::Tcp;
+//! use tokio::io::{AsyncReadExt, AsyncWriteExt};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut listener = Tcp::bind("127.0.0.1:0").listen().await?.expect("it is bound");
+//! let dialled = Tcp::dial_only().connect(&listener.authority()).await?;
+//! let accepted = listener.accept().await?;
+//!
+//! let mut ours = dialled.open_stream().await?;
+//! let mut theirs = accepted.accept_stream().await?;
+//! ours.writer.write_all(b"hello").await?;
+//! let mut heard = [0; 5];
+//! theirs.reader.read_exact(&mut heard).await?;
+//! assert_eq!(&heard, b"hello");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Connections and streams
+//!
+//! TCP knows one stream per connection, so here every stream has a socket of its own. Dialling
+//! makes the first, which the first `open_stream` returns; each further `open_stream` dials the
+//! same authority again. The other side sees a new connection each time, with one stream on it:
+//! its first `accept_stream` does the TLS handshake and returns that stream, and the next returns
+//! [`Closed`](rpc_core::transport::TransportError::Closed) at once, which says no more than that no
+//! further stream will come. Only the side that dialled opens streams; on the other side
+//! `open_stream` is a [`Config`](rpc_core::transport::TransportError::Config) error.
+//!
+//! # Security
+//!
+//! With certificates ([`Tcp::mtls`]) both sides prove who they are, by TLS 1.3. Without them only a
+//! loopback address may be bound, unless the configuration says [`Tcp::insecure`]. A client under
+//! TLS 1.3 is connected before the server has judged its certificate: it learns of a refusal when
+//! it reads.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `tls` | yes | `Tcp::mtls`, and the types of certificates |
+
+mod address;
+mod config;
+mod connection;
+mod dialler;
+mod listener;
+mod socket;
+mod tls;
+mod transport;
+
+pub use config::TcpConfig;
+#[cfg(feature = "tls")]
+pub use rpc_tls::{CertificateAuthority, CertificateError, Certificates};
+pub use transport::Tcp;
