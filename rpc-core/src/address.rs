@@ -96,7 +96,10 @@ impl FromStr for Address {
         if endpoint.len() > NAME_BYTES_MAX {
             return Err(error("the endpoint's name is too long"));
         }
-        if endpoint.chars().any(|it| it.is_whitespace() || it.is_control() || it == '/') {
+        if endpoint
+            .chars()
+            .any(|it| it.is_whitespace() || it.is_control() || it == '/')
+        {
             return Err(error("an endpoint's name has neither spaces nor slashes"));
         }
         Ok(Self {
@@ -117,3 +120,125 @@ pub struct AddressError {
 
 /// The longest name of an endpoint: it travels, and a peer keeps it.
 pub(crate) const NAME_BYTES_MAX: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, NAME_BYTES_MAX};
+
+    #[test]
+    fn an_address_has_a_scheme_an_authority_and_a_name() {
+        for (text, scheme, authority, hostname) in [
+            // Flink: PekkoUtilsTest#getHostFromRpcURLForRemoteRpcURL
+            (
+                "tcp://127.0.0.1:1234/e",
+                "tcp",
+                "127.0.0.1:1234",
+                "127.0.0.1",
+            ),
+            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesAkkaTcpProtocol
+            (
+                "tcp://localhost:1234/e",
+                "tcp",
+                "localhost:1234",
+                "localhost",
+            ),
+            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesAkkaSslTcpProtocol
+            (
+                "quic://localhost:1234/e",
+                "quic",
+                "localhost:1234",
+                "localhost",
+            ),
+            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv4Addresses
+            (
+                "tcp://192.168.0.1:1234/e",
+                "tcp",
+                "192.168.0.1:1234",
+                "192.168.0.1",
+            ),
+            // An authority need not have a port.
+            ("local://jobmanager/e", "local", "jobmanager", "jobmanager"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address.scheme(), Some(scheme));
+            assert_eq!(address.authority(), authority);
+            assert_eq!(address.hostname(), hostname);
+            assert_eq!(address.endpoint(), "e");
+            assert_eq!(address.to_string(), text);
+            assert_eq!(Address::new(scheme, authority, "e").unwrap(), address);
+        }
+    }
+
+    // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv6Addresses, with Tcp and Ssl
+    #[test]
+    fn the_host_of_an_ipv6_address_is_without_brackets() {
+        for scheme in ["tcp", "quic"] {
+            let host = "2001:db8:10:11:12:ff00:42:8329";
+            let address = Address::new(scheme, &format!("[{host}]:1234"), "jobmanager").unwrap();
+            assert_eq!(address.hostname(), host);
+            assert_eq!(address.authority(), format!("[{host}]:1234"));
+        }
+    }
+
+    // Flink: PekkoUtilsTest#getConfigNormalizesHostName
+    #[test]
+    fn a_host_is_of_lower_case_and_a_name_as_it_is() {
+        let address: Address = "tcp://AbC123foOBaR:1234/JobManager".parse().unwrap();
+        assert_eq!(address.hostname(), "abc123foobar");
+        assert_eq!(address.to_string(), "tcp://abc123foobar:1234/JobManager");
+    }
+
+    // Flink: PekkoUtilsTest#getHostFromRpcURLThrowsExceptionIfAddressCannotBeRetrieved
+    #[test]
+    fn an_endpoint_of_the_own_service_has_neither_scheme_nor_host() {
+        let address: Address = "jobmanager_3".parse().unwrap();
+        assert_eq!(address.scheme(), None);
+        assert_eq!((address.authority(), address.hostname()), ("", ""));
+        assert_eq!(address.endpoint(), "jobmanager_3");
+        assert_eq!(address.to_string(), "jobmanager_3");
+    }
+
+    #[test]
+    fn what_is_no_address_is_named_with_the_reason() {
+        for (text, reason) in [
+            ("://host:1/e", "a scheme is of lower-case letters"),
+            ("TCP://host:1/e", "a scheme is of lower-case letters"),
+            ("t p://host:1/e", "a scheme is of lower-case letters"),
+            ("tcp:///e", "it has no host"),
+            ("tcp://", "it has no host"),
+            ("tcp://host:1", "it names no endpoint"),
+            ("tcp://host:1/", "it names no endpoint"),
+            ("", "it names no endpoint"),
+            (
+                "tcp://host:1/a/b",
+                "an endpoint's name has neither spaces nor slashes",
+            ),
+            ("a/b", "an endpoint's name has neither spaces nor slashes"),
+            ("a b", "an endpoint's name has neither spaces nor slashes"),
+            ("a\0", "an endpoint's name has neither spaces nor slashes"),
+        ] {
+            let error = text.parse::<Address>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("`{text}` is not an address: {reason}")
+            );
+        }
+    }
+
+    #[test]
+    fn a_name_has_a_limit_and_so_has_the_error() {
+        let longest = "é".repeat(NAME_BYTES_MAX / 2);
+        let address: Address = format!("tcp://host:1/{longest}").parse().unwrap();
+        assert_eq!(address.endpoint(), longest);
+        let error = "é"
+            .repeat(1 << 20)
+            .parse::<Address>()
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.ends_with("the endpoint's name is too long"),
+            "{error}"
+        );
+        assert!(error.len() < 1 << 10);
+    }
+}

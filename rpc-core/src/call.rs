@@ -147,10 +147,10 @@ impl<T, E> Waiting<T, E> {
     }
 
     fn give_up(&mut self) {
-        if self.slot.abandon() {
-            if let Some(remote) = self.remote.take() {
-                remote.cancel();
-            }
+        if self.slot.abandon()
+            && let Some(remote) = self.remote.take()
+        {
+            remote.cancel();
         }
     }
 }
@@ -242,7 +242,7 @@ impl<T, E> ReplyTo<T, E> {
 
     /// Answers the call.
     pub fn answer(self, result: RpcResult<T, E>) {
-        self.give(result.map_err(RpcError::from_handler));
+        self.give(result.map_err(RpcError::into_answer));
     }
 
     /// Answers with a failure that the runtime found.

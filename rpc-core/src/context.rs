@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::shared::{Control, EndpointCore};
 use crate::endpoint::RpcEndpoint;
 use crate::fencing::FencingToken;
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
 use crate::service::RpcService;
+use crate::shared::{Control, EndpointCore};
 use crate::timers::{Due, TimerId, Timers};
 
 /// An endpoint's own main thread, seen from its handlers: timers, continuations, the token.
@@ -29,9 +29,11 @@ pub struct Context<E: RpcEndpoint> {
 
 /// Code that a timer runs.
 pub(crate) struct TimedRun<E: RpcEndpoint> {
-    run: Box<dyn FnMut(&mut E, &mut Context<E>) + Send>,
+    run: Repeated<E>,
     cancelled: Arc<AtomicBool>,
 }
+
+type Repeated<E> = Box<dyn FnMut(&mut E, &mut Context<E>) + Send>;
 
 /// A future whose result goes back to the main thread.
 pub(crate) type Piped<E> = Pin<Box<dyn Future<Output = Continuation<E>> + Send>>;

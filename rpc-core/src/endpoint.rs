@@ -9,11 +9,11 @@ use bytes::Bytes;
 
 use crate::connection::IncomingCall;
 use crate::context::Context;
-use crate::shared::EndpointCore;
 use crate::error::{BoxError, RpcError};
 use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute, MethodInfo, WireRoute};
 use crate::main_thread::MainThread;
+use crate::shared::EndpointCore;
 
 /// A component: plain data, all of whose code runs on one logical main thread.
 ///
@@ -96,7 +96,9 @@ pub struct Routes(pub(crate) Vec<Exposed>);
 
 impl std::fmt::Debug for Routes {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(self.0.iter().map(|it| it.name)).finish()
+        f.debug_list()
+            .entries(self.0.iter().map(|it| it.name))
+            .finish()
     }
 }
 

@@ -242,7 +242,9 @@ impl<R: Send + 'static> Port<R> {
                 route.push(head, request(arguments, ReplyTo::caller(Arc::clone(&slot))));
                 None
             }
-            Route::Remote(gateway) => gateway.call(method, info, self.token, time, &arguments, &slot),
+            Route::Remote(gateway) => {
+                gateway.call(method, info, self.token, time, &arguments, &slot)
+            }
         };
         Call::waiting(slot, info, time, remote)
     }
@@ -324,7 +326,10 @@ pub fn no_method(gateway: &str, method: usize) -> RpcError {
 }
 
 /// Reads the arguments of a message for `info`; generated code calls it.
-pub fn decode_arguments<A: DeserializeOwned>(info: &MethodInfo, body: &[u8]) -> Result<A, RpcError> {
+pub fn decode_arguments<A: DeserializeOwned>(
+    info: &MethodInfo,
+    body: &[u8],
+) -> Result<A, RpcError> {
     codec::decode(body).map_err(|error| RpcError::Codec {
         method: format!("the request of {}", info.name),
         detail: error.to_string(),

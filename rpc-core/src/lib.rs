@@ -2,12 +2,12 @@
 extern crate self as rpc_core;
 
 mod address;
+mod authority;
 mod call;
 mod codec;
 mod config;
 mod connection;
 mod context;
-mod shared;
 mod endpoint;
 mod error;
 mod fencing;
@@ -21,9 +21,10 @@ mod reply_slot;
 mod scope;
 mod server;
 mod service;
-mod timers;
+mod shared;
 #[cfg(all(feature = "testing", feature = "macros"))]
 pub mod testing;
+mod timers;
 pub mod transport;
 
 pub use self::address::{Address, AddressError};
@@ -48,9 +49,7 @@ pub use rpc_core_macros::{rpc_endpoint, rpc_gateway};
 #[doc(hidden)]
 pub mod __private {
     pub use crate::connection::IncomingCall;
-    pub use crate::endpoint::{
-        Handling, OneOf1, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, Routes,
-    };
+    pub use crate::endpoint::{Handling, OneOf1, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, Routes};
     pub use crate::gateway::{
         CallTimeout, Message, MethodInfo, Port, decode_arguments, deny, interleave, no_method,
         reply_to,

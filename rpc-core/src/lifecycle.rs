@@ -57,9 +57,7 @@ impl State {
             (Self::Created, Command::Start) => (Self::Started, Hook::OnStart),
             (Self::Paused, Command::Start) => (Self::Started, Hook::None),
             (Self::Started, Command::Stop) => (Self::Paused, Hook::None),
-            (Self::Started | Self::Paused, Command::Terminate) => {
-                (Self::Terminating, Hook::OnStop)
-            }
+            (Self::Started | Self::Paused, Command::Terminate) => (Self::Terminating, Hook::OnStop),
             (Self::Created | Self::Paused, Command::Stop)
             | (Self::Started, Command::Start)
             | (Self::Terminating | Self::Terminated, _) => (self, Hook::None),
@@ -79,7 +77,10 @@ mod tests {
             (Created, [Started, Created, Terminated, Terminated]),
             (Started, [Started, Paused, Terminating, Terminated]),
             (Paused, [Started, Paused, Terminating, Terminated]),
-            (Terminating, [Terminating, Terminating, Terminating, Terminated]),
+            (
+                Terminating,
+                [Terminating, Terminating, Terminating, Terminated],
+            ),
             (Terminated, [Terminated; 4]),
         ];
         for (state, next) in table {

@@ -85,7 +85,7 @@ impl<M, C> Mailbox<M, C> {
     /// Takes all control messages, and all mail if `mail` is empty; pending if there is nothing.
     pub(crate) fn poll_take(
         &self,
-        cx: &mut Context<'_>,
+        cx: &Context<'_>,
         mail: &mut VecDeque<M>,
         control: &mut VecDeque<C>,
     ) -> Poll<()> {
@@ -97,7 +97,11 @@ impl<M, C> Mailbox<M, C> {
         if !mail.is_empty() || !control.is_empty() {
             return Poll::Ready(());
         }
-        if !inbox.waker.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
+        if !inbox
+            .waker
+            .as_ref()
+            .is_some_and(|it| it.will_wake(cx.waker()))
+        {
             inbox.waker = Some(cx.waker().clone());
         }
         inbox.parked = true;
@@ -122,5 +126,131 @@ fn wake<M, C>(mut inbox: parking_lot::MutexGuard<'_, Inbox<M, C>>) {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    use super::{Mailbox, Rejected};
+
+    #[test]
+    fn mail_is_taken_in_order_and_all_at_once() {
+        let mailbox = Mailbox::<_, ()>::new(3);
+        for message in 0..3 {
+            assert!(mailbox.push(message).is_ok());
+        }
+        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        assert!(take(&mailbox, &mut mail, &mut control));
+        assert_eq!(mail, [0, 1, 2]);
+        mail.clear();
+        assert!(!take(&mailbox, &mut mail, &mut control));
+    }
+
+    #[test]
+    fn what_was_taken_is_handled_before_more_is_taken() {
+        let mailbox = Mailbox::<_, ()>::new(3);
+        let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
+        assert!(mailbox.push(1).is_ok());
+        assert!(take(&mailbox, &mut mail, &mut control));
+        assert_eq!(mail, [0]);
+        mail.clear();
+        assert!(take(&mailbox, &mut mail, &mut control));
+        assert_eq!(mail, [1]);
+    }
+
+    #[test]
+    fn control_messages_do_not_wait_behind_mail() {
+        let mailbox = Mailbox::new(3);
+        assert!(mailbox.push(1).is_ok());
+        mailbox.push_control("first");
+        mailbox.push_control("second");
+        let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::from(["earlier"]));
+        assert!(take(&mailbox, &mut mail, &mut control));
+        assert_eq!(mail, [0]);
+        assert_eq!(control, ["earlier", "first", "second"]);
+    }
+
+    #[test]
+    fn the_limit_holds_for_what_a_peer_sends() {
+        let mailbox = Mailbox::<_, ()>::new(2);
+        assert!(mailbox.push(0).is_ok());
+        assert!(mailbox.push(1).is_ok());
+        assert!(matches!(mailbox.push(2), Err(Rejected::Full(2))));
+        assert_eq!(mailbox.push_own(3), Ok(()));
+        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        assert!(take(&mailbox, &mut mail, &mut control));
+        assert_eq!(mail, [0, 1, 3]);
+        // What is being handled does not count any more.
+        assert!(mailbox.push(4).is_ok());
+    }
+
+    #[test]
+    fn a_closed_mailbox_gives_back_what_it_held_and_takes_no_more() {
+        let mailbox = Mailbox::new(2);
+        assert!(mailbox.push(0).is_ok());
+        mailbox.push_control(());
+        assert_eq!(mailbox.close(), [0]);
+        assert!(matches!(mailbox.push(1), Err(Rejected::Closed(1))));
+        assert_eq!(mailbox.push_own(2), Err(2));
+        mailbox.push_control(());
+        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        assert!(!take(&mailbox, &mut mail, &mut control));
+        assert!(mailbox.close().is_empty());
+    }
+
+    #[test]
+    fn the_reader_is_woken_once_for_each_time_that_it_found_nothing() {
+        let mailbox = Mailbox::<_, ()>::new(9);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let mut poll = |mail: &mut VecDeque<u32>| {
+            let cx = Context::from_waker(&waker);
+            mailbox.poll_take(&cx, mail, &mut control).is_ready()
+        };
+        assert!(mailbox.push(0).is_ok());
+        assert_eq!(wakes.count(), 0, "nobody waits yet");
+        assert!(poll(&mut mail));
+        mail.clear();
+        for round in 1..3 {
+            assert!(!poll(&mut mail));
+            assert!(mailbox.push(1).is_ok());
+            assert!(mailbox.push(2).is_ok());
+            assert_eq!(wakes.count(), round);
+            assert!(poll(&mut mail));
+            mail.clear();
+        }
+        assert!(!poll(&mut mail));
+        mailbox.push_control(());
+        assert_eq!(wakes.count(), 3);
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wakes {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take<M, C>(
+        mailbox: &Mailbox<M, C>,
+        mail: &mut VecDeque<M>,
+        control: &mut VecDeque<C>,
+    ) -> bool {
+        let cx = Context::from_waker(Waker::noop());
+        mailbox.poll_take(&cx, mail, control).is_ready()
     }
 }

@@ -12,13 +12,13 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, Sleep};
 
 use crate::context::{Context, Piped};
-use crate::shared::{Control, EndpointCore, Fence, Mail};
 use crate::endpoint::{GatewayList, Handling, PanicPolicy, RpcEndpoint};
 use crate::error::{BoxError, EndpointError, Failure, RpcError};
 use crate::gateway::Head;
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
 use crate::scope::{self, Within};
+use crate::shared::{Control, EndpointCore, Fence, Mail};
 
 /// Runs an endpoint until it has stopped.
 pub(crate) async fn run<E: RpcEndpoint>(
@@ -55,9 +55,11 @@ struct MainLoop<'a, E: RpcEndpoint> {
     piped: FuturesUnordered<Piped<E>>,
     timer: Option<Pin<Box<Sleep>>>,
     /// `on_stop` while it runs.
-    stopping: Option<Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>>,
+    stopping: Option<Stopping<'a>>,
     failure: Option<EndpointError>,
 }
+
+type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     /// Does what there is to do; ready when the endpoint has stopped.
@@ -146,11 +148,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
     }
 
-    fn request(
-        &mut self,
-        head: Head,
-        request: <E::Gateways as GatewayList<E>>::Request,
-    ) {
+    fn request(&mut self, head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
         let Head { call, token } = head;
         if E::Gateways::method(&request).fenced
             && let Err(error) = self.core.check_token(token)
@@ -160,9 +158,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if call.as_ref().is_some_and(|call| call.is_abandoned()) {
             return;
         }
-        let handling = self.guard(|main| {
-            scope::within(call.as_ref(), || E::Gateways::handle(main, request))
-        });
+        let handling =
+            self.guard(|main| scope::within(call.as_ref(), || E::Gateways::handle(main, request)));
         if let Some(Some(handling)) = handling {
             self.handlers.push(Within {
                 call,
@@ -184,12 +181,16 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     /// Polls interleaving handlers and continuations. Returns whether any of them got on.
     fn poll_handlers(&mut self, cx: &mut TaskContext<'_>) -> bool {
         let adopted = self.adopt_piped();
-        let handled = self.handlers.is_empty().then_some(Poll::Ready(None)).or_else(|| {
-            self.caught(|main_loop| main_loop.handlers.poll_next_unpin(cx))
-        });
-        let piped = self.piped.is_empty().then_some(Poll::Ready(None)).or_else(|| {
-            self.caught(|main_loop| main_loop.piped.poll_next_unpin(cx))
-        });
+        let handled = self
+            .handlers
+            .is_empty()
+            .then_some(Poll::Ready(None))
+            .or_else(|| self.caught(|main_loop| main_loop.handlers.poll_next_unpin(cx)));
+        let piped = self
+            .piped
+            .is_empty()
+            .then_some(Poll::Ready(None))
+            .or_else(|| self.caught(|main_loop| main_loop.piped.poll_next_unpin(cx)));
         let handled = !matches!(handled, Some(Poll::Pending | Poll::Ready(None)));
         match piped {
             Some(Poll::Pending | Poll::Ready(None)) => handled || adopted,
@@ -240,7 +241,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             Some(timer) => timer.as_mut().reset(next),
             None => self.timer = Some(Box::pin(tokio::time::sleep_until(next))),
         }
-        let elapsed = self.timer.as_mut().is_some_and(|it| it.as_mut().poll(cx).is_ready());
+        let elapsed = self
+            .timer
+            .as_mut()
+            .is_some_and(|it| it.as_mut().poll(cx).is_ready());
         progress || elapsed
     }
 

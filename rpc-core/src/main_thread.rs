@@ -8,13 +8,13 @@ use parking_lot::Mutex;
 
 use crate::call::{Call, ReplyTo, Time};
 use crate::context::{Context, TimerHandle};
-use crate::shared::{Control, EndpointCore, Fence, Mail, Run};
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::RpcError;
 use crate::gateway::{CallTimeout, MethodInfo};
 use crate::lifecycle::Command;
 use crate::reply_slot::ReplySlot;
 use crate::scope;
+use crate::shared::{Control, EndpointCore, Fence, Mail, Run};
 
 /// An endpoint's state as its own task holds it.
 pub(crate) struct EndpointCell<E: RpcEndpoint>(Mutex<(E, Context<E>)>);

@@ -57,14 +57,18 @@ impl<T, E> ReplySlot<T, E> {
     }
 
     /// Takes the answer, or has `cx` woken when it comes.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<RpcResult<T, E>> {
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
         let mut state = self.state.lock();
-        if let Answer::Ready(_) = state.answer {
-            if let Answer::Ready(answer) = mem::replace(&mut state.answer, Answer::Taken) {
-                return Poll::Ready(answer);
-            }
+        if matches!(state.answer, Answer::Ready(_))
+            && let Answer::Ready(answer) = mem::replace(&mut state.answer, Answer::Taken)
+        {
+            return Poll::Ready(answer);
         }
-        if !state.caller.as_ref().is_some_and(|it| it.will_wake(cx.waker())) {
+        if !state
+            .caller
+            .as_ref()
+            .is_some_and(|it| it.will_wake(cx.waker()))
+        {
             state.caller = Some(cx.waker().clone());
         }
         Poll::Pending

@@ -42,7 +42,13 @@ thread_local! {
 
 /// Returns until when the call waits that is being handled here.
 pub(crate) fn inherited_deadline() -> Option<Instant> {
-    CURRENT.with(|current| current.call.borrow().as_ref().and_then(|call| call.deadline()))
+    CURRENT.with(|current| {
+        current
+            .call
+            .borrow()
+            .as_ref()
+            .and_then(|call| call.deadline())
+    })
 }
 
 /// Runs `f` as part of the handling of `call`.

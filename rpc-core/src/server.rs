@@ -3,13 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::shared::{Control, EndpointCore, LocalPort};
 use crate::endpoint::{Handles, RpcEndpoint};
 use crate::error::EndpointError;
 use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Fenced, Gateway, Port, Unfenced};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
+use crate::shared::{Control, EndpointCore, LocalPort};
 
 /// An endpoint of this service, seen by who started it.
 ///

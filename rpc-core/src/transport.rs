@@ -15,6 +15,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub use crate::authority::Authority;
+
 /// A way to reach other services, such as TCP or QUIC.
 ///
 /// A transport is a value that says how to bind and how to dial; a service is built with one or

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use quinn::ClientConfig;
-use rpc_core::transport::{Connection, Listener, Transport, TransportError};
+use rpc_core::transport::{Authority, Connection, Listener, Transport, TransportError};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::Certificates;
-use crate::address::{Authority, reached_by};
+use crate::address::resolve;
 use crate::config::QuicConfig;
 use crate::connection::QuicConnection;
 use crate::listener::QuicListener;
@@ -136,12 +136,13 @@ impl Transport for Quic {
             authority: bind.clone(),
             source: source.into(),
         };
-        let addresses = Authority::parse(bind)?.resolve().await.map_err(failed)?;
+        let parsed = Authority::parse(SCHEME, bind)?;
+        let addresses = resolve(parsed).await.map_err(failed)?;
         self.security.permit(&addresses)?;
         let server = self.security.server(&self.config)?;
         let endpoint = self.sockets.listen(&addresses, server).map_err(failed)?;
         let bound = endpoint.local_addr().map_err(failed)?;
-        let authority = reached_by(bound, self.advertise.as_deref())?;
+        let authority = Authority::reached_by(SCHEME, bound, self.advertise.as_deref())?;
         Ok(Some(Box::new(QuicListener::new(
             endpoint,
             authority,
@@ -155,10 +156,10 @@ impl Transport for Quic {
             authority: authority.to_owned(),
             source,
         };
-        let parsed = Authority::parse(authority)?;
+        let parsed = Authority::parse(SCHEME, authority)?;
         let client = self.security.client(&self.config)?;
         let deadline = Instant::now() + self.config.connect_timeout;
-        let addresses = timeout_at(deadline, parsed.resolve())
+        let addresses = timeout_at(deadline, resolve(parsed))
             .await
             .map_err(|_elapsed| failed(too_slow("the name was not resolved in time").into()))?
             .map_err(|error| failed(error.into()))?;

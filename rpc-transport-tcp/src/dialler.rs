@@ -2,12 +2,12 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use rpc_core::transport::{Stream, TransportError};
+use rpc_core::transport::{Authority, Stream, TransportError};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::address::Authority;
+use crate::address::resolve;
 use crate::config::TcpConfig;
 use crate::socket::Sockets;
 use crate::tls::Security;
@@ -28,7 +28,7 @@ impl Dialler {
         sockets: &Sockets,
     ) -> Result<Stream, TransportError> {
         let failed = |source: io::Error| failed(authority, source);
-        let parsed = Authority::parse(authority)?;
+        let parsed = Authority::parse(SCHEME, authority)?;
         let socket = self.reach(parsed).await.map_err(failed)?;
         self.prepare(&socket).map_err(failed)?;
         let handshake = self.security.dialled(socket, parsed, sockets);
@@ -69,7 +69,7 @@ impl Dialler {
     /// Connects to the first address of a host that answers.
     async fn reach(&self, authority: Authority<'_>) -> io::Result<TcpStream> {
         let deadline = Instant::now() + self.config.connect_timeout;
-        let addresses = timeout_at(deadline, authority.resolve())
+        let addresses = timeout_at(deadline, resolve(authority))
             .await
             .map_err(|_elapsed| too_slow("the name was not resolved in time"))??;
 

@@ -2,12 +2,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rpc_core::transport::{Connection, Listener, Transport, TransportError};
+use rpc_core::transport::{Authority, Connection, Listener, Transport, TransportError};
 use tokio::net::TcpListener;
 
 #[cfg(feature = "tls")]
 use crate::Certificates;
-use crate::address::{Authority, reached_by};
+use crate::address::resolve;
 use crate::config::TcpConfig;
 use crate::connection::Dialled;
 use crate::dialler::Dialler;
@@ -120,13 +120,14 @@ impl Transport for Tcp {
             authority: bind.clone(),
             source: source.into(),
         };
-        let addresses = Authority::parse(bind)?.resolve().await.map_err(failed)?;
+        let parsed = Authority::parse(SCHEME, bind)?;
+        let addresses = resolve(parsed).await.map_err(failed)?;
         self.refuse_exposure(&addresses)?;
         let listener = TcpListener::bind(addresses.as_slice())
             .await
             .map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
-        let authority = reached_by(bound, self.advertise.as_deref())?;
+        let authority = Authority::reached_by(SCHEME, bound, self.advertise.as_deref())?;
         Ok(Some(Box::new(Accepting::new(
             listener,
             authority,

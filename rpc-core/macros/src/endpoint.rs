@@ -4,7 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Path, ReceiverKind, Result, ReturnType, Type,
+    Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Path, ReceiverKind, Result, ReturnType,
+    Type,
 };
 
 use crate::variant;
@@ -33,7 +34,12 @@ pub(crate) fn expand(gateway: &Path, item: ItemImpl) -> Result<TokenStream> {
     for member in &item.items {
         match member {
             ImplItem::Fn(function) => arms.push(Handler::parse(function)?.arm()),
-            other => return Err(Error::new(other.span(), "a block of handlers has methods only")),
+            other => {
+                return Err(Error::new(
+                    other.span(),
+                    "a block of handlers has methods only",
+                ));
+            }
         }
     }
     let (me, generics) = (&item.self_ty, &item.generics);

@@ -8,8 +8,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{
     AngleBracketedGenericArguments, Attribute, Error, FnArg, Ident, ItemTrait, Pat, PathArguments,
-    ReceiverKind,
-    Result, ReturnType, TraitItem, TraitItemFn, Type, parse_quote,
+    ReceiverKind, Result, ReturnType, TraitItem, TraitItemFn, Type, parse_quote,
 };
 
 use crate::variant;
@@ -171,7 +170,8 @@ fn reply(output: &ReturnType) -> Result<Option<AngleBracketedGenericArguments>> 
     {
         return Ok(Some(arguments.clone()));
     }
-    let message = "a gateway's method returns `Call<T>` or `Call<T, E>`, or nothing if it is one-way";
+    let message =
+        "a gateway's method returns `Call<T>` or `Call<T, E>`, or nothing if it is one-way";
     Err(Error::new(of.span(), message))
 }
 
@@ -195,7 +195,10 @@ fn timeout(text: &syn::LitStr) -> Result<Timeout> {
     if value == "none" {
         return Ok(Timeout::Never);
     }
-    let digits = value.len() - value.trim_start_matches(|it: char| it.is_ascii_digit()).len();
+    let digits = value.len()
+        - value
+            .trim_start_matches(|it: char| it.is_ascii_digit())
+            .len();
     let (number, unit) = value.split_at(digits);
     let number: Option<u64> = number.parse().ok();
     let duration = number.and_then(|number| match unit {
@@ -222,7 +225,10 @@ impl Gateway {
         let (visibility, request) = (&self.item.vis, &self.request);
         let variants = self.methods.iter().map(|method| {
             let (variant, types) = (&method.variant, method.types());
-            let reply = method.reply.iter().map(|reply| quote!(::rpc_core::ReplyTo #reply));
+            let reply = method
+                .reply
+                .iter()
+                .map(|reply| quote!(::rpc_core::ReplyTo #reply));
             quote!(#variant(#(#types,)* #(#reply)*))
         });
         let doc = format!("A call of a method of [`{}`].", self.item.ident);
@@ -329,8 +335,12 @@ impl Gateway {
     }
 
     fn client(&self) -> TokenStream {
-        let (visibility, name, request, client) =
-            (&self.item.vis, &self.item.ident, &self.request, &self.client);
+        let (visibility, name, request, client) = (
+            &self.item.vis,
+            &self.item.ident,
+            &self.request,
+            &self.client,
+        );
         let methods = self.methods.iter().enumerate().map(|(place, method)| {
             let (function, variant) = (&method.name, &method.variant);
             let signature = method.signature();
@@ -460,7 +470,10 @@ impl Method {
     /// The arguments and the result, as in the trait.
     fn signature(&self) -> TokenStream {
         let (names, types) = (self.names(), self.types());
-        let output = self.reply.iter().map(|reply| quote!(-> ::rpc_core::Call #reply));
+        let output = self
+            .reply
+            .iter()
+            .map(|reply| quote!(-> ::rpc_core::Call #reply));
         quote!((&self, #(#names: #types),*) #(#output)*)
     }
 

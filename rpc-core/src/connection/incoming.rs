@@ -138,7 +138,9 @@ impl<L: Fn(&str) -> Option<Arc<[Exposed]>>> Session<'_, L> {
             return Ok(());
         };
         if call.is_some() == opened.exposed.methods[method].one_way {
-            return Err(ReadError::Protocol("a one-way call of a method that answers, or the reverse"));
+            return Err(ReadError::Protocol(
+                "a one-way call of a method that answers, or the reverse",
+            ));
         }
         if self.connection.calls.lock().len() > self.config.calls_max {
             IncomingCall::deny(
@@ -169,7 +171,12 @@ impl<L: Fn(&str) -> Option<Arc<[Exposed]>>> Session<'_, L> {
                 ..State::default()
             }),
         });
-        match self.connection.calls.lock().insert(header.call, Arc::clone(&call)) {
+        match self
+            .connection
+            .calls
+            .lock()
+            .insert(header.call, Arc::clone(&call))
+        {
             None => Ok(call),
             Some(_) => Err(ReadError::Protocol("a call id that is in use")),
         }
@@ -262,8 +269,9 @@ impl IncomingConnection {
         header.error = error;
         let alone = self.calls.lock().is_empty();
         let urgency = if alone { Urgency::Now } else { Urgency::Soon };
-        self.outbox
-            .send(urgency, |out| frame::put(out, &header, body, self.frame_bytes_max))
+        self.outbox.send(urgency, |out| {
+            frame::put(out, &header, body, self.frame_bytes_max)
+        })
     }
 
     fn respond_empty(&self, kind: Kind, id: u64) {

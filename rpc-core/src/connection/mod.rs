@@ -12,7 +12,7 @@ mod outgoing;
 
 pub use self::incoming::IncomingCall;
 
-pub(crate) use self::handshake::{Hello, HandshakeError, Purpose, Refusal, Welcome, dial, greet};
+pub(crate) use self::handshake::{HandshakeError, Hello, Purpose, Refusal, Welcome, dial, greet};
 pub(crate) use self::incoming::serve;
 pub(crate) use self::outgoing::{OutgoingConnection, RemoteCall, RemoteGateway, ResolveRefusal};
 

@@ -167,9 +167,9 @@ impl OutgoingConnection {
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
         let urgency = if alone { Urgency::Now } else { Urgency::Soon };
-        let sent = self
-            .outbox
-            .send(urgency, |out| frame::put(out, &header, body, self.frame_bytes_max));
+        let sent = self.outbox.send(urgency, |out| {
+            frame::put(out, &header, body, self.frame_bytes_max)
+        });
         match sent {
             Ok(()) => Some(id),
             Err(error) => {

@@ -31,7 +31,10 @@ impl Channels {
     pub(super) fn offer(&self, name: &str, stream: Stream) {
         let listener = self.listeners.lock().get(name).cloned();
         if listener.is_none_or(|it| it.try_send(stream).is_err()) {
-            tracing::warn!(name, "a channel was turned away: its listener is gone or too slow");
+            tracing::warn!(
+                name,
+                "a channel was turned away: its listener is gone or too slow"
+            );
         }
     }
 

@@ -11,10 +11,10 @@ use crate::connection::{
     HandshakeError, OutgoingConnection, Purpose, Refusal, RemoteGateway, Resolve, ResolveRefusal,
     dial,
 };
-use crate::shared::LocalPort;
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::gateway::{Fenced, Gateway, Port, Unfenced};
+use crate::shared::LocalPort;
 use crate::transport::{Connection, Stream};
 
 /// The connections that this service has opened, by scheme and authority.

@@ -24,11 +24,11 @@ use self::registry::Registry;
 use crate::address::Address;
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
-use crate::shared::EndpointCore;
 use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
 use crate::error::EndpointError;
 use crate::main_loop;
 use crate::server::RpcServer;
+use crate::shared::EndpointCore;
 use crate::transport::Transport;
 
 /// Starts endpoints, and connects gateways to those of this and of other services.
@@ -120,7 +120,9 @@ impl RpcService {
             Some(format!("{scheme}://{authority}/{name}"))
         };
         let mut transports = self.inner.transports.iter();
-        transports.find_map(listening).unwrap_or_else(|| name.to_owned())
+        transports
+            .find_map(listening)
+            .unwrap_or_else(|| name.to_owned())
     }
 
     /// Makes an endpoint under a name that no other endpoint of this service has.
@@ -191,8 +193,8 @@ impl RpcService {
         *self.inner.closed.borrow()
     }
 
-    /// Runs a task of the service's own until it ends or the service is closed.
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a task until it ends or the service is closed, which aborts it.
+    pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
         while tasks.try_join_next().is_some() {}
         if !*self.inner.closed.borrow() {
@@ -255,7 +257,9 @@ impl RpcServiceBuilder {
         for transport in self.transports {
             let scheme = transport.scheme();
             let listener = transport.listen().await?;
-            let authority = listener.as_ref().map(|it| it.authority().to_ascii_lowercase());
+            let authority = listener
+                .as_ref()
+                .map(|it| it.authority().to_ascii_lowercase());
             listeners.extend(listener);
             let reach = Reach {
                 transport,
@@ -268,7 +272,10 @@ impl RpcServiceBuilder {
         let cluster = self.cluster.as_deref().map_or(0, cluster_id);
         let service = RpcService::from_parts(self.config, cluster, transports);
         for listener in listeners {
-            service.spawn(listen(WeakService(Arc::downgrade(&service.inner)), listener));
+            service.spawn(listen(
+                WeakService(Arc::downgrade(&service.inner)),
+                listener,
+            ));
         }
         Ok(service)
     }
@@ -279,5 +286,6 @@ fn cluster_id(name: &str) -> u128 {
     let step = |hash: u128, byte: u8| {
         (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
     };
-    name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
+    name.bytes()
+        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }

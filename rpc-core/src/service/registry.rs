@@ -7,11 +7,11 @@ use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::RwLock;
 
 use super::StartError;
-use crate::shared::EndpointCore;
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::gateway::Exposed;
 use crate::server::RpcServer;
+use crate::shared::EndpointCore;
 
 #[derive(Default)]
 pub(super) struct Registry {

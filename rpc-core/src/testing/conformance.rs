@@ -68,7 +68,9 @@ pub async fn a_call_is_answered(make: &impl AsyncFn(RpcServiceBuilder) -> RpcSer
 }
 
 // Flink: PekkoRpcActorTest#testMessageDiscarding
-pub async fn an_endpoint_that_is_not_started_refuses(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn an_endpoint_that_is_not_started_refuses(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let callee = make(RpcService::builder()).await;
     let caller = make(RpcService::builder()).await;
     let server = callee.start_server("probe", Probe::default()).unwrap();
@@ -108,7 +110,9 @@ pub async fn one_way_calls_arrive_in_order(make: &impl AsyncFn(RpcServiceBuilder
     fixture.close().await;
 }
 
-pub async fn many_calls_are_under_way_at_once(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn many_calls_are_under_way_at_once(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let callers: Vec<_> = (0..64)
         .map(|_| {
@@ -128,7 +132,9 @@ pub async fn many_calls_are_under_way_at_once(make: &impl AsyncFn(RpcServiceBuil
 }
 
 // Flink: PekkoRpcActorTest#testExceptionPropagation
-pub async fn a_typed_refusal_arrives_as_a_value(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_typed_refusal_arrives_as_a_value(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let refusal = fixture.probe.refuse(String::from("no")).await;
     let why = String::from("no");
@@ -173,7 +179,9 @@ pub async fn tokens_fence_out_old_leaders(make: &impl AsyncFn(RpcServiceBuilder)
 }
 
 // Flink: PekkoRpcActorHandshakeTest#testWrongGatewayEndpointConnection
-pub async fn a_missing_endpoint_or_gateway_is_named(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_missing_endpoint_or_gateway_is_named(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let missing = fixture.callee.address_of("missing");
     let error = fixture.caller.connect::<dyn ProbeGateway>(&missing).await;
@@ -208,13 +216,17 @@ trait OtherGateway {
 
 #[crate::rpc_endpoint(OtherGateway)]
 impl Other {
-    fn nothing(&mut self) {}
+    fn nothing(&self) {}
 }
 
 // Flink: MessageSerializationTest#testMaximumFramesizeRemoteMessageTransfer
-pub async fn a_call_that_is_too_large_fails_at_once(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
-    let mut config = RpcConfig::default();
-    config.frame_bytes_max = 32_000;
+pub async fn a_call_that_is_too_large_fails_at_once(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
+    let config = RpcConfig {
+        frame_bytes_max: 32_000,
+        ..RpcConfig::default()
+    };
     let fixture = Fixture::with_config(make, config).await;
     // Without a time-out: only a failure at once ends this.
     let call = fixture.probe.echo(vec![0; 64_000]).without_timeout();
@@ -231,12 +243,17 @@ pub async fn a_call_that_is_too_large_fails_at_once(make: &impl AsyncFn(RpcServi
 pub async fn a_response_that_is_too_large_fails_at_once(
     make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
 ) {
-    let mut config = RpcConfig::default();
-    config.frame_bytes_max = 32_000;
+    let config = RpcConfig {
+        frame_bytes_max: 32_000,
+        ..RpcConfig::default()
+    };
     let fixture = Fixture::with_config(make, config).await;
     let call = fixture.probe.make_bytes(64_000).without_timeout();
     let error = call.await.unwrap_err();
-    assert!(matches!(&error, RpcError::TooLarge { limit: 32_000, .. }), "{error}");
+    assert!(
+        matches!(&error, RpcError::TooLarge { limit: 32_000, .. }),
+        "{error}"
+    );
     assert_eq!(fixture.probe.add(1).await, Ok(1));
     fixture.close().await;
 }
@@ -249,7 +266,11 @@ pub async fn a_caller_that_gives_up_cancels_the_handler(
     fixture.signals.hanging.notified().await;
     drop(call);
     fixture.signals.dropped.notified().await;
-    let error = fixture.probe.hang().timeout(Duration::from_millis(20)).await;
+    let error = fixture
+        .probe
+        .hang()
+        .timeout(Duration::from_millis(20))
+        .await;
     assert!(matches!(error, Err(RpcError::Timeout { .. })), "{error:?}");
     fixture.signals.dropped.notified().await;
     assert_eq!(fixture.probe.add(1).await, Ok(1));
@@ -258,7 +279,11 @@ pub async fn a_caller_that_gives_up_cancels_the_handler(
 
 pub async fn a_late_answer_is_ignored(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
     let fixture = Fixture::new(make).await;
-    let error = fixture.probe.wait().timeout(Duration::from_millis(20)).await;
+    let error = fixture
+        .probe
+        .wait()
+        .timeout(Duration::from_millis(20))
+        .await;
     assert!(matches!(error, Err(RpcError::Timeout { .. })), "{error:?}");
     let waits = fixture.probe.wait();
     fixture.probe.release(7);
@@ -278,23 +303,36 @@ pub async fn a_deferred_answer_arrives(make: &impl AsyncFn(RpcServiceBuilder) ->
     fixture.close().await;
 }
 
-pub async fn a_nested_call_inherits_the_deadline(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_nested_call_inherits_the_deadline(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let (other, signals) = Probe::new();
     let other = fixture.caller.start_server("other", other).unwrap();
     other.start();
     // Nobody but the outer call's time-out ends the inner call, which has none of its own.
-    let relayed = fixture.probe.relay_hang(other.address()).timeout(Duration::from_millis(50));
+    let relayed = fixture
+        .probe
+        .relay_hang(other.address())
+        .timeout(Duration::from_millis(50));
     // Which of the two is found first to have timed out is open.
     let error = relayed.await.unwrap_err();
-    assert!(matches!(error, RpcError::Timeout { .. } | RpcError::Failed(_)), "{error}");
+    assert!(
+        matches!(error, RpcError::Timeout { .. } | RpcError::Failed(_)),
+        "{error}"
+    );
     signals.dropped.notified().await;
     fixture.close().await;
 }
 
-pub async fn a_handler_may_call_back_its_caller(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_handler_may_call_back_its_caller(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
-    let relay = fixture.caller.start_server("relay", Probe::default()).unwrap();
+    let relay = fixture
+        .caller
+        .start_server("relay", Probe::default())
+        .unwrap();
     relay.start();
     let gateway: Arc<dyn ProbeGateway> = relay.gateway();
     // The relay asks the probe, which asks the relay, which is waiting for the probe.
@@ -306,7 +344,9 @@ pub async fn a_handler_may_call_back_its_caller(make: &impl AsyncFn(RpcServiceBu
 }
 
 // Flink: RemotePekkoRpcActorTest#failsRpcResultImmediatelyIfEndpointIsStopped
-pub async fn a_closed_endpoint_is_unreachable(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_closed_endpoint_is_unreachable(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let hangs = fixture.probe.hang().without_timeout();
     fixture.signals.hanging.notified().await;
@@ -320,7 +360,9 @@ pub async fn a_closed_endpoint_is_unreachable(make: &impl AsyncFn(RpcServiceBuil
 }
 
 // Flink: RemotePekkoRpcActorTest#failsRpcResultImmediatelyIfRemoteRpcServiceIsNotAvailable
-pub async fn a_lost_peer_fails_its_calls_at_once(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_lost_peer_fails_its_calls_at_once(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let waits = fixture.probe.wait().without_timeout();
     fixture.signals.hanging.notified().await;
@@ -355,7 +397,10 @@ pub async fn a_name_can_be_used_again(make: &impl AsyncFn(RpcServiceBuilder) -> 
     let taken = fixture.callee.start_server("probe", Probe::default());
     assert!(matches!(taken, Err(StartError::Taken { .. })), "{taken:?}");
     fixture.server.close().await.unwrap();
-    let again = fixture.callee.start_server("probe", Probe::default()).unwrap();
+    let again = fixture
+        .callee
+        .start_server("probe", Probe::default())
+        .unwrap();
     again.start();
     assert_eq!(again.address(), fixture.server.address());
     // The old gateway does not reach the new endpoint.
@@ -370,12 +415,18 @@ pub async fn a_panic_fails_its_call_and_its_endpoint_only(
     make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
 ) {
     let fixture = Fixture::new(make).await;
-    let other = fixture.callee.start_server("other", Probe::default()).unwrap();
+    let other = fixture
+        .callee
+        .start_server("other", Probe::default())
+        .unwrap();
     other.start();
     let error = fixture.probe.panic().await.unwrap_err();
     assert!(matches!(error, RpcError::Panicked { .. }), "{error}");
     let ended = fixture.server.terminated().await;
-    assert!(matches!(ended, Err(EndpointError::Panicked { .. })), "{ended:?}");
+    assert!(
+        matches!(ended, Err(EndpointError::Panicked { .. })),
+        "{ended:?}"
+    );
     fixture.signals.stopped.notified().await;
     let probe: Arc<dyn ProbeGateway> = fixture.caller.connect(&other.address()).await.unwrap();
     assert_eq!(probe.add(2).await, Ok(2));
@@ -385,22 +436,33 @@ pub async fn a_panic_fails_its_call_and_its_endpoint_only(
 pub async fn a_gateway_to_the_own_service_moves_values(
     make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
 ) {
-    let mut config = RpcConfig::default();
-    config.frame_bytes_max = 32_000;
+    let config = RpcConfig {
+        frame_bytes_max: 32_000,
+        ..RpcConfig::default()
+    };
     let fixture = Fixture::with_config(make, config).await;
-    let own: Arc<dyn ProbeGateway> = fixture.callee.connect(&fixture.server.address()).await.unwrap();
+    let own: Arc<dyn ProbeGateway> = fixture
+        .callee
+        .connect(&fixture.server.address())
+        .await
+        .unwrap();
     // Flink: PekkoRpcActorOversizedResponseMessageTest#testLocalOverSizedResponseMsgAsync
     let bytes = vec![0; 64_000];
     assert_eq!(own.echo(bytes.clone()).await, Ok(bytes));
     fixture.close().await;
 }
 
-pub async fn a_cluster_of_another_name_is_refused(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+pub async fn a_cluster_of_another_name_is_refused(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
     let fixture = Fixture::new(make).await;
     let stranger = make(RpcService::builder().cluster("another")).await;
     let address = fixture.server.address();
     let error = stranger.connect::<dyn ProbeGateway>(&address).await;
-    assert!(matches!(error, Err(ConnectError::Handshake { .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(ConnectError::Handshake { .. })),
+        "{error:?}"
+    );
     fixture.close().await;
 }
 
@@ -412,7 +474,9 @@ pub async fn channels_carry_bytes(make: &impl AsyncFn(RpcServiceBuilder) -> RpcS
     let mut theirs = channels.accept().await.unwrap();
     let sent: Vec<u8> = (0..1_000_000_u32).map(|it| it as u8).collect();
     let echo = tokio::spawn(async move {
-        tokio::io::copy(&mut theirs.reader, &mut theirs.writer).await.unwrap();
+        tokio::io::copy(&mut theirs.reader, &mut theirs.writer)
+            .await
+            .unwrap();
         theirs.writer.shutdown().await.unwrap();
     });
     let mut writer = ours.writer;
@@ -434,6 +498,9 @@ pub async fn a_missing_channel_is_refused(make: &impl AsyncFn(RpcServiceBuilder)
     let fixture = Fixture::new(make).await;
     let address = fixture.callee.address_of("missing");
     let error = fixture.caller.open_channel(&address).await;
-    assert!(matches!(error, Err(ConnectError::NoEndpoint { .. })), "{error:?}");
+    assert!(
+        matches!(error, Err(ConnectError::NoEndpoint { .. })),
+        "{error:?}"
+    );
     fixture.close().await;
 }

@@ -115,23 +115,23 @@ impl Probe {
         self.sum(number);
     }
 
-    fn numbers(&mut self) -> RpcResult<Vec<u64>> {
+    fn numbers(&self) -> RpcResult<Vec<u64>> {
         Ok(self.numbers.clone())
     }
 
-    fn echo(&mut self, bytes: Vec<u8>) -> RpcResult<Vec<u8>> {
+    fn echo(&self, bytes: Vec<u8>) -> RpcResult<Vec<u8>> {
         Ok(bytes)
     }
 
-    fn make_bytes(&mut self, count: u64) -> RpcResult<Vec<u8>> {
+    fn make_bytes(&self, count: u64) -> RpcResult<Vec<u8>> {
         Ok(vec![7; usize::try_from(count).unwrap_or(usize::MAX)])
     }
 
-    fn refuse(&mut self, why: String) -> RpcResult<(), ProbeError> {
+    fn refuse(&self, why: String) -> RpcResult<(), ProbeError> {
         Err(ProbeError::Refused { why })?
     }
 
-    fn panic(&mut self) -> RpcResult<()> {
+    fn panic(&self) -> RpcResult<()> {
         panic!("as it was asked to");
     }
 

@@ -1,10 +1,9 @@
 use std::io;
 
-use rpc_core::transport::Stream;
+use rpc_core::transport::{Authority, Stream};
 use tokio::net::TcpStream;
 
 use super::plain;
-use crate::address::Authority;
 use crate::socket::Sockets;
 
 /// Plain TCP, always.

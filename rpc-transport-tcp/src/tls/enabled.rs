@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use rpc_core::transport::Stream;
+use rpc_core::transport::{Authority, Stream};
 use rpc_tls::{ALPN, Certificates};
 use tokio::io::{AsyncRead, AsyncWrite, WriteHalf, split};
 use tokio::net::TcpStream;
@@ -13,7 +13,6 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::plain;
-use crate::address::Authority;
 use crate::socket::{Shared, Sockets};
 
 /// Plain TCP, or TLS with certificates on both sides.

@@ -89,9 +89,9 @@ impl Header {
     }
 
     fn put(&self, out: &mut BytesMut) {
-        let flags = u8::from(self.error) * ERROR
-            | u8::from(self.token.is_some()) * FENCED
-            | u8::from(self.remaining_us.is_some()) * DEADLINE;
+        let flags = flag(self.error, ERROR)
+            | flag(self.token.is_some(), FENCED)
+            | flag(self.remaining_us.is_some(), DEADLINE);
         out.put_u8(self.kind as u8);
         out.put_u8(flags);
         out.put_u16_le(self.method);
@@ -123,6 +123,10 @@ impl Header {
         header.remaining_us = extra(DEADLINE)?;
         Ok(header)
     }
+}
+
+const fn flag(set: bool, flag: u8) -> u8 {
+    if set { flag } else { 0 }
 }
 
 /// A whole frame.
@@ -228,3 +232,6 @@ pub(crate) enum FrameError {
 
 /// The part that every frame has.
 const HEADER_BYTES: usize = 24;
+
+#[cfg(test)]
+mod tests;

@@ -280,3 +280,6 @@ const MAGIC: &[u8; 4] = b"arpc";
 const VERSION: u16 = 1;
 /// The part of both messages that is always there.
 const FIXED_BYTES: usize = 56;
+
+#[cfg(test)]
+mod tests;

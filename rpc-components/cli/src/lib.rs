@@ -1,0 +1,110 @@
+//! The command line of the cluster: `rpc-cluster`.
+//!
+//! A program that registers operators of its own gets the same command line with
+//! [`main_with`]:
+//!
+//! ```no_run
+//! use rpc_components::operator::OperatorRegistry;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     let operators = OperatorRegistry::new();
+//!     // operators.register_transform(..)
+//!     rpc_cli::main_with(operators)
+//! }
+//! ```
+
+mod args;
+mod ask;
+mod certificates;
+mod error;
+mod job_manager;
+mod output;
+mod progress;
+mod run;
+mod signal;
+mod task_manager;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+use rpc_components::operator::OperatorRegistry;
+use tracing_subscriber::EnvFilter;
+
+use self::args::{Args, Command};
+use self::error::CliError;
+
+/// Runs the command line, with the operators that jobs may be made of.
+///
+/// Exit status: 0 done; 1 the job failed or was cancelled, or the cluster did; 2 the command line or
+/// a file is wrong. Results go to the standard output, everything else to the standard error.
+pub fn main_with(operators: OperatorRegistry) -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return usage(&error),
+    };
+    start_logging(args.log.as_deref());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let result = match runtime {
+        Ok(runtime) => {
+            let result = runtime.block_on(execute(args.command, Arc::new(operators)));
+            // Threads of tasks that do not end are not waited for.
+            runtime.shutdown_background();
+            result
+        }
+        Err(error) => Err(CliError::failed("cannot start the runtime", &error)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(&error.to_string());
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+async fn execute(command: Command, operators: Arc<OperatorRegistry>) -> Result<(), CliError> {
+    match command {
+        Command::Cancel(args) => ask::cancel(args).await,
+        Command::Certificates(args) => certificates::generate(&args),
+        Command::Info(args) => ask::info(args).await,
+        Command::Jobmanager(args) => job_manager::run(args, operators).await,
+        Command::List(args) => ask::list(args).await,
+        Command::Metrics(args) => ask::metrics(args).await,
+        Command::Run(args) => run::run(*args, operators).await,
+        Command::TaskManagers(args) => ask::task_managers(args).await,
+        Command::Taskmanager(args) => task_manager::run(args, operators).await,
+    }
+}
+
+/// Prints what clap has to say: help to the standard output, and an error on one line.
+fn usage(error: &clap::Error) -> ExitCode {
+    use clap::error::ErrorKind;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output::print(&error.to_string());
+            ExitCode::SUCCESS
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            output::complain_raw(&error.to_string());
+            ExitCode::from(2)
+        }
+        _ => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            output::complain(first.trim_start_matches("error: "));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn start_logging(filter: Option<&str>) {
+    let filter = filter.map_or_else(|| EnvFilter::from_default_env(), EnvFilter::new);
+    // A second subscriber, as in tests, is no reason to stop.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
+}

@@ -1,0 +1,69 @@
+//! `rpc-cluster taskmanager`.
+
+use std::sync::Arc;
+
+use rpc_components::entrypoint::TaskManager;
+use rpc_components::id::ResourceId;
+use rpc_components::operator::OperatorRegistry;
+use rpc_components::transport::Network;
+
+use crate::args::TaskManagerArgs;
+use crate::error::CliError;
+use crate::job_manager::config;
+use crate::{output, signal};
+
+pub(crate) async fn run(
+    args: TaskManagerArgs,
+    operators: Arc<OperatorRegistry>,
+) -> Result<(), CliError> {
+    let config = config(args.config.as_deref())?;
+    let network = Network::new(args.security.security()).map_err(|it| CliError::wrong(&it))?;
+    let listen = args
+        .listen
+        .map_or_else(|| default_listen(&args.jobmanager), Ok)?;
+    let rpc = network
+        .listen(&listen, args.advertise.as_deref(), config.rpc.clone())
+        .await;
+    let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
+    let resource = match args.name {
+        Some(name) => ResourceId::new(name),
+        None => ResourceId::random("tm"),
+    };
+    let started = TaskManager::start(
+        rpc,
+        &args.jobmanager,
+        resource.clone(),
+        args.slots,
+        operators,
+        config,
+    );
+    let task_manager = started.map_err(|error| CliError::failed("task manager", &*error))?;
+    let slots = args.slots;
+    output::say(&format!(
+        "task manager {resource} with {slots} slots for {}",
+        args.jobmanager
+    ));
+    tokio::select! {
+        biased;
+        () = signal::terminated() => {}
+        ended = task_manager.terminated() => {
+            return Err(match ended {
+                Ok(()) => CliError::job(&[String::from("the job manager rejects this task manager")]),
+                Err(error) => CliError::failed("task manager", &error),
+            });
+        }
+    }
+    let closed = task_manager.close().await;
+    closed.map_err(|error| CliError::failed("task manager", &error))
+}
+
+/// Any port of this host, by the JobManager's transport.
+fn default_listen(job_manager: &str) -> Result<String, CliError> {
+    let scheme = job_manager.split_once("://").map(|(scheme, _)| scheme);
+    let scheme = scheme.ok_or_else(|| {
+        CliError::usage(format!(
+            "`{job_manager}` is no address like tcp://127.0.0.1:6123"
+        ))
+    })?;
+    Ok(format!("{scheme}://127.0.0.1:0"))
+}

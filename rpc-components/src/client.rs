@@ -1,0 +1,194 @@
+//! A client of a cluster: submits jobs, follows them, and asks about everything.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rpc_core::{ConnectError, RpcError, RpcService};
+use thiserror::Error;
+
+use crate::gateway::{
+    CancelError, DispatcherGateway, FetchError, JobDetails, JobError, JobInfo, JobResult, Metric,
+    MetricQueryServiceGateway, ResourceOverview, SubmitError, TaskManagerInfo,
+};
+use crate::id::{JobId, ResourceId};
+use crate::job_graph::JobGraph;
+use crate::leader::{LeaderRetrieval, RetrievalError};
+
+/// A client of one JobManager. Answers to Flink's `RestClusterClient`.
+#[derive(Clone, Debug)]
+pub struct ClusterClient {
+    rpc: RpcService,
+    dispatcher: Arc<dyn DispatcherGateway>,
+}
+
+/// Why a client got no answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The job cannot be cancelled.
+    #[error(transparent)]
+    Cancel(#[from] RpcError<CancelError>),
+    /// The JobManager, or a process that it named, cannot be reached.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// There are no results.
+    #[error(transparent)]
+    Fetch(#[from] RpcError<FetchError>),
+    /// The job cannot be asked about.
+    #[error(transparent)]
+    Job(#[from] RpcError<JobError>),
+    /// The JobManager does not answer.
+    #[error(transparent)]
+    Retrieval(#[from] RetrievalError),
+    /// The call failed.
+    #[error(transparent)]
+    Rpc(#[from] RpcError),
+    /// The job is not taken.
+    #[error(transparent)]
+    Submit(#[from] RpcError<SubmitError>),
+}
+
+impl ClusterClient {
+    /// Connects to the leading Dispatcher of the JobManager at an address like
+    /// `tcp://127.0.0.1:6123`.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager cannot be reached, or does not answer.
+    pub async fn connect(rpc: RpcService, job_manager: &str) -> Result<Self, ClientError> {
+        let retrieval = LeaderRetrieval::new(rpc.clone(), job_manager);
+        let dispatcher = retrieval.dispatcher().await?;
+        Ok(Self { rpc, dispatcher })
+    }
+
+    /// Submits a job; it runs when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The job is not taken.
+    pub async fn submit(&self, graph: JobGraph) -> Result<JobId, ClientError> {
+        Ok(self.dispatcher.submit_job(Box::new(graph)).await?)
+    }
+
+    /// Hands what a job's sinks print to `take`, piece by piece, until the job has ended.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer, or `take` fails, which ends it.
+    pub async fn follow_results<F>(
+        &self,
+        job: JobId,
+        mut take: impl FnMut(Bytes) -> F,
+    ) -> Result<(), ClientError>
+    where
+        F: Future<Output = ()>,
+    {
+        let mut position = 0;
+        loop {
+            let piece = self.dispatcher.fetch_job_results(job, position).await?;
+            if piece.is_empty() {
+                return Ok(());
+            }
+            position += piece.len() as u64;
+            take(piece).await;
+        }
+    }
+
+    /// Waits for the end of a job.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer, or does not know the job.
+    pub async fn job_result(&self, job: JobId) -> Result<JobResult, ClientError> {
+        Ok(self.dispatcher.request_job_result(job).await?)
+    }
+
+    /// Begins to cancel a job.
+    ///
+    /// # Errors
+    ///
+    /// The job is not known, or has ended in another way.
+    pub async fn cancel(&self, job: JobId) -> Result<(), ClientError> {
+        Ok(self.dispatcher.cancel_job(job).await?)
+    }
+
+    /// Returns the jobs that run, and the last that have ended.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer.
+    pub async fn list_jobs(&self) -> Result<Vec<JobDetails>, ClientError> {
+        Ok(self.dispatcher.list_jobs().await?)
+    }
+
+    /// Returns a job in full.
+    ///
+    /// # Errors
+    ///
+    /// The job is not known.
+    pub async fn job(&self, job: JobId) -> Result<JobInfo, ClientError> {
+        Ok(self.dispatcher.request_job(job).await?)
+    }
+
+    /// Returns the cluster's slots in all.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer.
+    pub async fn overview(&self) -> Result<ResourceOverview, ClientError> {
+        Ok(self.dispatcher.request_cluster_overview().await?)
+    }
+
+    /// Returns what is known of each TaskManager.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer.
+    pub async fn task_managers(&self) -> Result<Vec<TaskManagerInfo>, ClientError> {
+        Ok(self.dispatcher.request_task_managers().await?)
+    }
+
+    /// Waits until this many TaskManagers are registered and have reported their slots.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer.
+    pub async fn wait_for_task_managers(&self, count: u32) -> Result<(), ClientError> {
+        while self.overview().await?.task_managers < count {
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+        Ok(())
+    }
+
+    /// Returns the metrics of every process; those that do not answer are left out.
+    ///
+    /// # Errors
+    ///
+    /// The JobManager does not answer.
+    pub async fn metrics(&self) -> Result<Vec<(ResourceId, Vec<Metric>)>, ClientError> {
+        let addresses = self
+            .dispatcher
+            .request_metric_query_service_addresses()
+            .await?;
+        let mut metrics = Vec::new();
+        for (resource, address) in addresses {
+            let service = self
+                .rpc
+                .connect::<dyn MetricQueryServiceGateway>(&address)
+                .await;
+            let Ok(service) = service else {
+                tracing::warn!(%resource, address, "cannot be asked for its metrics");
+                continue;
+            };
+            if let Ok(found) = service.query_metrics().await {
+                metrics.push((resource, found));
+            }
+        }
+        Ok(metrics)
+    }
+}
+
+/// How often a client looks whether what it waits for has come.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);

@@ -1,0 +1,188 @@
+//! The configuration of a process, and its TOML file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rpc_core::RpcConfig;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::dispatcher::DispatcherConfig;
+use crate::heartbeat::{HeartbeatConfig, HeartbeatConfigError};
+use crate::registration::RegistrationConfig;
+use crate::resource_manager::ResourceManagerConfig;
+use crate::task_executor::TaskExecutorConfig;
+
+/// How the components of a process behave.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClusterConfig {
+    /// How the components watch each other; it holds for all of them.
+    pub heartbeat: HeartbeatConfig,
+    /// How components register at each other; it holds for all of them. Unlike Flink's the default
+    /// waits 1 s after an error, so that processes may be started in any order.
+    pub registration: RegistrationConfig,
+    /// How calls behave.
+    pub rpc: RpcConfig,
+    /// How jobs are taken and run.
+    pub dispatcher: DispatcherConfig,
+    /// How slots are given.
+    pub resource_manager: ResourceManagerConfig,
+    /// How tasks are run.
+    pub task_executor: TaskExecutorConfig,
+}
+
+impl Default for ClusterConfig {
+    fn default() -> Self {
+        let mut registration = RegistrationConfig::default();
+        registration.error_delay = Duration::from_secs(1);
+        registration.refused_delay = Duration::from_secs(1);
+        Self {
+            heartbeat: HeartbeatConfig::default(),
+            registration,
+            rpc: RpcConfig::default(),
+            dispatcher: DispatcherConfig::default(),
+            resource_manager: ResourceManagerConfig::default(),
+            task_executor: TaskExecutorConfig::default(),
+        }
+    }
+}
+
+/// Why a configuration file cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The heartbeats make no sense.
+    #[error("{}", path.display())]
+    Heartbeat {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: HeartbeatConfigError,
+    },
+    /// It is no TOML, or has a key that is not known, or a value of another type.
+    #[error("{}: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What a file may say; all times in milliseconds.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct File {
+    heartbeat_interval_ms: Option<u64>,
+    heartbeat_timeout_ms: Option<u64>,
+    registration_error_delay_ms: Option<u64>,
+    registration_refused_delay_ms: Option<u64>,
+    slot_activation_timeout_ms: Option<u64>,
+    call_timeout_ms: Option<u64>,
+    frame_bytes_max: Option<usize>,
+    jobs_running_max: Option<usize>,
+    jobs_completed_max: Option<usize>,
+}
+
+impl ClusterConfig {
+    /// Reads a TOML file; what it does not say has its default.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, or says something that cannot be used; the error names it.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let file: File = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: one_line(&text, &error),
+        })?;
+        let config = file.apply();
+        config
+            .heartbeat
+            .validate()
+            .map_err(|source| ConfigError::Heartbeat {
+                path: path.to_owned(),
+                source,
+            })?;
+        Ok(config)
+    }
+
+    /// Gives the components what holds for all of them.
+    pub(crate) fn shared(mut self) -> Self {
+        self.dispatcher.job_master.heartbeat = self.heartbeat.clone();
+        self.dispatcher.job_master.registration = self.registration.clone();
+        self.resource_manager.heartbeat = self.heartbeat.clone();
+        self.task_executor.heartbeat = self.heartbeat.clone();
+        self.task_executor.registration = self.registration.clone();
+        self
+    }
+}
+
+impl File {
+    fn apply(self) -> ClusterConfig {
+        fn set<T>(field: &mut T, value: Option<T>) {
+            if let Some(value) = value {
+                *field = value;
+            }
+        }
+        let time = |ms: Option<u64>| ms.map(Duration::from_millis);
+        let mut config = ClusterConfig::default();
+        set(
+            &mut config.heartbeat.interval,
+            time(self.heartbeat_interval_ms),
+        );
+        set(
+            &mut config.heartbeat.timeout,
+            time(self.heartbeat_timeout_ms),
+        );
+        let registration = &mut config.registration;
+        set(
+            &mut registration.error_delay,
+            time(self.registration_error_delay_ms),
+        );
+        set(
+            &mut registration.refused_delay,
+            time(self.registration_refused_delay_ms),
+        );
+        let slots = &mut config.task_executor.slots;
+        set(
+            &mut slots.activation_timeout,
+            time(self.slot_activation_timeout_ms),
+        );
+        set(&mut config.rpc.call_timeout, time(self.call_timeout_ms));
+        set(&mut config.rpc.frame_bytes_max, self.frame_bytes_max);
+        set(
+            &mut config.dispatcher.jobs.running_max,
+            self.jobs_running_max,
+        );
+        set(
+            &mut config.dispatcher.jobs.completed_max,
+            self.jobs_completed_max,
+        );
+        config
+    }
+}
+
+/// What is wrong with a file, on one line, with the number of the line that has it.
+fn one_line(text: &str, error: &toml::de::Error) -> String {
+    let line = error
+        .span()
+        .map(|span| 1 + text[..span.start].matches('\n').count());
+    match line {
+        Some(line) => format!("line {line}: {}", error.message()),
+        None => error.message().to_owned(),
+    }
+}

@@ -1,0 +1,36 @@
+//! The whole wire contract: what each component may be asked, and the messages that travel.
+
+mod dispatcher;
+mod job_master;
+mod leader;
+mod metric_query;
+mod registration;
+mod resource_manager;
+mod task_executor;
+
+pub use self::dispatcher::{
+    CancelError, DispatcherGateway, FetchError, JobDetails, JobError, JobInfo, JobResult,
+    MockDispatcherGateway, SubmitError, SubtaskInfo, VertexInfo,
+};
+pub use self::job_master::{
+    ExecutionState, FileSplit, JobMasterGateway, JobStatus, MockJobMasterGateway, ResultsGone,
+    Shortage, SlotOffer, TaskExecutionState, TaskExecutorReport, TaskIo, TaskManagerLocation,
+    UnknownAttempt, UnknownTaskManager,
+};
+pub use self::leader::{
+    Component, LEADER_ENDPOINT, LeaderGateway, LeaderInformation, MockLeaderGateway,
+};
+pub use self::metric_query::{
+    Metric, MetricQueryServiceGateway, MetricValue, MockMetricQueryServiceGateway,
+};
+pub use self::registration::RegistrationResponse;
+pub use self::resource_manager::{
+    AllocatedSlot, MockResourceManagerGateway, RequirementsError, ResourceManagerGateway,
+    ResourceOverview, ResourceRequirements, SlotReport, SlotStatus, TaskExecutorAccepted,
+    TaskExecutorRegistration, TaskManagerInfo, UnknownRegistration,
+};
+pub use self::task_executor::{
+    InputChannel, InputGate, MockTaskExecutorGateway, ResultPartition, SlotRequest,
+    SlotRequestError, TaskDeploymentDescriptor, TaskExecutorGateway, TaskNotFound,
+    TaskSubmissionError,
+};

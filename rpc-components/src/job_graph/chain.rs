@@ -1,0 +1,103 @@
+//! From the graph that a user submits to the plan that is deployed: vertices that only hand their
+//! records on are chained into one task.
+
+use std::collections::BTreeMap;
+
+use super::validate::place;
+use super::{Edge, JobGraph, JobGraphError, JobPlan, OperatorCatalog, PlanVertex, Ship};
+use crate::id::VertexId;
+
+impl JobGraph {
+    /// Checks the graph and chains it.
+    ///
+    /// An edge is chained when it is forwarded and is both the only one that leaves its producer
+    /// and the only one that reaches its consumer: then the two always run side by side, and a
+    /// record need not be serialised between them.
+    ///
+    /// # Errors
+    ///
+    /// As [`validate`](Self::validate).
+    pub fn plan(&self, operators: &dyn OperatorCatalog) -> Result<JobPlan, JobGraphError> {
+        self.validate(operators)?;
+        let order = self.topological_order()?;
+        let chained = self.chained_edges();
+        let mut chain_of: BTreeMap<VertexId, u32> = BTreeMap::new();
+        let mut vertices: Vec<PlanVertex> = Vec::new();
+        for id in order {
+            let vertex = &self.vertices[place(id)];
+            if let Some(producer) = chained.get(&id) {
+                let chain = chain_of[producer];
+                let plan_vertex = &mut vertices[place(VertexId(chain))];
+                plan_vertex.name.push_str(" -> ");
+                plan_vertex.name.push_str(&vertex.name);
+                plan_vertex.operators.push(vertex.operator.clone());
+                chain_of.insert(id, chain);
+            } else {
+                chain_of.insert(id, vertices.len().try_into().unwrap_or(u32::MAX));
+                vertices.push(PlanVertex {
+                    name: vertex.name.clone(),
+                    operators: vec![vertex.operator.clone()],
+                    parallelism: vertex.parallelism,
+                });
+            }
+        }
+        let edges = self
+            .edges
+            .iter()
+            .filter(|edge| !chained.contains_key(&edge.to))
+            .map(|edge| Edge {
+                from: VertexId(chain_of[&edge.from]),
+                to: VertexId(chain_of[&edge.to]),
+                ship: edge.ship,
+            })
+            .collect();
+        Ok(JobPlan {
+            job: self.id,
+            name: self.name.clone(),
+            vertices,
+            edges,
+            slot_wait: self.slot_wait,
+        })
+    }
+
+    /// Returns the producer of each vertex that is chained to one.
+    fn chained_edges(&self) -> BTreeMap<VertexId, VertexId> {
+        let mut leaving = vec![0_usize; self.vertices.len()];
+        let mut reaching = vec![0_usize; self.vertices.len()];
+        for edge in &self.edges {
+            leaving[place(edge.from)] += 1;
+            reaching[place(edge.to)] += 1;
+        }
+        self.edges
+            .iter()
+            .filter(|edge| edge.ship == Ship::Forward)
+            .filter(|edge| leaving[place(edge.from)] == 1 && reaching[place(edge.to)] == 1)
+            .map(|edge| (edge.to, edge.from))
+            .collect()
+    }
+}
+
+impl JobPlan {
+    /// Returns how many slots the job needs: a slot takes one subtask of each vertex.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        let parallelism = self.vertices.iter().map(|vertex| vertex.parallelism);
+        parallelism.max().unwrap_or(0)
+    }
+
+    /// Returns how many tasks the job has.
+    #[must_use]
+    pub fn tasks(&self) -> u32 {
+        self.vertices.iter().map(|vertex| vertex.parallelism).sum()
+    }
+
+    /// Returns the edges that reach a vertex, in the order of its input gates.
+    pub fn inputs(&self, vertex: VertexId) -> impl Iterator<Item = &Edge> {
+        self.edges.iter().filter(move |edge| edge.to == vertex)
+    }
+
+    /// Returns the edges that leave a vertex, in the order of its outputs.
+    pub fn outputs(&self, vertex: VertexId) -> impl Iterator<Item = &Edge> {
+        self.edges.iter().filter(move |edge| edge.from == vertex)
+    }
+}

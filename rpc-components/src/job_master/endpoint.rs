@@ -1,0 +1,340 @@
+//! The JobMaster's state, its life cycle, and the doing of what its graph decides.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rpc_core::{
+    BoxError, Call, Context, MainThread, ReplyTo, RpcEndpoint, RpcError, RpcServer, gateways,
+};
+use tokio::time::Instant;
+
+use super::execution_graph::{
+    Deploy, ExecutionGraph, ExecutionGraphConfig, GraphAction, PlanError,
+};
+use super::links::ResourceManagerLink;
+use super::results::{Answers, Results};
+use super::slot_pool::{SlotPool, SlotPoolConfig};
+use crate::gateway::{
+    FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
+    UnknownAttempt,
+};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor};
+use crate::id::{AttemptId, InstanceId, JobId, JobMasterId, ResourceId, VertexId};
+use crate::job_graph::JobPlan;
+use crate::leader::LeaderRetrieval;
+use crate::registration::RegistrationConfig;
+
+/// How a JobMaster behaves.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct JobMasterConfig {
+    /// How large a job may be.
+    pub execution_graph: ExecutionGraphConfig,
+    /// How TaskExecutors and the ResourceManager are watched.
+    pub heartbeat: HeartbeatConfig,
+    /// How the JobMaster registers at the ResourceManager.
+    pub registration: RegistrationConfig,
+    /// How many bytes of the job's printed results wait for the client. Too small, and the sinks
+    /// wait for every round trip; too large, and a client that does not fetch costs memory. The
+    /// default is 4 MiB.
+    pub results_bytes_max: usize,
+    /// How long the results of a job that has ended are kept for a client that does not fetch them.
+    /// The default is 60 s.
+    pub results_linger: Duration,
+    /// How slots are kept.
+    pub slot_pool: SlotPoolConfig,
+    /// How many parts of files a task is handed at once. Too small, and many small files cost a
+    /// round trip each; too large, and one task may be left with more than its share. The default
+    /// is 16.
+    pub splits_per_request: usize,
+}
+
+impl Default for JobMasterConfig {
+    fn default() -> Self {
+        Self {
+            execution_graph: ExecutionGraphConfig::default(),
+            heartbeat: HeartbeatConfig::default(),
+            registration: RegistrationConfig::default(),
+            results_bytes_max: 4 << 20,
+            results_linger: Duration::from_secs(60),
+            slot_pool: SlotPoolConfig::default(),
+            splits_per_request: 16,
+        }
+    }
+}
+
+/// What becomes of the job when it has ended: called once, with how it ended.
+pub type JobEnd = Box<dyn FnOnce(JobInfo) + Send>;
+
+/// The endpoint that runs one job.
+pub struct JobMaster {
+    pub(super) config: JobMasterConfig,
+    pub(super) job: JobId,
+    pub(super) resource: ResourceId,
+    /// Where TaskExecutors reach it; known from the start on.
+    pub(super) address: String,
+    /// The term, from the start on.
+    pub(super) id: Option<JobMasterId>,
+    pub(super) graph: ExecutionGraph,
+    pub(super) pool: SlotPool,
+    pub(super) resource_manager: ResourceManagerLink,
+    pub(super) task_managers: BTreeMap<ResourceId, TaskManager>,
+    pub(super) task_manager_heartbeats: HeartbeatMonitor<ResourceId>,
+    pub(super) resource_manager_heartbeats: HeartbeatMonitor<ResourceId>,
+    /// What is left to read, by the vertex that reads it.
+    pub(super) splits: BTreeMap<VertexId, VecDeque<FileSplit>>,
+    pub(super) results: Results<ReplyTo<(), UnknownAttempt>, ReplyTo<bytes::Bytes, ResultsGone>>,
+    /// What the ResourceManager last said of the job's slots.
+    pub(super) shortage: Option<Shortage>,
+    on_end: Option<JobEnd>,
+}
+
+/// A TaskExecutor that is registered.
+pub(super) struct TaskManager {
+    pub(super) gateway: Arc<dyn TaskExecutorGateway>,
+    pub(super) session: InstanceId,
+}
+
+impl JobMaster {
+    /// Makes the JobMaster of a plan whose sources read `splits`.
+    ///
+    /// # Errors
+    ///
+    /// The plan makes no sense, or is too large.
+    pub fn new(
+        plan: JobPlan,
+        splits: BTreeMap<VertexId, VecDeque<FileSplit>>,
+        retrieval: LeaderRetrieval,
+        config: JobMasterConfig,
+        on_end: JobEnd,
+    ) -> Result<Self, BoxError> {
+        let job = plan.job;
+        let graph = ExecutionGraph::new(plan, config.execution_graph.clone(), now_ms());
+        let graph = graph.map_err(|error: PlanError| Box::new(error))?;
+        Ok(Self {
+            job,
+            resource: ResourceId::new(format!("jobmaster-{job}")),
+            address: String::new(),
+            id: None,
+            graph,
+            pool: SlotPool::new(job, config.slot_pool.clone()),
+            resource_manager: ResourceManagerLink::new(retrieval),
+            task_managers: BTreeMap::new(),
+            task_manager_heartbeats: HeartbeatMonitor::sender(config.heartbeat.clone()),
+            resource_manager_heartbeats: HeartbeatMonitor::receiver(config.heartbeat.clone()),
+            splits,
+            results: Results::new(config.results_bytes_max),
+            shortage: None,
+            on_end: Some(on_end),
+            config,
+        })
+    }
+
+    /// Starts a JobMaster for a term of leadership, and with it the job. Flink's `JobMaster#start`.
+    pub fn start(server: &RpcServer<Self>, id: JobMasterId) -> Call<()> {
+        server.start();
+        // The endpoint has no token yet: what begins the term is not fenced by it.
+        server
+            .main_thread()
+            .call_async_without_fencing(move |job_master, cx| job_master.start_execution(cx, id))
+    }
+
+    fn start_execution(&mut self, cx: &mut Context<Self>, id: JobMasterId) {
+        cx.set_fencing_token(Some(id.into()));
+        self.id = Some(id);
+        self.address = cx.address();
+        tracing::info!(job = %self.job, name = self.graph.plan().name, "job starts");
+        cx.schedule_every(self.config.heartbeat.tick(), |job_master, cx| {
+            job_master.tick(cx)
+        });
+        let needed = self.graph.start_scheduling();
+        self.pool.set_required(needed);
+        self.connect_resource_manager(cx);
+        if let Some(wait) = self.graph.plan().slot_wait {
+            cx.schedule(wait, |job_master, cx| job_master.slots_are_late(cx));
+        }
+    }
+
+    /// The job has waited for its slots as long as it may.
+    fn slots_are_late(&mut self, cx: &mut Context<Self>) {
+        if !self.graph.is_waiting_for_slots() {
+            return;
+        }
+        let actions = match self.shortage {
+            Some(shortage) => {
+                let acquired = self.pool.acquired();
+                let shortage = Shortage {
+                    acquired,
+                    ..shortage
+                };
+                self.graph.not_enough_slots(shortage, now_ms())
+            }
+            None => {
+                let waited = self.graph.plan().slot_wait.unwrap_or_default();
+                let failure = format!(
+                    "no slots: the job needs {}, and the resource manager has not answered in \
+                     {waited:?}",
+                    self.graph.slots_needed(),
+                );
+                self.graph.fail(vec![failure], now_ms())
+            }
+        };
+        self.run(cx, actions);
+    }
+
+    /// Deploys the job if it has all slots that it needs.
+    pub(super) fn deploy_if_possible(&mut self, cx: &mut Context<Self>) {
+        if self.graph.is_waiting_for_slots()
+            && let Some(slots) = self.pool.take()
+        {
+            let actions = self.graph.slots_available(slots);
+            self.run(cx, actions);
+        }
+    }
+
+    /// Does what the graph has decided.
+    pub(super) fn run(&mut self, cx: &mut Context<Self>, actions: Vec<GraphAction>) {
+        for action in actions {
+            match action {
+                GraphAction::CancelTask {
+                    attempt,
+                    task_manager,
+                } => self.cancel_task(cx, attempt, &task_manager),
+                GraphAction::Deploy(deploy) => self.deploy(cx, *deploy),
+                GraphAction::JobStatusChanged { status } => self.status_changed(cx, status),
+                GraphAction::ReleaseSlots => self.release_slots(),
+            }
+        }
+    }
+
+    fn deploy(&mut self, cx: &mut Context<Self>, deploy: Deploy) {
+        let attempt = deploy.descriptor.attempt;
+        let resource = &deploy.task_manager.resource;
+        let (Some(task_manager), Some(id)) = (self.task_managers.get(resource), self.id) else {
+            let failure = vec![format!("task manager {resource} is gone")];
+            let actions = self.graph.deploy_failed(attempt, failure, now_ms());
+            return self.run(cx, actions);
+        };
+        let submitted = task_manager
+            .gateway
+            .submit_task(Box::new(deploy.descriptor), id);
+        cx.pipe(submitted, move |job_master, cx, result| match result {
+            Ok(()) => job_master.graph.deployed(attempt),
+            Err(error) => {
+                let failure = texts(&error, format!("task {attempt} could not be deployed"));
+                let actions = job_master.graph.deploy_failed(attempt, failure, now_ms());
+                job_master.run(cx, actions);
+            }
+        });
+    }
+
+    fn cancel_task(
+        &mut self,
+        cx: &mut Context<Self>,
+        attempt: AttemptId,
+        task_manager: &ResourceId,
+    ) {
+        let Some(task_manager) = self.task_managers.get(task_manager) else {
+            let actions = self.graph.cancel_failed(attempt, now_ms());
+            return self.run(cx, actions);
+        };
+        let cancelled = task_manager.gateway.cancel_task(attempt);
+        cx.pipe(cancelled, move |job_master, cx, result| {
+            if result.is_err() {
+                let actions = job_master.graph.cancel_failed(attempt, now_ms());
+                job_master.run(cx, actions);
+            }
+        });
+    }
+
+    fn release_slots(&mut self) {
+        for slot in self.pool.clear() {
+            if let Some(task_manager) = self.task_managers.get(&slot.task_manager) {
+                let cause = String::from("the job has ended");
+                task_manager
+                    .gateway
+                    .free_slot(slot.allocation, cause)
+                    .detach();
+            }
+        }
+        self.declare();
+    }
+
+    fn status_changed(&mut self, cx: &mut Context<Self>, status: JobStatus) {
+        tracing::info!(job = %self.job, %status, "job status");
+        if !status.is_terminal() {
+            return;
+        }
+        self.disconnect_all("the job has ended");
+        let answers = self.results.end();
+        self.answer(cx, answers);
+        if let Some(on_end) = self.on_end.take() {
+            on_end(self.graph.info(now_ms()));
+        }
+        // What the sinks printed waits for the client, but not for ever.
+        cx.schedule(self.config.results_linger, |_, cx| cx.stop());
+    }
+
+    /// Answers sinks and clients; stops when the job has ended and nobody needs it any more.
+    pub(super) fn answer(
+        &mut self,
+        cx: &mut Context<Self>,
+        answers: Answers<ReplyTo<(), UnknownAttempt>, ReplyTo<bytes::Bytes, ResultsGone>>,
+    ) {
+        for sink in answers.sinks {
+            sink.answer(Ok(()));
+        }
+        if let Some((client, piece)) = answers.client {
+            client.answer(Ok(piece));
+        }
+        if self.results.is_drained() {
+            cx.stop();
+        }
+    }
+}
+
+impl RpcEndpoint for JobMaster {
+    type Gateways = gateways![JobMasterGateway];
+
+    async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
+        main.run(|job_master, cx| {
+            let actions = job_master.graph.suspend(now_ms());
+            job_master.run(cx, actions);
+            job_master.disconnect_all("the job master stops");
+        });
+        Ok(())
+    }
+}
+
+impl fmt::Debug for JobMaster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JobMaster")
+            .field("job", &self.job)
+            .field("status", &self.graph.status())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The texts of an error's chain, under one that says what failed.
+pub(super) fn texts<E: std::error::Error + 'static>(
+    error: &RpcError<E>,
+    what: String,
+) -> Vec<String> {
+    let mut texts = vec![what];
+    texts.extend(rpc_core::Failure::new(error).texts());
+    texts
+}
+
+/// The time of day, as it is shown to people.
+pub(crate) fn now_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since_1970.map_or(0, |it| it.as_millis());
+    u64::try_from(millis).unwrap_or(u64::MAX)
+}
+
+/// The time by which heartbeats and slots are judged.
+pub(super) fn now() -> Instant {
+    Instant::now()
+}

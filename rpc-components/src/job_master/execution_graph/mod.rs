@@ -1,0 +1,392 @@
+//! A job as it runs: every attempt, where it stands, and what is to be done next. Pure.
+//!
+//! A graph is made of a [`JobPlan`]. It waits for as many slots as its widest vertex has subtasks,
+//! for subtask `i` of every vertex shares slot `i`; deploys all tasks once it has them; and follows
+//! them to their ends. It does nothing itself: each event returns the [actions](GraphAction) that
+//! the JobMaster is to take, in their order.
+//!
+//! Answers to Flink's `DefaultExecutionGraph`, `Execution` and `DefaultScheduler`, for jobs whose
+//! tasks all run at once. Times are milliseconds since 1970 and are passed in.
+
+mod config;
+mod deploy;
+mod snapshot;
+mod state;
+mod steps;
+
+use std::collections::BTreeSet;
+
+pub use self::config::ExecutionGraphConfig;
+pub(crate) use self::config::PlanError;
+use self::state::{JobEvent, TaskEvent, TaskStep, next_state};
+use crate::gateway::{
+    ExecutionState, JobStatus, Shortage, TaskDeploymentDescriptor, TaskExecutionState,
+    TaskExecutorReport, TaskIo, TaskManagerLocation, UnknownAttempt,
+};
+use crate::id::{AllocationId, AttemptId, ResourceId, VertexId};
+use crate::job_graph::JobPlan;
+
+/// What is to be done for a job.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum GraphAction {
+    /// Cancel the attempt at its TaskExecutor; tell if that [fails](ExecutionGraph::cancel_failed).
+    CancelTask {
+        attempt: AttemptId,
+        task_manager: ResourceId,
+    },
+    /// Submit the task to the TaskExecutor; tell whether that [is done](ExecutionGraph::deployed)
+    /// or [fails](ExecutionGraph::deploy_failed).
+    Deploy(Box<Deploy>),
+    /// Tell whom it concerns where the job stands now.
+    JobStatusChanged { status: JobStatus },
+    /// Return the job's slots. Comes once, before the job's last status.
+    ReleaseSlots,
+}
+
+/// A task and where it is to run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Deploy {
+    pub(crate) descriptor: TaskDeploymentDescriptor,
+    pub(crate) task_manager: TaskManagerLocation,
+}
+
+/// A job as it runs.
+#[derive(Debug)]
+pub(crate) struct ExecutionGraph {
+    config: ExecutionGraphConfig,
+    plan: JobPlan,
+    status: JobStatus,
+    /// Why the job failed, the outermost cause first.
+    failure: Vec<String>,
+    /// The current attempt of every subtask, by vertex and subtask.
+    executions: Vec<Vec<Execution>>,
+    /// How many of them have not ended.
+    unended: usize,
+    /// The shared slots: subtask `i` of every vertex runs in slot `i`. Empty before deployment.
+    slots: Vec<(AllocationId, TaskManagerLocation)>,
+    submitted_ms: u64,
+    ended_ms: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Execution {
+    attempt: AttemptId,
+    state: ExecutionState,
+    /// Whether the TaskExecutor has said that it has the task.
+    is_deployed: bool,
+    /// Whether the TaskExecutor's last report lacked the task since.
+    is_missed: bool,
+    io: TaskIo,
+}
+
+impl ExecutionGraph {
+    /// Makes the graph of a job that waits to be scheduled.
+    pub(crate) fn new(
+        plan: JobPlan,
+        config: ExecutionGraphConfig,
+        now_ms: u64,
+    ) -> Result<Self, PlanError> {
+        config.check(&plan)?;
+        let execution = |vertex, subtask| Execution {
+            attempt: AttemptId {
+                job: plan.job,
+                vertex,
+                subtask,
+                attempt: 0,
+            },
+            state: ExecutionState::Created,
+            is_deployed: false,
+            is_missed: false,
+            io: TaskIo::default(),
+        };
+        let executions: Vec<Vec<_>> = (0..)
+            .map(VertexId)
+            .zip(&plan.vertices)
+            .map(|(id, vertex)| (0..vertex.parallelism).map(|i| execution(id, i)).collect())
+            .collect();
+        Ok(Self {
+            config,
+            status: JobStatus::Created,
+            failure: Vec::new(),
+            unended: executions.iter().map(Vec::len).sum(),
+            executions,
+            slots: Vec::new(),
+            submitted_ms: now_ms,
+            ended_ms: None,
+            plan,
+        })
+    }
+
+    /// Returns the plan that is run.
+    pub(crate) const fn plan(&self) -> &JobPlan {
+        &self.plan
+    }
+
+    /// Returns where the job stands.
+    pub(crate) const fn status(&self) -> JobStatus {
+        self.status
+    }
+
+    /// Tells whether the job has ended, for good or for this JobMaster.
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.ended_ms.is_some()
+    }
+
+    /// Tells whether the job waits for its slots.
+    pub(crate) fn is_waiting_for_slots(&self) -> bool {
+        self.status == JobStatus::Created
+    }
+
+    /// Returns how many slots the job needs: the largest parallelism.
+    ///
+    /// All vertices share one group, as `SlotSharingGroup` by default.
+    pub(crate) fn slots_needed(&self) -> u32 {
+        self.plan
+            .vertices
+            .iter()
+            .map(|vertex| vertex.parallelism)
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// Begins to wait for slots; returns how many.
+    pub(crate) fn start_scheduling(&mut self) -> u32 {
+        for attempt in self.attempts(|_| true) {
+            self.apply(attempt, TaskEvent::Schedule);
+        }
+        self.slots_needed()
+    }
+
+    /// Deploys all tasks, producers before their consumers, if the job waits for slots and these
+    /// are enough; otherwise nothing is done, and the slots are free.
+    pub(crate) fn slots_available(
+        &mut self,
+        slots: Vec<(AllocationId, TaskManagerLocation)>,
+    ) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        let scheduled = self.attempts(|execution| execution.state == ExecutionState::Scheduled);
+        let is_enough = slots.len() >= self.slots_needed() as usize;
+        if scheduled.is_empty() || !is_enough || !self.change(JobEvent::Deployed, &mut actions) {
+            return actions;
+        }
+        self.slots = slots;
+        for attempt in scheduled {
+            self.apply(attempt, TaskEvent::Deploy);
+            if let Some(deploy) = self.deploy(attempt) {
+                actions.push(GraphAction::Deploy(Box::new(deploy)));
+            }
+        }
+        actions
+    }
+
+    /// Takes a TaskExecutor's word that it has a task.
+    ///
+    /// As in `DefaultExecutionDeploymentTracker` this changes no state, but from now on the task is
+    /// missed if its TaskExecutor does not [report](Self::reconcile) it.
+    pub(crate) fn deployed(&mut self, attempt: AttemptId) {
+        if let Some(execution) = self.execution_mut(attempt) {
+            execution.is_deployed = true;
+        }
+    }
+
+    /// Takes the failure to submit a task, which fails it.
+    ///
+    /// The task is cancelled too, for a call that timed out may have arrived.
+    pub(crate) fn deploy_failed(
+        &mut self,
+        attempt: AttemptId,
+        failure: Vec<String>,
+        now_ms: u64,
+    ) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        let unended = self
+            .execution(attempt)
+            .filter(|execution| !execution.state.is_terminal());
+        if unended.is_some() {
+            self.push_cancel(attempt, &mut actions);
+        }
+        self.fail_attempts(vec![attempt], failure, now_ms, &mut actions);
+        actions
+    }
+
+    /// Takes the failure to cancel a task at its TaskExecutor; it counts as cancelled then.
+    ///
+    /// As `ExecutionVertexCancelTest#testCancelCallFails`. If the task still runs, the TaskExecutor
+    /// hears of it when it reports.
+    pub(crate) fn cancel_failed(&mut self, attempt: AttemptId, now_ms: u64) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        let execution = self.execution(attempt);
+        if execution.is_some_and(|execution| execution.state == ExecutionState::Canceling) {
+            self.fail_attempts(vec![attempt], Vec::new(), now_ms, &mut actions);
+        }
+        actions
+    }
+
+    /// Takes a change of a task's state.
+    ///
+    /// As `DefaultExecutionGraph#updateState`: an attempt that is not current or has ended is
+    /// unknown, and its TaskExecutor is to end it; a state that does not follow from the attempt's
+    /// fails it. Unlike there a state that is told again, because the answer was lost, is ignored.
+    pub(crate) fn update_state(
+        &mut self,
+        update: TaskExecutionState,
+        now_ms: u64,
+    ) -> Result<Vec<GraphAction>, UnknownAttempt> {
+        let attempt = update.attempt;
+        let Some(execution) = self.execution_mut(attempt) else {
+            return Err(UnknownAttempt { attempt });
+        };
+        let state = execution.state;
+        if state.is_terminal() {
+            return if update.state.is_terminal() {
+                Ok(Vec::new())
+            } else {
+                Err(UnknownAttempt { attempt })
+            };
+        }
+        execution.io = update.io;
+        let mut actions = Vec::new();
+        if update.state == state {
+            return Ok(actions);
+        }
+        match TaskEvent::reported(update.state) {
+            Some(TaskEvent::Failed) => {
+                self.fail_attempts(vec![attempt], update.failure, now_ms, &mut actions);
+            }
+            Some(event) if next_state(state, event) != TaskStep::Unexpected => {
+                let next = self.apply(attempt, event);
+                if next == Some(ExecutionState::Canceled) && state != ExecutionState::Canceling {
+                    let failure = vec!["its TaskManager cancelled it".to_owned()];
+                    self.handle_task_failure(attempt, failure, &mut actions);
+                }
+                self.end_if_done(now_ms, &mut actions);
+            }
+            _ => {
+                let failure = vec![format!(
+                    "it is reported as {}, but is {state}",
+                    update.state
+                )];
+                self.push_cancel(attempt, &mut actions);
+                self.fail_attempts(vec![attempt], failure, now_ms, &mut actions);
+            }
+        }
+        Ok(actions)
+    }
+
+    /// Compares what a TaskExecutor has with what it should have.
+    ///
+    /// As `DefaultExecutionDeploymentReconciler`: a task that was deployed and is missing has
+    /// failed, one that does not belong there is cancelled, and one whose submission was not
+    /// answered yet may be there or not. Unlike there a task is missing when two reports in a row
+    /// lack it: a report that was made before the task came may be handled after the answer to its
+    /// submission.
+    pub(crate) fn reconcile(
+        &mut self,
+        task_manager: &ResourceId,
+        report: &TaskExecutorReport,
+        now_ms: u64,
+    ) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        let mut absent: BTreeSet<_> = self.unended_at(task_manager).into_iter().collect();
+        for (attempt, io) in &report.attempts {
+            if absent.remove(attempt) {
+                self.report_present(*attempt, *io);
+            } else {
+                actions.push(GraphAction::CancelTask {
+                    attempt: *attempt,
+                    task_manager: task_manager.clone(),
+                });
+            }
+        }
+        absent.retain(|attempt| self.report_absent(*attempt));
+        let failure = vec![format!("{task_manager} does not have it any more")];
+        self.fail_attempts(absent, failure, now_ms, &mut actions);
+        actions
+    }
+
+    /// Fails the tasks at a TaskManager that is lost.
+    pub(crate) fn task_manager_lost(
+        &mut self,
+        task_manager: &ResourceId,
+        failure: Vec<String>,
+        now_ms: u64,
+    ) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        let lost = self.unended_at(task_manager);
+        self.fail_attempts(lost, failure, now_ms, &mut actions);
+        actions
+    }
+
+    /// Fails the tasks in a slot that is lost.
+    pub(crate) fn slot_lost(
+        &mut self,
+        allocation: AllocationId,
+        failure: Vec<String>,
+        now_ms: u64,
+    ) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        let lost = self.unended_in(|(known, _)| *known == allocation);
+        self.fail_attempts(lost, failure, now_ms, &mut actions);
+        actions
+    }
+
+    /// Fails the job if it still waits for slots.
+    ///
+    /// As `DeclarativeSlotPoolBridge#notifyNotEnoughResourcesAvailable`, which fails pending
+    /// requests with a `NoResourceAvailableException`.
+    pub(crate) fn not_enough_slots(&mut self, shortage: Shortage, now_ms: u64) -> Vec<GraphAction> {
+        if !self.is_waiting_for_slots() {
+            return Vec::new();
+        }
+        let Shortage {
+            needed,
+            acquired,
+            slots,
+            slots_free,
+        } = shortage;
+        let failure = format!(
+            "not enough slots: the job needs {needed} and has {acquired}, \
+             the cluster has {slots} and {slots_free} of them are free"
+        );
+        self.fail(vec![failure], now_ms)
+    }
+
+    /// Fails the job for a reason that is no task's. Flink's `handleGlobalFailure`.
+    pub(crate) fn fail(&mut self, failure: Vec<String>, now_ms: u64) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        self.fail_job(failure, &mut actions);
+        self.end_if_done(now_ms, &mut actions);
+        actions
+    }
+
+    /// Cancels the job; one that has not been deployed ends at once.
+    pub(crate) fn cancel(&mut self, now_ms: u64) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        if self.change(JobEvent::Cancel, &mut actions) {
+            self.cancel_all(&mut actions);
+            self.end_if_done(now_ms, &mut actions);
+        }
+        actions
+    }
+
+    /// Ends the job for this JobMaster, which stops; another may take it up.
+    ///
+    /// As `ExecutionGraph#suspend`: the tasks are told to stop, and nobody waits for them.
+    pub(crate) fn suspend(&mut self, now_ms: u64) -> Vec<GraphAction> {
+        let mut actions = Vec::new();
+        if self.has_ended() {
+            return actions;
+        }
+        self.cancel_all(&mut actions);
+        for attempt in self.attempts(|_| true) {
+            self.apply(attempt, TaskEvent::Canceled);
+        }
+        self.ended_ms = Some(now_ms);
+        actions.push(GraphAction::ReleaseSlots);
+        self.change(JobEvent::Suspend, &mut actions);
+        actions
+    }
+}
+
+#[cfg(test)]
+mod tests;

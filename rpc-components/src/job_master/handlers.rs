@@ -1,0 +1,249 @@
+//! What the JobMaster does when it is asked.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rpc_core::{Context, Failure, MainThread, ReplyTo, RpcError, RpcResult, rpc_endpoint};
+
+use super::endpoint::{JobMaster, TaskManager, now, now_ms};
+use crate::gateway::{
+    FileSplit, JobInfo, JobMasterGateway, JobStatus, RegistrationResponse, ResultsGone, Shortage,
+    SlotOffer, TaskExecutionState, TaskExecutorGateway, TaskExecutorReport, TaskManagerLocation,
+    UnknownAttempt, UnknownTaskManager,
+};
+use crate::id::{AllocationId, AttemptId, InstanceId, JobId, ResourceId, ResourceManagerId};
+
+#[rpc_endpoint(JobMasterGateway)]
+impl JobMaster {
+    fn cancel(&mut self, cx: &mut Context<Self>) -> RpcResult<()> {
+        let actions = self.graph.cancel(now_ms());
+        self.run(cx, actions);
+        Ok(())
+    }
+
+    fn update_task_execution_state(
+        &mut self,
+        cx: &mut Context<Self>,
+        state: TaskExecutionState,
+    ) -> RpcResult<(), UnknownAttempt> {
+        let actions = self.graph.update_state(state, now_ms())?;
+        self.run(cx, actions);
+        Ok(())
+    }
+
+    fn request_next_input_splits(
+        &mut self,
+        attempt: AttemptId,
+    ) -> RpcResult<Vec<FileSplit>, UnknownAttempt> {
+        if attempt.job != self.job {
+            Err(UnknownAttempt { attempt })?;
+        }
+        let Some(left) = self.splits.get_mut(&attempt.vertex) else {
+            return Ok(Vec::new());
+        };
+        // Towards the end fewer at once, so that all subtasks end at about the same time.
+        let fair = left.len().div_ceil(SPLITS_LEFT_SHARES);
+        let count = fair.min(self.config.splits_per_request);
+        Ok(left.drain(..count).collect())
+    }
+
+    /// As `JobMaster#registerTaskManager`: the same session is accepted again, and a new one takes
+    /// the place of the old, whose slots are lost.
+    async fn register_task_manager(
+        main: MainThread<'_, Self>,
+        job: JobId,
+        location: TaskManagerLocation,
+        session: InstanceId,
+    ) -> RpcResult<RegistrationResponse<ResourceId>> {
+        let known = main.run(|job_master, _| {
+            if job != job_master.job {
+                let reason = format!("this is the job master of job {}", job_master.job);
+                return Some(RegistrationResponse::Rejection(reason));
+            }
+            if job_master.graph.has_ended() {
+                let reason = String::from("the job has ended");
+                return Some(RegistrationResponse::Rejection(reason));
+            }
+            let known = job_master.task_managers.get(&location.resource);
+            known
+                .filter(|it| it.session == session)
+                .map(|_| RegistrationResponse::Success(job_master.resource.clone()))
+        });
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let rpc = main.run(|_, cx| cx.service());
+        let rpc = rpc.ok_or_else(|| Failure::message("the service is closed"))?;
+        let connected = rpc
+            .connect::<dyn TaskExecutorGateway>(&location.address)
+            .await;
+        Ok(main.run(|job_master, cx| match connected {
+            Ok(gateway) => job_master.accept_task_manager(cx, gateway, location, session),
+            Err(error) => RegistrationResponse::Failure(error.to_string()),
+        }))
+    }
+
+    fn offer_slots(
+        &mut self,
+        cx: &mut Context<Self>,
+        task_manager: ResourceId,
+        offers: Vec<SlotOffer>,
+    ) -> RpcResult<Vec<SlotOffer>, UnknownTaskManager> {
+        if !self.task_managers.contains_key(&task_manager) {
+            Err(UnknownTaskManager {
+                task_manager: task_manager.clone(),
+            })?;
+        }
+        let offered = self.pool.offer(&task_manager, &offers, now());
+        if offered.has_new {
+            self.deploy_if_possible(cx);
+        }
+        Ok(offered.accepted)
+    }
+
+    fn fail_slot(
+        &mut self,
+        cx: &mut Context<Self>,
+        task_manager: ResourceId,
+        allocation: AllocationId,
+        cause: String,
+    ) {
+        if !self.task_managers.contains_key(&task_manager) {
+            return;
+        }
+        if self.pool.fail(allocation).is_some() {
+            let actions = self.graph.slot_lost(allocation, vec![cause], now_ms());
+            self.run(cx, actions);
+        }
+    }
+
+    fn disconnect_task_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        task_manager: ResourceId,
+        cause: String,
+    ) -> RpcResult<()> {
+        self.close_task_manager(cx, &task_manager, &cause);
+        Ok(())
+    }
+
+    /// As `JobMaster#disconnectResourceManager`: ignored unless it is the one that is connected.
+    fn disconnect_resource_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        id: ResourceManagerId,
+        cause: String,
+    ) {
+        if self.resource_manager.id() == Some(id) {
+            tracing::info!(job = %self.job, cause, "the resource manager has disconnected");
+            self.connect_resource_manager(cx);
+        }
+    }
+
+    /// It may change yet: the job fails only when it has waited as long as it may.
+    fn notify_not_enough_resources_available(
+        &mut self,
+        cx: &mut Context<Self>,
+        shortage: Shortage,
+    ) {
+        self.shortage = Some(shortage);
+        if self.graph.plan().slot_wait.is_some_and(|it| it.is_zero()) {
+            let actions = self.graph.not_enough_slots(shortage, now_ms());
+            self.run(cx, actions);
+        }
+    }
+
+    fn heartbeat_from_task_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        task_manager: ResourceId,
+        report: TaskExecutorReport,
+    ) -> RpcResult<()> {
+        if self.task_manager_heartbeats.receive(&task_manager, now()) {
+            let actions = self.graph.reconcile(&task_manager, &report, now_ms());
+            self.run(cx, actions);
+        }
+        Ok(())
+    }
+
+    /// A request of a ResourceManager that is not connected is not answered.
+    fn heartbeat_from_resource_manager(&mut self, resource_manager: ResourceId) -> RpcResult<()> {
+        if self
+            .resource_manager_heartbeats
+            .receive(&resource_manager, now())
+            && let Some(answer) = self.resource_manager.answer_heartbeat(&self.resource)
+        {
+            answer.detach();
+        }
+        Ok(())
+    }
+
+    fn request_job_status(&mut self) -> RpcResult<JobStatus> {
+        Ok(self.graph.status())
+    }
+
+    fn request_job(&mut self) -> RpcResult<JobInfo> {
+        Ok(self.graph.info(now_ms()))
+    }
+
+    fn send_results(
+        &mut self,
+        cx: &mut Context<Self>,
+        attempt: AttemptId,
+        piece: Bytes,
+        reply: ReplyTo<(), UnknownAttempt>,
+    ) {
+        if attempt.job != self.job || self.graph.has_ended() {
+            return reply.answer(Err(RpcError::App(UnknownAttempt { attempt })));
+        }
+        let answers = self.results.send(piece, reply);
+        self.answer(cx, answers);
+    }
+
+    fn fetch_results(
+        &mut self,
+        cx: &mut Context<Self>,
+        position: u64,
+        reply: ReplyTo<Bytes, ResultsGone>,
+    ) {
+        match self.results.fetch(position, reply) {
+            Ok(answers) => self.answer(cx, answers),
+            Err((gone, reply)) => reply.answer(Err(RpcError::App(ResultsGone {
+                position: gone.position,
+            }))),
+        }
+    }
+}
+
+impl JobMaster {
+    fn accept_task_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        gateway: Arc<dyn TaskExecutorGateway>,
+        location: TaskManagerLocation,
+        session: InstanceId,
+    ) -> RegistrationResponse<ResourceId> {
+        if self.graph.has_ended() {
+            return RegistrationResponse::Rejection(String::from("the job has ended"));
+        }
+        let resource = location.resource.clone();
+        if self
+            .task_managers
+            .get(&resource)
+            .is_some_and(|it| it.session != session)
+        {
+            self.close_task_manager(cx, &resource, "the task manager was started anew");
+        }
+        if !self.pool.register_task_manager(location) {
+            let reason = String::from("the job has too many task managers");
+            return RegistrationResponse::Failure(reason);
+        }
+        let task_manager = TaskManager { gateway, session };
+        self.task_managers.insert(resource.clone(), task_manager);
+        self.task_manager_heartbeats.monitor(resource, now());
+        RegistrationResponse::Success(self.resource.clone())
+    }
+}
+
+/// A task gets no more than this share of the parts that are left.
+const SPLITS_LEFT_SHARES: usize = 32;

@@ -1,0 +1,288 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Offered, ReleasedSlot, SlotPool, SlotPoolConfig};
+use crate::gateway::{AllocatedSlot, ResourceRequirements, SlotOffer, TaskManagerLocation};
+use crate::id::{AllocationId, JobId, ResourceId};
+
+const IDLE: Duration = Duration::from_secs(50);
+
+fn location(name: &str) -> TaskManagerLocation {
+    TaskManagerLocation {
+        resource: ResourceId::new(name),
+        address: format!("local://{name}"),
+        data_address: format!("local://{name}/data"),
+    }
+}
+
+/// A pool that needs so many slots, with two TaskManagers `a` and `b`.
+fn pool(required: u32) -> SlotPool {
+    let mut pool = SlotPool::new(JobId::random(), SlotPoolConfig::default());
+    pool.set_required(required);
+    assert!(pool.register_task_manager(location("a")));
+    assert!(pool.register_task_manager(location("b")));
+    pool
+}
+
+fn offers(indices: impl IntoIterator<Item = u32>) -> Vec<SlotOffer> {
+    let offer = |slot_index| SlotOffer {
+        allocation: AllocationId::random(),
+        slot_index,
+    };
+    indices.into_iter().map(offer).collect()
+}
+
+fn offer(pool: &mut SlotPool, name: &str, offers: &[SlotOffer], now: Instant) -> Vec<SlotOffer> {
+    pool.offer(&ResourceId::new(name), offers, now).accepted
+}
+
+fn released(name: &str, slot: &SlotOffer, was_in_use: bool) -> ReleasedSlot {
+    ReleasedSlot {
+        allocation: slot.allocation,
+        task_manager: ResourceId::new(name),
+        was_in_use,
+    }
+}
+
+/// Sorts, for the pool goes by allocation, which is random.
+fn sorted(mut released: Vec<ReleasedSlot>) -> Vec<ReleasedSlot> {
+    released.sort_unstable_by_key(|slot| slot.allocation);
+    released
+}
+
+#[test]
+fn a_change_of_what_is_required_is_declared() {
+    // Flink: DefaultDeclarativeSlotPoolTest
+    //   #testIncreasingResourceRequirementsWillSendResourceRequirementNotification,
+    //   #testDecreasingResourceRequirementsWillSendResourceRequirementNotification,
+    //   #testSetResourceRequirementsOverwritesPreviousValue
+    let job = JobId::random();
+    let mut pool = SlotPool::new(job, SlotPoolConfig::default());
+    assert!(!pool.set_required(0));
+    for slots in [2, 3, 1] {
+        assert!(pool.set_required(slots));
+        assert!(!pool.set_required(slots));
+        let declared = ResourceRequirements {
+            job,
+            job_master_address: "local://jm".into(),
+            slots,
+        };
+        assert_eq!(pool.declaration("local://jm"), declared);
+    }
+}
+
+#[test]
+fn what_is_required_is_accepted() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testOfferSlots
+    let mut pool = pool(2);
+    let offers = offers([0, 1]);
+    let offered = pool.offer(&ResourceId::new("a"), &offers, Instant::now());
+    let all = Offered {
+        accepted: offers,
+        has_new: true,
+    };
+    assert_eq!(offered, all);
+    assert_eq!((pool.acquired(), pool.missing()), (2, 0));
+}
+
+#[test]
+fn a_known_slot_is_accepted_again() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testDuplicateSlotOfferings
+    let now = Instant::now();
+    let mut pool = pool(2);
+    let offers = offers([0, 1]);
+    offer(&mut pool, "a", &offers, now);
+    let again = pool.offer(&ResourceId::new("a"), &offers, now);
+    let known = Offered {
+        accepted: offers.clone(),
+        has_new: false,
+    };
+    assert_eq!(again, known);
+    assert_eq!(pool.acquired(), 2);
+    // The same allocation at another place is not the job's slot.
+    assert_eq!(offer(&mut pool, "b", &offers, now), []);
+    let moved = SlotOffer {
+        slot_index: 7,
+        ..offers[0]
+    };
+    assert_eq!(offer(&mut pool, "a", &[moved], now), []);
+}
+
+#[test]
+fn more_than_is_required_is_rejected() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testOfferingTooManySlotsWillRejectSuperfluousSlots
+    let mut pool = pool(2);
+    let offers = offers(0..5);
+    assert_eq!(offer(&mut pool, "a", &offers, Instant::now()), offers[..2]);
+    assert_eq!(pool.acquired(), 2);
+}
+
+#[test]
+fn an_unknown_task_manager_offers_in_vain() {
+    let mut pool = pool(2);
+    let offered = pool.offer(&ResourceId::new("c"), &offers([0]), Instant::now());
+    assert_eq!(offered, Offered::default());
+}
+
+#[test]
+fn so_many_task_managers_are_registered_and_no_more() {
+    let config = SlotPoolConfig {
+        task_managers_max: 1,
+        ..SlotPoolConfig::default()
+    };
+    let mut pool = SlotPool::new(JobId::random(), config);
+    assert!(pool.register_task_manager(location("a")));
+    assert!(!pool.register_task_manager(location("b")));
+    assert!(pool.register_task_manager(location("a")));
+    assert_eq!(pool.task_manager(&ResourceId::new("b")), None);
+    assert!(pool.task_managers().eq([&location("a")]));
+    pool.release_task_manager(&ResourceId::new("a"));
+    assert!(pool.register_task_manager(location("b")));
+}
+
+#[test]
+fn slots_are_taken_when_all_are_there() {
+    // Flink: DeclarativeSlotPoolBridgeTest#testDeferSlotAllocationLogic
+    let now = Instant::now();
+    let mut pool = pool(3);
+    let (at_b, at_a) = (offers([0]), offers([1, 0]));
+    offer(&mut pool, "b", &at_b, now);
+    assert_eq!(pool.take(), None);
+    offer(&mut pool, "a", &at_a, now);
+    let taken = pool.take().unwrap();
+    let expected = [(at_a[1], "a"), (at_a[0], "a"), (at_b[0], "b")];
+    let expected = expected.map(|(slot, name)| (slot.allocation, location(name)));
+    assert_eq!(taken, expected);
+    // What is in use is not taken again.
+    assert_eq!(pool.take(), None);
+}
+
+#[test]
+fn a_freed_slot_is_used_again() {
+    // Flink: DefaultDeclarativeSlotPoolTest
+    //   #testFreedSlotWillBeUsedToFulfillOutstandingResourceRequirementsOfSameProfile
+    let now = Instant::now();
+    let mut pool = pool(1);
+    let slots = offers([0]);
+    offer(&mut pool, "a", &slots, now);
+    assert!(!pool.free(slots[0].allocation, now));
+    pool.take().unwrap();
+    assert!(pool.free(slots[0].allocation, now));
+    assert!(!pool.free(AllocationId::random(), now));
+    assert_eq!(offer(&mut pool, "b", &offers([0]), now), []);
+    assert_eq!(pool.take().unwrap(), [(slots[0].allocation, location("a"))]);
+}
+
+#[test]
+fn a_lost_task_manager_takes_its_slots_along() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testReleaseSlotsRemovesSlots,
+    //   #testReleaseSlotsOnlyReturnsFulfilledRequirementsOfReservedSlots
+    let now = Instant::now();
+    let mut pool = pool(2);
+    let (at_a, at_b) = (offers([0, 1]), offers([0]));
+    offer(&mut pool, "a", &at_a[..1], now);
+    offer(&mut pool, "b", &at_b, now);
+    pool.take().unwrap();
+    pool.set_required(3);
+    offer(&mut pool, "a", &at_a[1..], now);
+    let lost = pool.release_task_manager(&ResourceId::new("a"));
+    let expected = vec![
+        released("a", &at_a[0], true),
+        released("a", &at_a[1], false),
+    ];
+    assert_eq!(sorted(lost), sorted(expected));
+    // What is lost is missing again, and its TaskManager unknown.
+    assert_eq!(pool.missing(), 2);
+    assert_eq!(offer(&mut pool, "a", &at_a, now), []);
+    assert_eq!(pool.release_task_manager(&ResourceId::new("a")), []);
+}
+
+#[test]
+fn a_failed_slot_is_missing_again() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testReleaseSlotDecreasesFulfilledResourceRequirements,
+    //   JobMasterTest#testReleasingTaskExecutorIfNoMoreSlotsRegistered
+    let now = Instant::now();
+    let mut pool = pool(2);
+    let slots = offers([0, 1]);
+    offer(&mut pool, "a", &slots, now);
+    assert_eq!(
+        pool.fail(slots[0].allocation),
+        Some(released("a", &slots[0], false))
+    );
+    assert_eq!(pool.fail(slots[0].allocation), None);
+    assert_eq!(pool.missing(), 1);
+    assert!(pool.has_slots_of(&ResourceId::new("a")));
+    pool.fail(slots[1].allocation);
+    assert!(!pool.has_slots_of(&ResourceId::new("a")));
+}
+
+#[test]
+fn idle_slots_are_returned_after_a_time() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testReturnIdleSlotsAfterTimeout
+    let now = Instant::now();
+    let mut pool = pool(2);
+    let slots = offers([0, 1]);
+    offer(&mut pool, "a", &slots, now);
+    assert_eq!(pool.next_deadline(), None);
+    pool.set_required(0);
+    assert_eq!(pool.next_deadline(), Some(now + IDLE));
+    assert_eq!(pool.release_idle(now + IDLE - Duration::from_nanos(1)), []);
+    let expected = vec![
+        released("a", &slots[0], false),
+        released("a", &slots[1], false),
+    ];
+    assert_eq!(sorted(pool.release_idle(now + IDLE)), sorted(expected));
+    assert_eq!((pool.acquired(), pool.next_deadline()), (0, None));
+}
+
+#[test]
+fn only_what_is_not_needed_is_returned() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testOnlyReturnExcessIdleSlots
+    let now = Instant::now();
+    let mut pool = pool(3);
+    offer(&mut pool, "a", &offers(0..3), now);
+    pool.set_required(1);
+    assert_eq!(pool.release_idle(now + IDLE).len(), 2);
+    assert_eq!((pool.acquired(), pool.missing()), (1, 0));
+}
+
+#[test]
+fn slots_in_use_are_not_idle() {
+    let now = Instant::now();
+    let mut pool = pool(2);
+    offer(&mut pool, "a", &offers([0, 1]), now);
+    pool.take().unwrap();
+    pool.set_required(0);
+    assert_eq!(pool.next_deadline(), None);
+    assert_eq!(pool.release_idle(now + IDLE), []);
+}
+
+#[test]
+fn the_slots_of_a_task_manager_are_as_they_are_now() {
+    // Flink: JobMasterTest#testAllocatedSlotReportDoesNotContainStaleInformation
+    let now = Instant::now();
+    let mut pool = pool(2);
+    let slots = offers([3]);
+    offer(&mut pool, "a", &slots, now);
+    let slot = AllocatedSlot {
+        slot_index: 3,
+        allocation: slots[0].allocation,
+    };
+    assert_eq!(pool.allocated_slots(&ResourceId::new("a")), [slot]);
+    assert_eq!(pool.allocated_slots(&ResourceId::new("b")), []);
+    pool.fail(slots[0].allocation);
+    assert_eq!(pool.allocated_slots(&ResourceId::new("a")), []);
+}
+
+#[test]
+fn a_cleared_pool_needs_and_has_nothing() {
+    let now = Instant::now();
+    let mut pool = pool(1);
+    let slots = offers([0]);
+    offer(&mut pool, "a", &slots, now);
+    pool.take().unwrap();
+    assert_eq!(pool.clear(), [released("a", &slots[0], true)]);
+    assert_eq!((pool.acquired(), pool.missing()), (0, 0));
+    assert_eq!(offer(&mut pool, "a", &slots, now), []);
+}

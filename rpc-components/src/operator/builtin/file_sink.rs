@@ -1,0 +1,196 @@
+//! `file-sink`: lines in files.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::line::write_line;
+use crate::id::AttemptId;
+use crate::job_graph::OperatorSpecError;
+use crate::operator::context::count;
+use crate::operator::{Collector, Operator, OperatorContext, OperatorError, Options, Record};
+
+/// Writes a line for each record.
+///
+/// A single subtask writes the file `path`; several write `part-0`, `part-1` and so on in the
+/// folder `path`. The file appears, or replaces an older one, when the subtask finishes: until then
+/// the lines are in a hidden file beside it, which is removed if the task fails or is cancelled.
+/// What is there already and is no file, such as a pipe or `/dev/null`, is written to as it is.
+#[derive(Debug)]
+pub(super) struct FileSink {
+    path: PathBuf,
+    output: Option<Output>,
+}
+
+impl FileSink {
+    pub(super) fn from_options(options: &mut Options<'_>) -> Result<Self, OperatorSpecError> {
+        let path: String = options.required("path")?;
+        if path.is_empty() {
+            return Err(options.refuse("path", "is empty"));
+        }
+        Ok(Self {
+            path: path.into(),
+            output: None,
+        })
+    }
+
+    fn write(&mut self, lines_min: usize) -> Result<(), OperatorError> {
+        match &mut self.output {
+            Some(output) => output.write(lines_min),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Operator for FileSink {
+    fn open(&mut self, context: &OperatorContext) -> Result<(), OperatorError> {
+        let path = match context.parallelism {
+            1 => self.path.clone(),
+            parallelism => part(&self.path, context.attempt.subtask, parallelism)?,
+        };
+        self.output = Some(Output::create(path, context)?);
+        Ok(())
+    }
+
+    fn process(&mut self, record: Record<'_>, _: &mut dyn Collector) -> Result<(), OperatorError> {
+        if let Some(output) = &mut self.output {
+            write_line(record, &mut output.lines);
+        }
+        self.write(LINES_BYTES)
+    }
+
+    fn flush(&mut self, _: &mut dyn Collector) -> Result<(), OperatorError> {
+        self.write(1)
+    }
+
+    fn finish(&mut self, _: &mut dyn Collector) -> Result<(), OperatorError> {
+        self.write(1)?;
+        match self.output.take() {
+            Some(output) => output.commit(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The file that is written.
+#[derive(Debug)]
+struct Output {
+    context: OperatorContext,
+    path: PathBuf,
+    file: File,
+    lines: Vec<u8>,
+    temporary: Option<Temporary>,
+}
+
+impl Output {
+    fn create(path: PathBuf, context: &OperatorContext) -> Result<Self, OperatorError> {
+        let open = || {
+            let existing = existing(&path)?;
+            if existing
+                .as_ref()
+                .is_some_and(|metadata| !metadata.is_file())
+            {
+                let file = File::options().write(true).open(&path)?;
+                return Ok((file, None));
+            }
+            // A link stays one: it is the file behind it that is replaced.
+            let target = match existing {
+                Some(_) => path.canonicalize()?,
+                None => path.clone(),
+            };
+            let temporary = Temporary::beside(target, context.attempt)?;
+            let file = File::create(&temporary.path)?;
+            Ok((file, Some(temporary)))
+        };
+        let (file, temporary) = open().map_err(OperatorError::file("write", &path))?;
+        Ok(Self {
+            context: context.clone(),
+            path,
+            file,
+            lines: Vec::new(),
+            temporary,
+        })
+    }
+
+    /// Writes the lines out if they have `lines_min` bytes.
+    fn write(&mut self, lines_min: usize) -> Result<(), OperatorError> {
+        if self.lines.len() < lines_min {
+            return Ok(());
+        }
+        let written = self.file.write_all(&self.lines);
+        written.map_err(OperatorError::file("write", &self.path))?;
+        self.context.io.bytes_out.add(count(self.lines.len()));
+        self.lines.clear();
+        Ok(())
+    }
+
+    fn commit(self) -> Result<(), OperatorError> {
+        let Some(temporary) = self.temporary else {
+            return Ok(());
+        };
+        let synced = self.file.sync_all();
+        let renamed = synced.and_then(|()| fs::rename(&temporary.path, &temporary.target));
+        renamed.map_err(OperatorError::file("write", &self.path))
+    }
+}
+
+/// A file that is removed when it is dropped, unless it was renamed.
+#[derive(Debug)]
+struct Temporary {
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Temporary {
+    /// Names a file in the same folder, so that it can be renamed, and of this attempt alone.
+    fn beside(target: PathBuf, attempt: AttemptId) -> io::Result<Self> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(format!(".{attempt}.tmp"));
+        Ok(Self {
+            path: target.with_file_name(hidden),
+            target,
+        })
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // After a rename there is nothing of this name. Nobody is left to hear of another error.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Returns the part that a subtask writes, and makes the folder for it.
+fn part(folder: &Path, subtask: u32, parallelism: u32) -> Result<PathBuf, OperatorError> {
+    let make = || {
+        fs::create_dir_all(folder)?;
+        // A part that this job does not write is one of an earlier job, and would pass for a part
+        // of this one.
+        for entry in fs::read_dir(folder)? {
+            let name = entry?.file_name();
+            let number = name.to_str().and_then(|name| name.strip_prefix("part-"));
+            let number: Option<u32> = number.and_then(|number| number.parse().ok());
+            if number.is_some_and(|number| number >= parallelism) {
+                let message = format!("{} is of an earlier job", name.display());
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+            }
+        }
+        Ok(folder.join(format!("part-{subtask}")))
+    };
+    make().map_err(OperatorError::file("write", folder))
+}
+
+/// Looks at what a path names; `None` if there is nothing.
+fn existing(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How much is written at once.
+const LINES_BYTES: usize = 64 << 10;

@@ -1,0 +1,130 @@
+//! What can go wrong when operators are registered and run.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::{BoxError, Canceled, DecodeError};
+use crate::job_graph::OperatorSpecError;
+
+/// Why an operator failed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OperatorError {
+    /// The task is cancelled.
+    #[error(transparent)]
+    Canceled(#[from] Canceled),
+    /// A file cannot be read or written.
+    #[error("cannot {action} {}", .path.display())]
+    File {
+        /// What was to be done with it.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A line of a file is longer than the option `line_bytes_max` allows.
+    #[error("the line at byte {offset} of {} is longer than {limit} bytes", .path.display())]
+    LineTooLong {
+        /// The file.
+        path: PathBuf,
+        /// Where the line begins.
+        offset: u64,
+        /// How long it may be.
+        limit: u64,
+    },
+    /// Records that were stored cannot be read back.
+    #[error(transparent)]
+    Malformed(#[from] DecodeError),
+    /// An operator holds more than its option `memory_bytes_max` allows.
+    #[error("`{operator}` holds more than {limit} bytes (its option `memory_bytes_max`)")]
+    Memory {
+        /// The operator.
+        operator: &'static str,
+        /// How much it may hold.
+        limit: u64,
+    },
+    /// An operator that is not built in failed.
+    #[error(transparent)]
+    Other(BoxError),
+    /// Another task does not take the records.
+    #[error("cannot hand records to the next task")]
+    Output(#[source] BoxError),
+    /// The client does not take the results.
+    #[error("cannot hand results to the client")]
+    Results(#[source] BoxError),
+    /// The JobMaster cannot be asked for what to read.
+    #[error("cannot get a split to read")]
+    Splits(#[source] BoxError),
+    /// A record is not what the operator takes.
+    #[error("`{operator}` {reason}")]
+    Value {
+        /// The operator.
+        operator: &'static str,
+        /// What is wrong with the record.
+        reason: String,
+    },
+}
+
+impl OperatorError {
+    /// Makes an operator's own error one that fails the task.
+    pub fn other(error: impl Into<BoxError>) -> Self {
+        Self::Other(error.into())
+    }
+
+    /// Makes the error of something that was done with a file.
+    pub(super) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
+    }
+}
+
+/// Why an operator cannot be registered.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// There is one of that name.
+    #[error("there is an operator `{name}` already")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+}
+
+/// Why files cannot be split.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SplitError {
+    /// A path is a device, a pipe or a socket, of which nobody knows where it ends.
+    #[error("{} is neither a file nor a folder", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// A path is not UTF-8, and cannot be sent to who is to read it.
+    #[error("the name of {} is not UTF-8", .path.display())]
+    NotUtf8 {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The options of the source are wrong.
+    #[error(transparent)]
+    Options(#[from] OperatorSpecError),
+    /// A path does not exist or may not be read.
+    #[error("cannot read {}", .path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,207 @@
+//! What a task's thread does.
+
+use std::any::Any;
+use std::error::Error;
+use std::panic::{self, AssertUnwindSafe};
+
+use thiserror::Error;
+use tokio::time;
+
+use super::chain::Chain;
+use super::{TaskEnvironment, TaskOutcome};
+use crate::gateway::{self, TaskDeploymentDescriptor};
+use crate::job_graph::{OperatorSpec, OperatorSpecError};
+use crate::operator::{
+    Canceled, Collector, OperatorContext, OperatorError, RecordReader, RunnableOperator, Source,
+    Step, count,
+};
+use crate::shuffle::{ChannelError, InputGate, PartitionError, Polled, ReadError, Segment};
+
+/// A task that is ready to run.
+#[derive(Debug)]
+pub(super) struct Run {
+    operators: Vec<OperatorSpec>,
+    source: Option<Box<dyn Source>>,
+    chain: Chain,
+    inputs: Vec<gateway::InputGate>,
+    environment: TaskEnvironment,
+    context: OperatorContext,
+}
+
+/// Why a task failed.
+#[derive(Debug, Error)]
+pub(super) enum RunError {
+    #[error(transparent)]
+    Canceled(#[from] Canceled),
+    #[error("the task has no operator")]
+    Empty,
+    #[error("an input of the task is malformed")]
+    Malformed(#[source] ChannelError),
+    #[error("operator {index} of the task is {found} and cannot stand there")]
+    Misplaced { index: usize, found: &'static str },
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
+    #[error(transparent)]
+    Partition(#[from] PartitionError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Spec(#[from] OperatorSpecError),
+}
+
+impl Run {
+    /// Registers the partitions.
+    pub(super) fn prepare(
+        descriptor: TaskDeploymentDescriptor,
+        environment: &TaskEnvironment,
+        context: OperatorContext,
+    ) -> Result<Self, RunError> {
+        let register = |partition| environment.shuffle.register_partition(partition, &context);
+        let partitions: Result<Vec<_>, _> = descriptor.outputs.iter().map(register).collect();
+        Ok(Self {
+            operators: descriptor.operators,
+            source: None,
+            chain: Chain::new(partitions?),
+            inputs: descriptor.inputs,
+            environment: environment.clone(),
+            context,
+        })
+    }
+
+    /// Runs the task on the thread that calls, and says how it ended.
+    ///
+    /// Consumers are told how it ended before anyone else is, so that the first failure of a job is
+    /// more often the one that the others follow from.
+    pub(super) fn run(mut self, set_running: impl FnOnce()) -> Result<TaskOutcome, RunError> {
+        let caught = panic::catch_unwind(AssertUnwindSafe(|| self.run_to_end(set_running)));
+        let outcome = match caught {
+            Ok(Ok(())) => return Ok(TaskOutcome::Finished),
+            // Whatever else went wrong because of the cancellation is of no interest.
+            Ok(Err(_)) if self.context.cancellation.is_canceled() => TaskOutcome::Canceled,
+            Ok(Err(error)) => TaskOutcome::Failed(causes(&error)),
+            Err(panic) => panicked(panic.as_ref()),
+        };
+        match &outcome {
+            TaskOutcome::Failed(causes) => self.chain.fail(&causes.join(": ")),
+            _ => self.chain.fail("it was canceled"),
+        }
+        Ok(outcome)
+    }
+
+    fn run_to_end(&mut self, set_running: impl FnOnce()) -> Result<(), RunError> {
+        self.make_operators()?;
+        let context = self.context.clone();
+        let opening = self.environment.shuffle.open_gate(&self.inputs, &context);
+        let gate = context.cancellation.block_on(opening)??;
+        if let Some(source) = &mut self.source {
+            source.open(&context)?;
+        }
+        for operator in self.chain.operators() {
+            operator.open(&context)?;
+        }
+        set_running();
+        match self.source.take() {
+            Some(source) => self.pump_source(source)?,
+            None => self.pump_gate(gate)?,
+        }
+        self.chain.finish(&context.io)?;
+        Ok(())
+    }
+
+    fn make_operators(&mut self) -> Result<(), RunError> {
+        if self.operators.is_empty() {
+            return Err(RunError::Empty);
+        }
+        for (index, spec) in self.operators.iter().enumerate() {
+            let is_source_due = index == 0 && self.inputs.is_empty();
+            let misplaced = |found| RunError::Misplaced { index, found };
+            match self.environment.registry.make(spec)? {
+                RunnableOperator::Source(source) if is_source_due => self.source = Some(source),
+                RunnableOperator::Source(_) => return Err(misplaced("a source")),
+                RunnableOperator::Operator(_) if is_source_due => {
+                    return Err(misplaced("not a source"));
+                }
+                RunnableOperator::Operator(operator) => self.chain.push(operator),
+            }
+        }
+        Ok(())
+    }
+
+    fn pump_source(&mut self, mut source: Box<dyn Source>) -> Result<(), RunError> {
+        let OperatorContext {
+            cancellation, io, ..
+        } = &self.context;
+        while !cancellation.is_canceled() {
+            match source.step(&mut self.chain.entrance(io))? {
+                Step::End => return Ok(()),
+                Step::More => {}
+                Step::Wait(duration) => {
+                    self.chain.flush(io)?;
+                    cancellation.block_on(time::sleep(duration))?;
+                }
+            }
+        }
+        Err(Canceled.into())
+    }
+
+    fn pump_gate(&mut self, mut gate: InputGate) -> Result<(), RunError> {
+        while !self.context.cancellation.is_canceled() {
+            let segment = match gate.poll()? {
+                Polled::Segment(segment) => Some(segment),
+                Polled::End => None,
+                // Nobody else would send on what is gathered while this task waits.
+                Polled::Pending => {
+                    self.chain.flush(&self.context.io)?;
+                    gate.next()?
+                }
+            };
+            match segment {
+                Some(segment) => self.process(&segment)?,
+                None => return Ok(()),
+            }
+        }
+        Err(Canceled.into())
+    }
+
+    fn process(&mut self, segment: &Segment) -> Result<(), RunError> {
+        let Segment::Records(records) = segment;
+        let io = &self.context.io;
+        io.bytes_in.add(count(records.len()));
+        let mut entrance = self.chain.entrance(io);
+        let mut reader = RecordReader::new(records);
+        let malformed = |error| RunError::Malformed(ChannelError::Malformed(error));
+        while let Some(record) = reader.next().map_err(malformed)? {
+            entrance.emit(record)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the outcome of what `run` returns, or of its panic.
+pub(super) fn catch_panics(run: impl FnOnce() -> Result<TaskOutcome, RunError>) -> TaskOutcome {
+    match panic::catch_unwind(AssertUnwindSafe(run)) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => TaskOutcome::Failed(causes(&error)),
+        Err(panic) => panicked(panic.as_ref()),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> TaskOutcome {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    TaskOutcome::Failed(vec![format!(
+        "the task panicked: {}",
+        text.unwrap_or("with no message")
+    )])
+}
+
+/// Returns the message of an error and of all its causes.
+fn causes(error: &dyn Error) -> Vec<String> {
+    let mut causes = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        causes.push(error.to_string());
+        source = error.source();
+    }
+    causes
+}

@@ -1,0 +1,345 @@
+//! The TaskExecutor's connections: to the ResourceManager, and to the JobMasters of its slots.
+
+use std::sync::Arc;
+
+use futures_util::future::{AbortHandle, abortable};
+use rpc_core::{BoxError, Call, Context, RpcError};
+use tokio::time::Instant;
+
+use super::endpoint::TaskExecutor;
+use super::slot_table::SlotState;
+use crate::gateway::{
+    JobMasterGateway, ResourceManagerGateway, SlotOffer, SlotReport, TaskExecutorAccepted,
+    TaskExecutorRegistration, TaskManagerLocation, UnknownTaskManager,
+};
+use crate::id::{
+    AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
+};
+use crate::leader::LeaderRetrieval;
+use crate::registration::{RegisteredConnection, register};
+
+/// The connection to the leading ResourceManager.
+pub(super) struct ResourceManagerLink {
+    retrieval: LeaderRetrieval,
+    connection: RegisteredConnection,
+    /// Ends the registration that is under way.
+    registering: Option<AbortHandle>,
+    established: Option<Established>,
+}
+
+/// A ResourceManager that has accepted the registration.
+struct Established {
+    gateway: Arc<dyn ResourceManagerGateway>,
+    instance: InstanceId,
+    resource: ResourceId,
+}
+
+impl ResourceManagerLink {
+    pub(super) const fn new(retrieval: LeaderRetrieval) -> Self {
+        Self {
+            retrieval,
+            connection: RegisteredConnection::new(),
+            registering: None,
+            established: None,
+        }
+    }
+
+    /// Gives up what is under way, and forgets what was established.
+    fn drop_current(&mut self) -> Option<Established> {
+        if let Some(registering) = self.registering.take() {
+            registering.abort();
+        }
+        self.established.take()
+    }
+
+    /// Returns the term of the ResourceManager that is connected.
+    pub(super) fn id(&self) -> Option<ResourceManagerId> {
+        let token = self.established.as_ref()?.gateway.fencing_token();
+        Some(ResourceManagerId::new(token))
+    }
+
+    pub(super) fn notify_slot_available(&self, slot: SlotId, allocation: AllocationId) {
+        if let Some(established) = &self.established {
+            let instance = established.instance;
+            established
+                .gateway
+                .notify_slot_available(instance, slot, allocation);
+        }
+    }
+
+    pub(super) fn answer_heartbeat(
+        &self,
+        own: &ResourceId,
+        report: SlotReport,
+    ) -> Option<Call<()>> {
+        let established = self.established.as_ref()?;
+        Some(
+            established
+                .gateway
+                .heartbeat_from_task_manager(own.clone(), report),
+        )
+    }
+}
+
+/// The connection to the JobMaster of a job that has slots here.
+pub(super) struct JobLink {
+    /// Where the ResourceManager says that the JobMaster is.
+    pub(super) address: String,
+    /// The JobMaster's term.
+    pub(super) id: JobMasterId,
+    connection: RegisteredConnection,
+    registering: Option<AbortHandle>,
+    pub(super) gateway: Option<Arc<dyn JobMasterGateway>>,
+    /// How many offers were made: only the answer to the last one counts.
+    offers: u64,
+}
+
+impl JobLink {
+    pub(super) const fn new(address: String, id: JobMasterId) -> Self {
+        Self {
+            address,
+            id,
+            connection: RegisteredConnection::new(),
+            registering: None,
+            gateway: None,
+            offers: 0,
+        }
+    }
+
+    fn drop_current(&mut self) -> Option<Arc<dyn JobMasterGateway>> {
+        if let Some(registering) = self.registering.take() {
+            registering.abort();
+        }
+        self.gateway.take()
+    }
+}
+
+impl TaskExecutor {
+    /// Registers at the leading ResourceManager, for the first time or anew.
+    pub(super) fn connect_resource_manager(&mut self, cx: &mut Context<Self>) {
+        let link = &mut self.resource_manager;
+        link.drop_current();
+        let attempt = link
+            .connection
+            .start()
+            .or_else(|| link.connection.reconnect());
+        let Some(attempt) = attempt else { return };
+        let retrieval = link.retrieval.clone();
+        let registration = TaskExecutorRegistration {
+            resource: self.resource.clone(),
+            address: self.address.clone(),
+            data_address: self.services.data_address.clone(),
+            slots: self.config.slots.slots,
+        };
+        let registering = register(
+            self.config.registration.clone(),
+            String::from("the resource manager"),
+            move || {
+                let retrieval = retrieval.clone();
+                async move { Ok::<_, BoxError>(retrieval.resource_manager().await?) }
+            },
+            move |gateway: &dyn ResourceManagerGateway| {
+                gateway.register_task_executor(registration.clone())
+            },
+        );
+        let (registering, abort) = abortable(registering);
+        link.registering = Some(abort);
+        cx.pipe(registering, move |te, cx, result| match result {
+            Ok(Ok((gateway, accepted))) if te.resource_manager.connection.established(attempt) => {
+                te.resource_manager_established(cx, gateway, accepted);
+            }
+            // It is one that no longer counts.
+            Ok(Ok(_)) | Err(_) => {}
+            Ok(Err(reason)) => {
+                // As Flink's: a rejected TaskExecutor is of no use.
+                tracing::error!(reason, "the resource manager rejects this task manager");
+                cx.stop();
+            }
+        });
+    }
+
+    fn resource_manager_established(
+        &mut self,
+        cx: &mut Context<Self>,
+        gateway: Arc<dyn ResourceManagerGateway>,
+        accepted: TaskExecutorAccepted,
+    ) {
+        let TaskExecutorAccepted {
+            instance,
+            resource_manager: resource,
+        } = accepted;
+        tracing::info!(%resource, "registered at the resource manager");
+        let own = self.resource.clone();
+        let reported = gateway.send_slot_report(own, instance, self.slots.report());
+        cx.pipe(reported, move |te, cx, result| {
+            let current = te.resource_manager.established.as_ref();
+            if let Err(error) = result
+                && current.is_some_and(|it| it.instance == instance)
+            {
+                te.reconnect_resource_manager(cx, &error.to_string());
+            }
+        });
+        self.resource_manager_heartbeats
+            .monitor(resource.clone(), Instant::now());
+        self.resource_manager.established = Some(Established {
+            gateway,
+            instance,
+            resource,
+        });
+    }
+
+    /// The ResourceManager is lost: slots and tasks are kept, and the leading one is looked for.
+    pub(super) fn reconnect_resource_manager(&mut self, cx: &mut Context<Self>, cause: &str) {
+        self.leave_resource_manager(cause);
+        self.connect_resource_manager(cx);
+    }
+
+    pub(super) fn close_resource_manager(&mut self, cause: &str) {
+        self.leave_resource_manager(cause);
+        self.resource_manager.connection.close();
+    }
+
+    fn leave_resource_manager(&mut self, cause: &str) {
+        if let Some(lost) = self.resource_manager.drop_current() {
+            tracing::info!(resource = %lost.resource, cause, "leaving the resource manager");
+            self.resource_manager_heartbeats.unmonitor(&lost.resource);
+            lost.gateway
+                .disconnect_task_manager(self.resource.clone(), cause.to_owned());
+        }
+    }
+
+    /// Registers at the JobMaster of a job, for the first time or anew, and then offers slots to it.
+    pub(super) fn connect_job_master(&mut self, cx: &mut Context<Self>, job: JobId) {
+        let location = TaskManagerLocation {
+            resource: self.resource.clone(),
+            address: self.address.clone(),
+            data_address: self.services.data_address.clone(),
+        };
+        let Some(link) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        link.drop_current();
+        let attempt = link
+            .connection
+            .start()
+            .or_else(|| link.connection.reconnect());
+        let Some(attempt) = attempt else { return };
+        let (address, id, session) = (link.address.clone(), link.id, self.session);
+        let Some(rpc) = cx.service() else { return };
+        let registering = register(
+            self.config.registration.clone(),
+            format!("the job master of job {job}"),
+            move || {
+                let (rpc, address) = (rpc.clone(), address.clone());
+                async move {
+                    let gateway = rpc
+                        .connect_fenced::<dyn JobMasterGateway>(&address, id)
+                        .await;
+                    Ok::<_, BoxError>(gateway?)
+                }
+            },
+            move |gateway: &dyn JobMasterGateway| {
+                gateway.register_task_manager(job, location.clone(), session)
+            },
+        );
+        let (registering, abort) = abortable(registering);
+        link.registering = Some(abort);
+        cx.pipe(registering, move |te, cx, result| {
+            let Some(link) = te.jobs.get_mut(&job) else {
+                return;
+            };
+            match result {
+                Ok(Ok((gateway, _))) if link.connection.established(attempt) => {
+                    link.gateway = Some(gateway);
+                    te.job_master_heartbeats.monitor(job, Instant::now());
+                    te.offer_slots(cx, job);
+                }
+                Ok(Ok(_)) | Err(_) => {}
+                Ok(Err(reason)) => te.job_rejected(cx, job, &reason),
+            }
+        });
+    }
+
+    /// As `TaskExecutor#handleRejectedJobManagerConnection`: all that the job has here is released.
+    fn job_rejected(&mut self, cx: &mut Context<Self>, job: JobId, reason: &str) {
+        tracing::info!(%job, reason, "the job master rejects this task manager");
+        for state in [SlotState::Allocated, SlotState::Active] {
+            for slot in self.slots.slots_of(job, state) {
+                self.release_slot(cx, slot.allocation, reason);
+            }
+        }
+    }
+
+    /// Offers the slots that the JobMaster has not taken yet.
+    pub(super) fn offer_slots(&mut self, cx: &mut Context<Self>, job: JobId) {
+        let offers = self.slots.slots_of(job, SlotState::Allocated);
+        let Some(link) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        let Some(gateway) = link.gateway.as_ref().filter(|_| !offers.is_empty()) else {
+            return;
+        };
+        link.offers += 1;
+        let number = link.offers;
+        let offered = gateway.offer_slots(self.resource.clone(), offers.clone());
+        cx.pipe(offered, move |te, cx, result| {
+            let current = te.jobs.get(&job).is_some_and(|it| it.offers == number);
+            if current {
+                te.offer_answered(cx, job, &offers, result);
+            }
+        });
+    }
+
+    /// As `TaskExecutor#handleAcceptedSlotOffers`.
+    fn offer_answered(
+        &mut self,
+        cx: &mut Context<Self>,
+        job: JobId,
+        offers: &[SlotOffer],
+        result: Result<Vec<SlotOffer>, RpcError<UnknownTaskManager>>,
+    ) {
+        let accepted = match result {
+            Ok(accepted) => accepted,
+            // The JobMaster may have taken them: it is asked again.
+            Err(RpcError::Timeout { .. }) => return self.offer_slots(cx, job),
+            Err(error) => {
+                for offer in offers {
+                    self.release_slot(cx, offer.allocation, &error.to_string());
+                }
+                return;
+            }
+        };
+        for offer in offers {
+            let allocation = offer.allocation;
+            if !accepted.contains(offer) {
+                self.release_slot(cx, allocation, "the job master does not need it");
+            } else if !self.slots.mark_active(allocation)
+                && let Some(gateway) = self.jobs.get(&job).and_then(|it| it.gateway.as_ref())
+            {
+                let cause = String::from("the slot was freed meanwhile");
+                gateway.fail_slot(self.resource.clone(), allocation, cause);
+            }
+        }
+    }
+
+    /// The JobMaster is lost or leaves: its tasks fail, and its slots wait for the next one as long
+    /// as slots wait.
+    pub(super) fn disconnect_job(&mut self, job: JobId, cause: &str) {
+        let Some(link) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        let Some(gateway) = link.drop_current() else {
+            return;
+        };
+        tracing::info!(%job, cause, "leaving the job master");
+        self.job_master_heartbeats.unmonitor(&job);
+        for attempt in self.slots.tasks_of(job) {
+            self.tasks.fail(attempt, cause);
+        }
+        for slot in self.slots.slots_of(job, SlotState::Active) {
+            self.slots.mark_inactive(slot.allocation, Instant::now());
+        }
+        let told = gateway.disconnect_task_manager(self.resource.clone(), cause.to_owned());
+        told.detach();
+    }
+}

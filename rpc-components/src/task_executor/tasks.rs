@@ -1,0 +1,232 @@
+//! The tasks that run in a TaskExecutor, and what it tells of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
+use rpc_core::{Context, RpcError};
+
+use super::endpoint::TaskExecutor;
+use crate::gateway::{
+    ExecutionState, FileSplit, JobMasterGateway, MetricValue, TaskDeploymentDescriptor,
+    TaskExecutionState, TaskIo,
+};
+use crate::id::{AttemptId, JobId};
+use crate::metric_query::MetricRegistry;
+use crate::operator::{BoxError, ResultSink, SplitProvider};
+use crate::task::{Task, TaskEnvironment, TaskOutcome};
+
+/// The tasks that run.
+#[derive(Default)]
+pub(super) struct Tasks {
+    running: BTreeMap<AttemptId, Running>,
+}
+
+struct Running {
+    task: Arc<Task>,
+    job_master: Arc<dyn JobMasterGateway>,
+    /// Why the TaskExecutor has ended the task, if it has: it failed then, and was not cancelled.
+    failure: Option<String>,
+}
+
+impl Tasks {
+    /// Begins to cancel a task, as its JobMaster wishes; returns whether it is there.
+    pub(super) fn cancel(&self, attempt: AttemptId) -> bool {
+        let running = self.running.get(&attempt);
+        running.inspect(|it| it.task.cancel()).is_some()
+    }
+
+    /// Ends a task that cannot go on; the first reason counts.
+    pub(super) fn fail(&mut self, attempt: AttemptId, cause: &str) {
+        if let Some(running) = self.running.get_mut(&attempt) {
+            running.failure.get_or_insert_with(|| cause.to_owned());
+            running.task.cancel();
+        }
+    }
+
+    /// Ends all tasks; each of what it returns waits for one.
+    pub(super) fn cancel_all(&self) -> Vec<impl Future<Output = TaskOutcome> + Send + use<>> {
+        let cancel = |running: &Running| {
+            running.task.cancel();
+            running.task.ended()
+        };
+        self.running.values().map(cancel).collect()
+    }
+
+    /// Returns the tasks of a job, and what they have read and written.
+    pub(super) fn report(&self, job: JobId) -> Vec<(AttemptId, TaskIo)> {
+        let of_job = self
+            .running
+            .iter()
+            .filter(|(attempt, _)| attempt.job == job);
+        of_job
+            .map(|(attempt, running)| (*attempt, running.task.io()))
+            .collect()
+    }
+}
+
+impl TaskExecutor {
+    /// Runs a task, and tells its JobMaster how it goes.
+    pub(super) fn spawn_task(
+        &mut self,
+        cx: &mut Context<Self>,
+        descriptor: TaskDeploymentDescriptor,
+        job_master: Arc<dyn JobMasterGateway>,
+    ) {
+        let attempt = descriptor.attempt;
+        tracing::debug!(%attempt, name = descriptor.name, "task starts");
+        let environment = TaskEnvironment {
+            registry: Arc::clone(&self.services.operators),
+            shuffle: self.services.shuffle.clone(),
+            splits: Arc::new(JobMasterSplits {
+                job_master: Arc::clone(&job_master),
+                handed_out: Arc::default(),
+            }),
+            results: Arc::new(JobMasterResults(Arc::clone(&job_master))),
+        };
+        let task = Arc::new(Task::spawn(descriptor, &environment));
+        add_metrics(&self.services.metrics, &task);
+        let (running, ended) = (task.running(), task.ended());
+        let failure = None;
+        let entry = Running {
+            task,
+            job_master,
+            failure,
+        };
+        self.tasks.running.insert(attempt, entry);
+        self.tell(cx, attempt, ExecutionState::Initializing, Vec::new());
+        cx.pipe(running, move |te, cx, runs| {
+            if runs {
+                te.tell(cx, attempt, ExecutionState::Running, Vec::new());
+            }
+        });
+        cx.pipe(ended, move |te, cx, outcome| {
+            te.task_ended(cx, attempt, outcome)
+        });
+    }
+
+    /// Tells the JobMaster what the tasks have read and written so far.
+    pub(super) fn tell_progress(&mut self, cx: &mut Context<Self>) {
+        let running = self.tasks.running.iter();
+        let running = running.filter(|(_, it)| it.task.state() == ExecutionState::Running);
+        let attempts: Vec<_> = running.map(|(attempt, _)| *attempt).collect();
+        for attempt in attempts {
+            self.tell(cx, attempt, ExecutionState::Running, Vec::new());
+        }
+    }
+
+    /// Tells the JobMaster of a task's state; a task that it does not know is ended.
+    fn tell(
+        &self,
+        cx: &mut Context<Self>,
+        attempt: AttemptId,
+        state: ExecutionState,
+        failure: Vec<String>,
+    ) {
+        let Some(running) = self.tasks.running.get(&attempt) else {
+            return;
+        };
+        let told = running
+            .job_master
+            .update_task_execution_state(TaskExecutionState {
+                attempt,
+                state,
+                failure,
+                io: running.task.io(),
+            });
+        cx.pipe(told, move |te, _, result| {
+            if let Err(RpcError::App(unknown)) = result {
+                te.tasks.fail(attempt, &unknown.to_string());
+            }
+        });
+    }
+
+    /// As `TaskExecutor#unregisterTaskAndNotifyFinalState`.
+    fn task_ended(&mut self, cx: &mut Context<Self>, attempt: AttemptId, outcome: TaskOutcome) {
+        let failure = self
+            .tasks
+            .running
+            .get_mut(&attempt)
+            .and_then(|it| it.failure.take());
+        let (state, failure) = match (outcome, failure) {
+            (TaskOutcome::Failed(causes), _) => (ExecutionState::Failed, causes),
+            (TaskOutcome::Canceled, Some(cause)) => (ExecutionState::Failed, vec![cause]),
+            (outcome, _) => (outcome.state(), Vec::new()),
+        };
+        tracing::debug!(%attempt, %state, "task ended");
+        self.tell(cx, attempt, state, failure);
+        self.tasks.running.remove(&attempt);
+        self.services.metrics.remove(metric_prefix(attempt));
+        if state != ExecutionState::Finished {
+            // What a finished task has produced is still to be read.
+            self.services.shuffle.release_attempt(attempt);
+        }
+        if let Some(freed) = self.slots.remove_task(attempt) {
+            self.slot_is_free(cx, freed);
+        }
+    }
+}
+
+fn metric_prefix(attempt: AttemptId) -> String {
+    format!("task.{attempt}.")
+}
+
+fn add_metrics(metrics: &MetricRegistry, task: &Arc<Task>) {
+    let counts: [(&str, fn(TaskIo) -> u64); 4] = [
+        ("bytes_in", |io| io.bytes_in),
+        ("bytes_out", |io| io.bytes_out),
+        ("records_in", |io| io.records_in),
+        ("records_out", |io| io.records_out),
+    ];
+    for (name, count) in counts {
+        // A metric does not keep the task: dropping the task is what ends it.
+        let task_or_gone = Arc::downgrade(task);
+        let name = format!("{}{name}", metric_prefix(task.attempt()));
+        metrics.add(name, move || {
+            let io = task_or_gone.upgrade().map(|task| task.io());
+            MetricValue::Counter(count(io.unwrap_or_default()))
+        });
+    }
+}
+
+/// Asks the JobMaster what to read next.
+struct JobMasterSplits {
+    job_master: Arc<dyn JobMasterGateway>,
+    /// What it has handed out and the task has not begun to read. The task's thread and the future
+    /// that asks for more share it.
+    handed_out: Arc<Mutex<VecDeque<FileSplit>>>,
+}
+
+impl SplitProvider for JobMasterSplits {
+    fn next_split(
+        &self,
+        reader: AttemptId,
+    ) -> BoxFuture<'static, Result<Option<FileSplit>, BoxError>> {
+        if let Some(split) = self.handed_out.lock().pop_front() {
+            return std::future::ready(Ok(Some(split))).boxed();
+        }
+        let asked = self.job_master.request_next_input_splits(reader);
+        let handed_out = Arc::clone(&self.handed_out);
+        async move {
+            let splits = asked.await?;
+            let mut handed_out = handed_out.lock();
+            handed_out.extend(splits);
+            Ok(handed_out.pop_front())
+        }
+        .boxed()
+    }
+}
+
+/// Hands what a sink prints to the JobMaster, which answers when there is room for more.
+struct JobMasterResults(Arc<dyn JobMasterGateway>);
+
+impl ResultSink for JobMasterResults {
+    fn send(&self, writer: AttemptId, lines: Bytes) -> BoxFuture<'static, Result<(), BoxError>> {
+        let sent = self.0.send_results(writer, lines);
+        async move { Ok(sent.await?) }.boxed()
+    }
+}

@@ -1,0 +1,177 @@
+//! Where a transport over IP reaches a service: `host:port`. Pure; resolving names is the transports'.
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use crate::transport::TransportError;
+
+/// The part of an address between `://` and the next `/`, as transports over IP write it.
+///
+/// The host is a DNS name or an IP address; an IPv6 address is in brackets.
+///
+/// ```
+/// use rpc_core::transport::Authority;
+///
+/// let authority = Authority::parse("tcp", "[::1]:6123")?;
+/// assert_eq!(authority.host(), "::1");
+/// assert_eq!(authority.port(), 6123);
+/// assert_eq!(authority.to_string(), "[::1]:6123");
+/// # Ok::<(), rpc_core::transport::TransportError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Authority<'a> {
+    host: &'a str,
+    port: u16,
+}
+
+impl<'a> Authority<'a> {
+    /// Takes an authority apart; `scheme` is the transport's, for the error.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Address`] for a text that is not `host:port`.
+    pub fn parse(scheme: &'static str, text: &'a str) -> Result<Self, TransportError> {
+        Self::split(text).ok_or_else(|| TransportError::Address {
+            scheme,
+            authority: text.to_owned(),
+            reason: String::from("it is written `host:port`, with an IPv6 address in brackets"),
+        })
+    }
+
+    /// Returns the authority by which others reach a socket: what was advertised, or what was bound.
+    ///
+    /// An advertised port 0 stands for the port that was bound.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Address`] if what is advertised is not `host:port`, and
+    /// [`TransportError::Config`] if nothing is and the socket is bound to every address of the host.
+    pub fn reached_by(
+        scheme: &'static str,
+        bound: SocketAddr,
+        advertised: Option<&str>,
+    ) -> Result<String, TransportError> {
+        let Some(advertised) = advertised else {
+            if bound.ip().is_unspecified() {
+                let reason = format!(
+                    "{bound} is every address of this host: advertise the one others reach it by"
+                );
+                return Err(TransportError::Config { scheme, reason });
+            }
+            return Ok(bound.to_string());
+        };
+        let mut authority = Authority::parse(scheme, advertised)?;
+        if authority.port == 0 {
+            authority.port = bound.port();
+        }
+        Ok(authority.to_string())
+    }
+
+    /// Returns the host: a DNS name, or an IP address without brackets.
+    #[must_use]
+    pub const fn host(&self) -> &'a str {
+        self.host
+    }
+
+    /// Returns the port.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn split(text: &'a str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let (host, bracketed) = match host.strip_prefix('[') {
+            Some(address) => (address.strip_suffix(']')?, true),
+            None => (host, false),
+        };
+        let fits = !host.is_empty()
+            && host.contains(':') == bracketed
+            && !host
+                .contains(|it: char| it.is_whitespace() || it.is_control() || "[]/".contains(it));
+        // A sign is a number's for `parse`, and not a port's.
+        let digits = port.bytes().all(|it| it.is_ascii_digit());
+        let port = port.parse().ok()?;
+        (fits && digits).then_some(Self { host, port })
+    }
+}
+
+impl fmt::Display for Authority<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        match host.contains(':') {
+            true => write!(f, "[{host}]:{port}"),
+            false => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Authority;
+
+    #[test]
+    fn an_authority_is_a_host_and_a_port() {
+        for (text, host, port) in [
+            ("node-1.example:6123", "node-1.example", 6123),
+            ("NODE:65535", "NODE", 65_535),
+            ("127.0.0.1:0", "127.0.0.1", 0),
+            ("[::1]:80", "::1", 80),
+            ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
+        ] {
+            let authority = Authority::parse("tcp", text).unwrap();
+            assert_eq!((authority.host(), authority.port()), (host, port));
+            assert_eq!(authority.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_authority_is_named() {
+        for text in [
+            "",
+            ":",
+            "host",
+            ":80",
+            "host:",
+            "host:x",
+            "host:+1",
+            "host:65536",
+            "host/path:80",
+            "ho st:80",
+            "::1:80",
+            "[::1:80",
+            "[::1]",
+            "[]:80",
+            "[host]:80",
+            "[[::1]]:80",
+        ] {
+            let refusal = Authority::parse("tcp", text).unwrap_err().to_string();
+            let named = format!("`{text}` is not an address of the tcp transport");
+            assert!(refusal.starts_with(&named), "{refusal}");
+        }
+    }
+
+    #[test]
+    fn what_is_advertised_comes_before_what_is_bound() {
+        let bound = "10.0.0.1:6123".parse().unwrap();
+        let reached_by = |advertised| Authority::reached_by("tcp", bound, advertised);
+        assert_eq!(reached_by(None).unwrap(), "10.0.0.1:6123");
+        assert_eq!(reached_by(Some("node:7")).unwrap(), "node:7");
+        assert_eq!(reached_by(Some("node:0")).unwrap(), "node:6123");
+        assert_eq!(reached_by(Some("[::1]:0")).unwrap(), "[::1]:6123");
+        reached_by(Some("node")).unwrap_err();
+    }
+
+    #[test]
+    fn every_address_of_the_host_is_none_to_be_reached_by() {
+        for bound in ["0.0.0.0:6123", "[::]:6123"] {
+            let bound = bound.parse().unwrap();
+            let refusal = Authority::reached_by("tcp", bound, None).unwrap_err();
+            assert!(refusal.to_string().contains("advertise"), "{refusal}");
+            assert_eq!(
+                Authority::reached_by("tcp", bound, Some("a:0")).unwrap(),
+                "a:6123"
+            );
+        }
+    }
+}
