@@ -169,7 +169,7 @@ impl<E> RpcError<E> {
     ///
     /// Without this the caller of the outer call would take the inner call's time-out for its own.
     #[must_use]
-    pub fn nested<F>(self) -> RpcError<F>
+    pub fn nested(self) -> RpcError
     where
         E: Error + 'static,
     {
@@ -193,7 +193,7 @@ impl<E> RpcError<E> {
         let kept = matches!(self, Self::App(_) | Self::Failed(_));
         match self.try_map_app(Err::<Never, E>) {
             Ok(error) if kept => error.widen(),
-            Ok(error) => error.nested(),
+            Ok(error) => error.nested().widen(),
             Err(error) => Self::App(error),
         }
     }
@@ -250,7 +250,7 @@ impl<E: AppError> From<E> for RpcError<E> {
 /// A nested call that fails makes the handler fail; see [`RpcError::nested`].
 impl<E: AppError> From<RpcError> for RpcError<E> {
     fn from(error: RpcError) -> Self {
-        error.nested()
+        error.nested().widen()
     }
 }
 

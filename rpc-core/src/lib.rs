@@ -1,4 +1,101 @@
-//! core
+//! Actor-style RPC after Apache Flink's: typed gateways to endpoints that each live on one logical
+//! main thread.
+//!
+//! An [`RpcEndpoint`] is a component: plain data, and handlers that touch it one at a time, without
+//! an `Arc` or a `Mutex`. While a handler awaits, other messages are served. A *gateway* is a trait
+//! of what may be asked of it; [`RpcService`] starts endpoints and connects gateways to them, in the
+//! same service by value, and in others over a [`transport`].
+//!
+//! ```
+//! use rpc_core::{Call, MainThread, RpcEndpoint, RpcResult, RpcService};
+//! use rpc_core::{gateways, rpc_endpoint, rpc_gateway};
+//!
+//! /// What may be asked of a counter.
+//! #[rpc_gateway]
+//! pub trait CounterGateway {
+//!     /// Adds, and returns the sum.
+//!     fn add(&self, number: u64) -> Call<u64>;
+//!     /// Forgets the sum; nobody waits for it.
+//!     fn reset(&self);
+//! }
+//!
+//! #[derive(Default)]
+//! struct Counter {
+//!     sum: u64,
+//! }
+//!
+//! impl RpcEndpoint for Counter {
+//!     type Gateways = gateways![CounterGateway];
+//! }
+//!
+//! #[rpc_endpoint(CounterGateway)]
+//! impl Counter {
+//!     fn add(&mut self, number: u64) -> RpcResult<u64> {
+//!         self.sum += number;
+//!         Ok(self.sum)
+//!     }
+//!
+//!     fn reset(&mut self) {
+//!         self.sum = 0;
+//!     }
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = RpcService::local();
+//! let server = service.start_server("counter", Counter::default())?;
+//! server.start();
+//!
+//! let counter = service.connect::<dyn CounterGateway>("counter").await?;
+//! counter.reset();
+//! assert_eq!(counter.add(20).await?, 20);
+//! assert_eq!(counter.add(22).await?, 42);
+//! service.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Read next: [`rpc_gateway`] and [`rpc_endpoint`] for what may be written, [`MainThread`] for what
+//! an interleaving handler holds, [`RpcError`] for what can go wrong.
+//!
+//! # What happens to a call when ...
+//!
+//! | ... | the caller gets | and the handler |
+//! |---|---|---|
+//! | the endpoint is not started, or paused | [`RpcError::NotStarted`] | does not run |
+//! | the endpoint has stopped, or stops before the call's turn | [`RpcError::Unreachable`] | does not run |
+//! | the endpoint stops while the handler awaits | [`RpcError::Disconnected`] | is dropped at its await |
+//! | another endpoint has taken the name | [`RpcError::Unreachable`], until it connects anew | does not run |
+//! | the gateway's token is not the endpoint's | [`RpcError::Fenced`] | does not run; nothing is decoded |
+//! | the request is larger than a frame may be | [`RpcError::TooLarge`], at once | does not run; nothing is sent |
+//! | the response is larger than a frame may be | [`RpcError::TooLarge`], at once | has run |
+//! | the mailbox, or the connection's queue, is full | [`RpcError::Overloaded`], at once | does not run |
+//! | the peer dies, or the connection is lost | [`RpcError::Disconnected`], at once | may have run |
+//! | no answer comes in time | [`RpcError::Timeout`] | is dropped at its next await |
+//! | the caller drops the [`Call`] | – | is dropped at its next await, or is not begun |
+//! | the handler panics | [`RpcError::Panicked`] | ends; the endpoint by its [`PanicPolicy`] |
+//! | the handler fails outside its contract | [`RpcError::Failed`], with the chain of causes | has run |
+//! | the callee's gateway lacks the method, or has changed it | [`RpcError::Incompatible`] | does not run |
+//!
+//! Every call is executed **at most once**; nothing is sent again by itself. Calls through one
+//! gateway are handled **in the order in which they were made**. [`RpcError::outcome`] says whether
+//! a call that failed may have been executed. A call that a handler makes inherits what is left of
+//! the time of the call that it handles. Nothing is delivered to another incarnation of an endpoint
+//! than the one that the gateway was connected to.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `macros` | yes | [`rpc_gateway`] and [`rpc_endpoint`] |
+//! | `testing` | no | the conformance suite that every transport has to pass |
+//!
+//! # Non-goals
+//!
+//! Exactly-once delivery, discovery of services, peers in other languages, and untrusted peers
+//! without TLS: those belong above or below this crate.
+
+// The macros name this crate by its absolute path, here as anywhere else.
 extern crate self as rpc_core;
 
 mod address;
@@ -42,8 +139,110 @@ pub use self::server::RpcServer;
 pub use self::service::{
     BuildError, ChannelListener, ConnectError, RpcService, RpcServiceBuilder, StartError,
 };
+/// Makes an impl block the handlers of a gateway: `#[rpc_endpoint(CounterGateway)]`.
+///
+/// Each method of the gateway has a handler of its name, in one of four shapes:
+///
+/// | shape | what it does |
+/// |---|---|
+/// | `fn f(&mut self, [cx: &mut Context<Self>,] arguments..) -> RpcResult<T, E>` | quick: runs to its end |
+/// | `fn f(&mut self, [cx,] arguments..)` | one-way |
+/// | `async fn f(main: MainThread<'_, Self>, arguments..) -> RpcResult<T, E>` | interleaving: others are served while it awaits |
+/// | `fn f(&mut self, [cx,] arguments.., reply: ReplyTo<T, E>)` | deferred: answers when it can |
+///
+/// An endpoint that serves several gateways has a block for each. A handler that is missing is a
+/// compile error, and so is one of another type:
+///
+/// ```compile_fail
+/// # use rpc_core::{Call, RpcEndpoint, RpcResult, gateways, rpc_endpoint, rpc_gateway};
+/// #[rpc_gateway]
+/// pub trait ClockGateway {
+///     fn now(&self) -> Call<u64>;
+///     fn zone(&self) -> Call<String>;
+/// }
+/// struct Clock;
+/// impl RpcEndpoint for Clock {
+///     type Gateways = gateways![ClockGateway];
+/// }
+/// #[rpc_endpoint(ClockGateway)]
+/// impl Clock {
+///     fn now(&mut self) -> RpcResult<u64> {
+///         Ok(0)
+///     }
+/// }
+/// ```
+///
+/// State cannot be kept over an await:
+///
+/// ```compile_fail
+/// # use rpc_core::{Call, MainThread, RpcEndpoint, RpcResult, gateways, rpc_endpoint, rpc_gateway};
+/// #[rpc_gateway]
+/// pub trait ClockGateway {
+///     fn now(&self) -> Call<u64>;
+/// }
+/// struct Clock {
+///     time: u64,
+/// }
+/// impl RpcEndpoint for Clock {
+///     type Gateways = gateways![ClockGateway];
+/// }
+/// #[rpc_endpoint(ClockGateway)]
+/// impl Clock {
+///     async fn now(main: MainThread<'_, Self>) -> RpcResult<u64> {
+///         let time = main.run(|clock, _| &mut clock.time);
+///         std::future::ready(()).await;
+///         *time += 1;
+///         Ok(*time)
+///     }
+/// }
+/// ```
 #[cfg(feature = "macros")]
-pub use rpc_core_macros::{rpc_endpoint, rpc_gateway};
+pub use rpc_core_macros::rpc_endpoint;
+
+/// Makes a trait a gateway: emits the trait as it is written, its client, its requests, and a mock.
+///
+/// A method takes `&self` and values that serde can carry, and returns [`Call<T>`](Call), or
+/// [`Call<T, E>`](Call) if it has an error of its own (an [`AppError`]), or nothing if it is one-way.
+///
+/// | option | meaning |
+/// |---|---|
+/// | `#[rpc_gateway(fenced)]` | it is connected with a token, which every call carries |
+/// | `#[rpc(timeout = "30s")]` | how long a call may take: `ms`, `s`, `min`, or `none` |
+/// | `#[rpc(no_cancel)]` | a handler runs on when its caller has gone |
+///
+/// For a trait `JobMasterGateway` it emits `JobMasterGatewayClient`, `JobMasterGatewayRequest` and
+/// `MockJobMasterGateway`:
+///
+/// ```
+/// # use rpc_core::{Call, rpc_gateway};
+/// #[rpc_gateway]
+/// pub trait ClockGateway {
+///     #[rpc(timeout = "500ms")]
+///     fn now(&self, zone: String) -> Call<u64>;
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let clock: std::sync::Arc<dyn ClockGateway> =
+///     std::sync::Arc::new(MockClockGateway::default().now(|_zone| Ok(42)));
+/// assert_eq!(clock.now("UTC".into()).await, Ok(42));
+/// # }
+/// ```
+///
+/// A fenced gateway cannot be connected without a token:
+///
+/// ```compile_fail
+/// # use rpc_core::{Call, RpcService, rpc_gateway};
+/// #[rpc_gateway(fenced)]
+/// pub trait ClockGateway {
+///     fn now(&self) -> Call<u64>;
+/// }
+/// # async fn connect(service: RpcService) {
+/// let clock = service.connect::<dyn ClockGateway>("clock").await;
+/// # }
+/// ```
+#[cfg(feature = "macros")]
+pub use rpc_core_macros::rpc_gateway;
 
 /// What the macros expand to; no part of the API.
 #[doc(hidden)]

@@ -77,7 +77,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 let Some(mail) = self.mail.pop_front() else {
                     break;
                 };
-                self.mail(mail);
+                self.mail(cx, mail);
             }
             progress |= self.poll_handlers(cx);
             progress |= self.poll_timers(cx);
@@ -127,12 +127,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         self.stopping = Some(Box::pin(E::on_stop(main)));
     }
 
-    fn mail(&mut self, mail: Mail<E>) {
+    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>) {
         if !self.state.serves() || self.failure.is_some() {
             return mail.deny(self.refusal());
         }
         match mail {
-            Mail::Call(head, request) => self.request(head, request),
+            Mail::Call(head, request) => self.request(cx, head, request),
             Mail::Run(fence, run) => {
                 let token = self.core.token();
                 let stale = matches!(fence, Fence::On(posted) if posted != token);
@@ -148,7 +148,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
     }
 
-    fn request(&mut self, head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
+    fn request(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        head: Head,
+        request: <E::Gateways as GatewayList<E>>::Request,
+    ) {
         let Head { call, token } = head;
         if E::Gateways::method(&request).fenced
             && let Err(error) = self.core.check_token(token)
@@ -160,11 +165,17 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
         let handling =
             self.guard(|main| scope::within(call.as_ref(), || E::Gateways::handle(main, request)));
-        if let Some(Some(handling)) = handling {
-            self.handlers.push(Within {
-                call,
-                future: handling,
-            });
+        let Some(Some(handling)) = handling else {
+            return;
+        };
+        let mut handling = Within {
+            call,
+            future: handling,
+        };
+        // Its beginning, before the next message is handled: calls are begun in their order.
+        let first = self.caught(|_| Pin::new(&mut handling).poll(cx));
+        if first.is_some_and(|poll| poll.is_pending()) {
+            self.handlers.push(handling);
         }
     }
 

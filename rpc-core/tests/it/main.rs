@@ -1,3 +1,9 @@
-//! Behaviours of endpoints and gateways, in-process and over transports.
+//! Behaviours of endpoints in one service. What holds over transports too is in the conformance
+//! suite, which each transport's own tests run.
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod fencing;
+mod gateways;
+mod life_cycle;
 mod main_thread;
+mod timers;

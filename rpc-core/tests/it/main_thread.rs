@@ -1,123 +1,175 @@
-use rpc_core::*;
+//! All of an endpoint's code runs on one logical main thread.
+
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_core::{
+    Call, Context, MainThread, PanicPolicy, RpcEndpoint, RpcError, RpcResult, RpcServer,
+    RpcService, gateways, rpc_endpoint, rpc_gateway,
+};
+use tokio::sync::Notify;
+
 #[rpc_gateway]
-pub trait ResourceManagerGateway {
-    fn request_slots(&self, job: u64, n: u32) -> Call<Vec<u64>>;
+pub(crate) trait CellGateway {
+    fn enter(&self) -> Call<u32>;
+    fn enter_twice(&self) -> Call<u32>;
+    fn panic(&self) -> Call<()>;
+    fn panic_later(&self) -> Call<()>;
 }
 
-#[derive(Debug, thiserror::Error, serde::Serialize, serde::Deserialize, PartialEq, Eq, Clone)]
-pub enum SubmitError {
-    #[error("duplicate")]
-    Duplicate,
+/// Notices when two of its handlers run at once.
+#[derive(Default)]
+struct Cell {
+    inside: bool,
+    entered: u32,
+    gate: Arc<Notify>,
 }
-impl AppError for SubmitError {}
 
-#[rpc_gateway(fenced)]
-pub trait JobMasterGateway {
-    #[rpc(timeout = "5s")]
-    fn submit(&self, job: u64) -> Call<String, SubmitError>;
-    fn status(&self, job: u64) -> Call<bool>;
-    fn next_slot(&self) -> Call<u64>;
-    fn offer_slot(&self, slot: u64);
+impl RpcEndpoint for Cell {
+    type Gateways = gateways![CellGateway];
+    const ON_PANIC: PanicPolicy = PanicPolicy::Continue;
 }
-struct JobMaster {
-    rm: Arc<dyn ResourceManagerGateway>,
-    jobs: Vec<u64>,
-    waiting: Vec<ReplyTo<u64>>,
-}
-impl RpcEndpoint for JobMaster {
-    type Gateways = rpc_core::gateways![JobMasterGateway];
-}
-#[rpc_endpoint(JobMasterGateway)]
-impl JobMaster {
-    fn status(&mut self, job: u64) -> RpcResult<bool> {
-        Ok(self.jobs.contains(&job))
+
+impl Cell {
+    fn visit(&mut self) -> u32 {
+        assert!(
+            !std::mem::replace(&mut self.inside, true),
+            "two handlers at once"
+        );
+        self.entered += 1;
+        self.inside = false;
+        self.entered
     }
-    async fn submit(main: MainThread<'_, Self>, job: u64) -> RpcResult<String, SubmitError> {
-        let rm = main.run(|jm, _| {
-            if jm.jobs.contains(&job) {
-                Err(SubmitError::Duplicate)
-            } else {
-                Ok(jm.rm.clone())
-            }
-        })?;
-        let slots = rm
-            .request_slots(job, 2)
-            .timeout(Duration::from_secs(5))
-            .await?;
-        main.run(|jm, _| {
-            jm.jobs.push(job);
-            Ok(format!("job {job} on {slots:?}"))
+}
+
+#[rpc_endpoint(CellGateway)]
+impl Cell {
+    fn enter(&mut self, cx: &mut Context<Self>) -> RpcResult<u32> {
+        cx.main_thread().assert_running_in_main_thread();
+        Ok(self.visit())
+    }
+
+    async fn enter_twice(main: MainThread<'_, Self>) -> RpcResult<u32> {
+        let gate = main.run(|cell, _| {
+            cell.visit();
+            Arc::clone(&cell.gate)
+        });
+        gate.notified().await;
+        main.run(|cell, cx| {
+            cx.main_thread().assert_running_in_main_thread();
+            Ok(cell.visit())
         })
     }
-    fn next_slot(&mut self, reply: ReplyTo<u64>) {
-        self.waiting.push(reply)
+
+    fn panic(&mut self) -> RpcResult<()> {
+        panic!("as it was asked to");
     }
-    fn offer_slot(&mut self, _cx: &mut Context<Self>, slot: u64) {
-        if let Some(r) = self.waiting.pop() {
-            r.answer(Ok(slot))
-        }
-    }
-}
-struct ResourceManager;
-impl RpcEndpoint for ResourceManager {
-    type Gateways = gateways![ResourceManagerGateway];
-}
-#[rpc_endpoint(ResourceManagerGateway)]
-impl ResourceManager {
-    async fn request_slots(main: MainThread<'_, Self>, _job: u64, n: u32) -> RpcResult<Vec<u64>> {
-        let rpc = main.run(|_, cx| cx.service()).unwrap();
-        let jm = rpc
-            .connect_fenced::<dyn JobMasterGateway>("jm", FencingToken::new(7))
-            .await
-            .unwrap();
-        assert_eq!(jm.status(99).await, Ok(false));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        Ok((0..n as u64).collect())
+
+    async fn panic_later(main: MainThread<'_, Self>) -> RpcResult<()> {
+        let gate = main.run(|cell, _| Arc::clone(&cell.gate));
+        gate.notified().await;
+        panic!("as it was asked to");
     }
 }
+
+fn started(service: &RpcService) -> (RpcServer<Cell>, Arc<dyn CellGateway>, Arc<Notify>) {
+    let cell = Cell::default();
+    let gate = Arc::clone(&cell.gate);
+    let server = service.start_server("cell", cell).unwrap();
+    server.start();
+    let gateway = server.gateway();
+    (server, gateway, gate)
+}
+
 #[tokio::test]
-async fn scratch() {
-    let rpc = RpcService::local();
-    let rm = rpc.start_server("rm", ResourceManager).unwrap();
-    rm.start();
-    let jm = rpc
-        .start_server(
-            "jm",
-            JobMaster {
-                rm: rm.gateway(),
-                jobs: vec![],
-                waiting: vec![],
-            },
-        )
-        .unwrap();
-    jm.start();
-    jm.main_thread()
-        .run_async(|_, cx| cx.set_fencing_token(Some(FencingToken::new(7))));
-    let gw: Arc<dyn JobMasterGateway> = rpc
-        .connect_fenced("jm", FencingToken::new(7))
-        .await
-        .unwrap();
-    let submitted = gw.submit(1);
-    assert_eq!(gw.status(1).await, Ok(false));
-    assert_eq!(submitted.await.unwrap(), "job 1 on [0, 1]");
+async fn others_are_served_while_a_handler_awaits() {
+    let service = RpcService::local();
+    let (_, gateway, gate) = started(&service);
+    let waits = gateway.enter_twice();
+    assert_eq!(gateway.enter().await, Ok(2));
+    gate.notify_one();
+    assert_eq!(waits.await, Ok(3));
+}
+
+// Flink: AsyncCallsTest#testScheduleWithNoDelay
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_and_posted_code_never_overlap() {
+    let service = RpcService::local();
+    let (server, gateway, _) = started(&service);
+    let main = server.main_thread();
+    let posting = tokio::spawn(async move {
+        for _ in 0..10_000 {
+            main.run_async(|cell, _| {
+                cell.visit();
+            });
+        }
+        main.call_async(|_, _| "test").await
+    });
+    let mut calls = Vec::new();
+    for _ in 0..4 {
+        let gateway = Arc::clone(&gateway);
+        calls.push(tokio::spawn(async move {
+            for _ in 0..1000 {
+                gateway.enter().await.unwrap();
+            }
+        }));
+    }
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(posting.await.unwrap(), Ok("test"));
+    assert_eq!(gateway.enter().await, Ok(14_001));
+}
+
+// Flink: MainThreadValidationTest#failIfNotInMainThread
+#[tokio::test]
+async fn it_is_known_which_code_is_on_the_main_thread() {
+    let service = RpcService::local();
+    let (server, _, _) = started(&service);
+    let main = server.main_thread();
+    assert!(!main.is_running_in_main_thread());
+    let inside = main.clone();
     assert_eq!(
-        gw.submit(1).await,
-        Err(RpcError::App(SubmitError::Duplicate))
+        main.call_async(move |_, _| inside.is_running_in_main_thread())
+            .await,
+        Ok(true)
     );
-    let slot = gw.next_slot();
-    gw.offer_slot(99);
-    assert_eq!(slot.await, Ok(99));
-    let old: Arc<dyn JobMasterGateway> = rpc
-        .connect_fenced("jm", FencingToken::new(6))
-        .await
-        .unwrap();
-    assert!(matches!(old.status(1).await, Err(RpcError::Fenced { .. })));
-    rpc.close().await.unwrap();
-    assert!(matches!(
-        gw.status(1).await,
-        Err(RpcError::Unreachable { .. })
-    ));
+    let outside = tokio::spawn(async move { main.assert_running_in_main_thread() });
+    assert!(outside.await.unwrap_err().is_panic());
+}
+
+// Flink: RpcEndpointTest#testCallAsyncTimeout
+#[tokio::test(start_paused = true)]
+async fn posted_code_that_is_not_run_in_time_is_given_up() {
+    let service = RpcService::local();
+    let server = service.start_server("cell", Cell::default()).unwrap();
+    let main = server.main_thread();
+    // Not started: the code is refused instead of waiting.
+    let refused = main.call_async(|_, _| ()).await;
+    assert!(
+        matches!(refused, Err(RpcError::NotStarted { .. })),
+        "{refused:?}"
+    );
+    server.start();
+    // Flink: TimeoutCallStackTest#testTimeoutMessageContainsCallTimeoutAndTimeoutOptions
+    let hangs = server.gateway::<dyn CellGateway>().enter_twice();
+    let error = hangs.timeout(Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "CellGateway::enter_twice timed out after 100ms"
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_may_survive_its_handlers_panics() {
+    let service = RpcService::local();
+    let (_, gateway, gate) = started(&service);
+    assert!(
+        matches!(gateway.panic().await, Err(RpcError::Panicked { endpoint }) if endpoint == "cell")
+    );
+    let later = gateway.panic_later();
+    assert_eq!(gateway.enter().await, Ok(1));
+    gate.notify_one();
+    assert!(matches!(later.await, Err(RpcError::Panicked { .. })));
+    assert_eq!(gateway.enter().await, Ok(2));
 }

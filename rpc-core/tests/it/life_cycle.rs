@@ -1,0 +1,246 @@
+//! How endpoints begin and end.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rpc_core::{
+    BoxError, Call, ConnectError, Context, EndpointError, MainThread, RpcEndpoint, RpcError,
+    RpcResult, RpcService, StartError, gateways, rpc_endpoint, rpc_gateway,
+};
+use tokio::sync::Notify;
+
+#[rpc_gateway]
+pub(crate) trait LifeGateway {
+    fn answer(&self) -> Call<u32>;
+    fn answer_later(&self) -> Call<u32>;
+}
+
+/// What an endpoint does at its beginning and its end, and what it has done.
+#[derive(Clone, Default)]
+struct Plan {
+    start_fails: bool,
+    stop_fails: bool,
+    /// `on_stop` waits for it, if it is there.
+    may_stop: Option<Arc<Notify>>,
+    may_answer: Arc<Notify>,
+    starts: Arc<AtomicU32>,
+    stops: Arc<AtomicU32>,
+    stopping: Arc<Notify>,
+}
+
+struct Life(Plan);
+
+impl RpcEndpoint for Life {
+    type Gateways = gateways![LifeGateway];
+
+    fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.main_thread().assert_running_in_main_thread();
+        self.0.starts.fetch_add(1, Ordering::Relaxed);
+        match self.0.start_fails {
+            true => Err("cannot start".into()),
+            false => Ok(()),
+        }
+    }
+
+    async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
+        let plan = main.run(|life, cx| {
+            cx.main_thread().assert_running_in_main_thread();
+            life.0.clone()
+        });
+        plan.stops.fetch_add(1, Ordering::Relaxed);
+        plan.stopping.notify_one();
+        if let Some(may_stop) = plan.may_stop {
+            may_stop.notified().await;
+        }
+        match plan.stop_fails {
+            true => Err("cannot stop".into()),
+            false => Ok(()),
+        }
+    }
+}
+
+#[rpc_endpoint(LifeGateway)]
+impl Life {
+    fn answer(&mut self) -> RpcResult<u32> {
+        Ok(42)
+    }
+
+    async fn answer_later(main: MainThread<'_, Self>) -> RpcResult<u32> {
+        let may_answer = main.run(|life, _| Arc::clone(&life.0.may_answer));
+        may_answer.notified().await;
+        Ok(42)
+    }
+}
+
+// Flink: PekkoRpcActorTest#testOnStartFails
+#[tokio::test]
+async fn an_endpoint_that_cannot_start_ends_by_itself() {
+    let service = RpcService::local();
+    let plan = Plan {
+        start_fails: true,
+        ..Plan::default()
+    };
+    let server = service.start_server("life", Life(plan.clone())).unwrap();
+    server.start();
+    let ended = server.terminated().await.unwrap_err();
+    assert!(
+        matches!(&ended, EndpointError::Start { source, .. } if source.texts() == ["cannot start"])
+    );
+    assert_eq!(plan.stops.load(Ordering::Relaxed), 0);
+    // Unlike Flink's, its name is free again.
+    service.start_server("life", Life(Plan::default())).unwrap();
+    service.close().await.unwrap();
+}
+
+// Flink: PekkoRpcActorTest#testOnStopExceptionPropagation
+#[tokio::test]
+async fn a_failure_to_stop_is_how_the_endpoint_ended() {
+    let service = RpcService::local();
+    let plan = Plan {
+        stop_fails: true,
+        ..Plan::default()
+    };
+    let server = service.start_server("life", Life(plan)).unwrap();
+    server.start();
+    let ended = server.close().await.unwrap_err();
+    assert!(
+        matches!(&ended, EndpointError::Stop { source, .. } if source.texts() == ["cannot stop"])
+    );
+}
+
+// Flink: PekkoRpcServiceTest#testRpcServiceShutDownWithFailingRpcEndpoints
+#[tokio::test]
+async fn a_service_closes_although_an_endpoint_fails_to_stop() {
+    let service = RpcService::local();
+    let mut servers = Vec::new();
+    for (number, stop_fails) in [(0, false), (1, true), (2, false)] {
+        let plan = Plan {
+            stop_fails,
+            ..Plan::default()
+        };
+        let server = service
+            .start_server(&format!("life{number}"), Life(plan))
+            .unwrap();
+        server.start();
+        servers.push(server);
+    }
+    let closed = service.close().await.unwrap_err();
+    assert!(matches!(closed, EndpointError::Stop { endpoint, .. } if endpoint == "life1"));
+    servers[0].terminated().await.unwrap();
+    servers[2].terminated().await.unwrap();
+}
+
+// Flink: PekkoRpcActorTest#testActorTerminationWithAsynchronousOnStopAction,
+// RpcEndpointTest#testNotRunningState, PekkoRpcActorTest#callsOnStopOnlyOnce
+#[tokio::test]
+async fn an_endpoint_serves_until_it_has_stopped() {
+    let service = RpcService::local();
+    let may_stop = Arc::new(Notify::new());
+    let plan = Plan {
+        may_stop: Some(Arc::clone(&may_stop)),
+        ..Plan::default()
+    };
+    let server = service.start_server("life", Life(plan.clone())).unwrap();
+    server.start();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    let closing =
+        [server.clone(), server.clone()].map(|it| tokio::spawn(async move { it.close().await }));
+    plan.stopping.notified().await;
+    assert_eq!(gateway.answer().await, Ok(42));
+    may_stop.notify_one();
+    for closing in closing {
+        closing.await.unwrap().unwrap();
+    }
+    assert_eq!(plan.stops.load(Ordering::Relaxed), 1);
+    let error = gateway.answer().await.unwrap_err();
+    assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
+}
+
+/// Flink leaves such an endpoint's calls to time out.
+#[tokio::test]
+async fn calls_that_wait_end_with_the_endpoint() {
+    let service = RpcService::local();
+    let server = service.start_server("life", Life(Plan::default())).unwrap();
+    server.start();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    let waits = gateway.answer_later().without_timeout();
+    assert_eq!(gateway.answer().await, Ok(42));
+    server.close().await.unwrap();
+    let error = waits.await.unwrap_err();
+    assert!(matches!(error, RpcError::Disconnected { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_never_started_ends_without_its_hooks() {
+    let service = RpcService::local();
+    let plan = Plan::default();
+    let server = service.start_server("life", Life(plan.clone())).unwrap();
+    server.close().await.unwrap();
+    assert_eq!(plan.starts.load(Ordering::Relaxed), 0);
+    assert_eq!(plan.stops.load(Ordering::Relaxed), 0);
+}
+
+/// Flink runs `onStart` again, and skips `onStop` of an endpoint that is paused.
+#[tokio::test]
+async fn a_pause_is_neither_a_start_nor_a_stop() {
+    let service = RpcService::local();
+    let plan = Plan::default();
+    let server = service.start_server("life", Life(plan.clone())).unwrap();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    server.start();
+    server.stop();
+    assert!(matches!(
+        gateway.answer().await,
+        Err(RpcError::NotStarted { .. })
+    ));
+    server.start();
+    assert_eq!(gateway.answer().await, Ok(42));
+    server.stop();
+    server.close().await.unwrap();
+    assert_eq!(plan.starts.load(Ordering::Relaxed), 1);
+    assert_eq!(plan.stops.load(Ordering::Relaxed), 1);
+}
+
+// Flink: PekkoRpcActorTest#terminationFutureDoesNotBlockRpcEndpointCreation
+#[tokio::test]
+async fn whoever_sees_the_end_may_start_the_next() {
+    let service = RpcService::local();
+    let server = service.start_server("life", Life(Plan::default())).unwrap();
+    let again = service.clone();
+    let next = {
+        let server = server.clone();
+        tokio::spawn(async move {
+            server.terminated().await.unwrap();
+            again
+                .start_server("life", Life(Plan::default()))
+                .map(|it| it.address())
+        })
+    };
+    server.close().await.unwrap();
+    assert_eq!(next.await.unwrap().unwrap(), server.address());
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_is_refused() {
+    let service = RpcService::local();
+    for name in ["", "two words", "a/b"] {
+        let error = service
+            .start_server(name, Life(Plan::default()))
+            .unwrap_err();
+        assert!(matches!(error, StartError::Name(_)), "{name}: {error}");
+    }
+    let error = service
+        .connect::<dyn LifeGateway>("foobar")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, ConnectError::NoEndpoint { .. }), "{error}");
+    // Flink: PekkoRpcActorTest#testFailingAddressResolution
+    let error = service
+        .connect::<dyn LifeGateway>("tcp://host:1/life")
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("no transport for tcp://"),
+        "{error}"
+    );
+}

@@ -1,0 +1,140 @@
+//! Code that runs later on a main thread. The clock is paused: it goes on when nothing else can.
+
+use std::time::Duration;
+
+use rpc_core::{
+    BoxError, Call, Context, MainThread, RpcEndpoint, RpcResult, RpcServer, RpcService,
+    TimerHandle, gateways, rpc_endpoint, rpc_gateway,
+};
+use tokio::time::{Instant, advance};
+
+#[rpc_gateway]
+pub(crate) trait LogGateway {
+    fn entries(&self) -> Call<Vec<String>>;
+}
+
+#[derive(Default)]
+struct Log {
+    entries: Vec<String>,
+    timer: Option<TimerHandle>,
+    /// What scheduling something in `on_stop` gave.
+    stopped: Option<tokio::sync::oneshot::Sender<TimerHandle>>,
+}
+
+impl RpcEndpoint for Log {
+    type Gateways = gateways![LogGateway];
+
+    async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
+        main.run(|log, cx| {
+            let late = cx.schedule(Duration::ZERO, |log, _| log.entries.push("late".into()));
+            if let Some(stopped) = log.stopped.take() {
+                let _ = stopped.send(late);
+            }
+        });
+        Ok(())
+    }
+}
+
+#[rpc_endpoint(LogGateway)]
+impl Log {
+    fn entries(&mut self) -> RpcResult<Vec<String>> {
+        Ok(self.entries.clone())
+    }
+}
+
+fn started(service: &RpcService) -> RpcServer<Log> {
+    let server = service.start_server("log", Log::default()).unwrap();
+    server.start();
+    server
+}
+
+async fn entries(server: &RpcServer<Log>) -> Vec<String> {
+    server.gateway::<dyn LogGateway>().entries().await.unwrap()
+}
+
+const TICK: Duration = Duration::from_millis(10);
+
+// Flink: RpcEndpointTest#testScheduleRunnableWithDelayInMilliseconds,
+// PekkoRpcActorTest#testScheduling, AsyncCallsTest#testScheduleWithDelay
+#[tokio::test(start_paused = true)]
+async fn code_runs_when_its_time_has_come_and_not_before() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let start = Instant::now();
+    let (done, ran) = tokio::sync::oneshot::channel();
+    let set = server.main_thread().schedule_run_async(TICK, move |_, cx| {
+        cx.main_thread().assert_running_in_main_thread();
+        let _ = done.send(Instant::now());
+    });
+    set.await.unwrap();
+    assert!(ran.await.unwrap() >= start + TICK);
+}
+
+#[tokio::test(start_paused = true)]
+async fn code_recurs_until_it_is_cancelled_by_itself_too() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let set = server.main_thread().call_async(|log, cx| {
+        log.timer = Some(cx.schedule_every(TICK, |log, _| {
+            log.entries.push("tick".into());
+            if log.entries.len() == 3
+                && let Some(timer) = &log.timer
+            {
+                timer.cancel();
+            }
+        }));
+    });
+    set.await.unwrap();
+    for _ in 0..10 {
+        advance(TICK).await;
+        entries(&server).await;
+    }
+    assert_eq!(entries(&server).await, ["tick"; 3]);
+}
+
+// Flink: RpcEndpointTest#testCancelScheduledRunnable
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_timer_does_not_run() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let set = server
+        .main_thread()
+        .schedule_run_async(TICK, |log, _| log.entries.push("no".into()));
+    let timer = set.await.unwrap();
+    timer.cancel();
+    assert!(timer.is_cancelled());
+    advance(2 * TICK).await;
+    assert!(entries(&server).await.is_empty());
+}
+
+// Flink: RpcEndpointTest#testScheduleRunnableAfterClose; unlike there the handle says so.
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_stops_schedules_nothing() {
+    let service = RpcService::local();
+    let (stopped, late) = tokio::sync::oneshot::channel();
+    let log = Log {
+        stopped: Some(stopped),
+        ..Log::default()
+    };
+    let server = service.start_server("log", log).unwrap();
+    server.start();
+    server.close().await.unwrap();
+    assert!(late.await.unwrap().is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_continuation_comes_back_to_the_main_thread() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let (answer, question) = tokio::sync::oneshot::channel::<String>();
+    server.main_thread().run_async(|_, cx: &mut Context<Log>| {
+        cx.pipe(question, |log, cx, answer| {
+            cx.main_thread().assert_running_in_main_thread();
+            log.entries.push(answer.unwrap());
+        });
+    });
+    assert!(entries(&server).await.is_empty());
+    answer.send("answer".into()).unwrap();
+    tokio::task::yield_now().await;
+    assert_eq!(entries(&server).await, ["answer"]);
+}
