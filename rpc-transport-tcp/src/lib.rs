@@ -57,3 +57,8 @@ pub use config::TcpConfig;
 #[cfg(feature = "tls")]
 pub use rpc_tls::{CertificateAuthority, CertificateError, Certificates};
 pub use transport::Tcp;
+
+/// The README's example, so that it compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
