@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::connection::{IncomingCall, RemoteCall};
 use crate::error::{Failure, Never, RpcError, RpcResult};
-use crate::gateway::{CallTimeout, MethodInfo};
+use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
 use crate::scope::{self, CallScope};
 

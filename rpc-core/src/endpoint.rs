@@ -11,8 +11,9 @@ use crate::connection::IncomingCall;
 use crate::context::Context;
 use crate::error::{BoxError, RpcError};
 use crate::fencing::FencingToken;
-use crate::gateway::{Exposed, Gateway, Head, LocalRoute, MethodInfo, WireRoute};
+use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
 use crate::main_thread::MainThread;
+use crate::method::MethodInfo;
 use crate::shared::EndpointCore;
 
 /// A component: plain data, all of whose code runs on one logical main thread.

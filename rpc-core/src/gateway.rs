@@ -19,6 +19,7 @@ use crate::connection::{IncomingCall, RemoteGateway};
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
+use crate::method::MethodInfo;
 use crate::reply_slot::ReplySlot;
 use crate::scope::CallScope;
 
@@ -69,36 +70,6 @@ pub trait Gateway: RpcGateway {
 
     /// Answers a request with a failure.
     fn deny(request: Self::Request, error: RpcError);
-}
-
-/// A gateway's method, as the macro describes it.
-#[derive(Debug)]
-#[expect(clippy::exhaustive_structs, reason = "generated code makes it")]
-pub struct MethodInfo {
-    /// `Gateway::method`.
-    pub name: &'static str,
-    /// A hash of the method's name, arguments and result.
-    pub fingerprint: u64,
-    /// Whether nobody waits for an answer.
-    pub one_way: bool,
-    /// Whether the endpoint's token is checked.
-    pub fenced: bool,
-    /// Whether a handler runs on when its caller has gone.
-    pub no_cancel: bool,
-    /// How long a call may take that says nothing else.
-    pub timeout: CallTimeout,
-}
-
-/// How long a call may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::exhaustive_enums, reason = "generated code makes it")]
-pub enum CallTimeout {
-    /// This long.
-    After(Duration),
-    /// As long as the service's configuration says.
-    Default,
-    /// As long as it needs.
-    Never,
 }
 
 /// What travels as an argument or a result.

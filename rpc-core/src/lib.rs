@@ -114,6 +114,7 @@ mod lifecycle;
 mod mailbox;
 mod main_loop;
 mod main_thread;
+mod method;
 mod reply_slot;
 mod scope;
 mod server;
@@ -250,8 +251,8 @@ pub mod __private {
     pub use crate::connection::IncomingCall;
     pub use crate::endpoint::{Handling, OneOf1, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, Routes};
     pub use crate::gateway::{
-        CallTimeout, Message, MethodInfo, Port, decode_arguments, deny, interleave, no_method,
-        reply_to,
+        Message, Port, decode_arguments, deny, interleave, no_method, reply_to,
     };
+    pub use crate::method::{CallTimeout, MethodInfo};
     pub use crate::shared::EndpointCore;
 }

@@ -15,7 +15,8 @@ use crate::config::RpcConfig;
 use crate::error::{AppError, RpcError};
 use crate::fencing::FencingToken;
 use crate::frame::{self, Frame, Header, Kind, PutError};
-use crate::gateway::{CallTimeout, Message, MethodInfo};
+use crate::gateway::Message;
+use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
 use crate::transport::Stream;
 
