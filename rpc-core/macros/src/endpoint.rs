@@ -2,6 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
+use syn::parse_quote;
 use syn::spanned::Spanned;
 use syn::{
     Error, FnArg, Ident, ImplItem, ImplItemFn, ItemImpl, Path, ReceiverKind, Result, ReturnType,
@@ -25,7 +26,7 @@ enum Shape {
     Interleaving,
 }
 
-pub(crate) fn expand(gateway: &Path, item: ItemImpl) -> Result<TokenStream> {
+pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> {
     if let Some((path, ..)) = &item.trait_ {
         let message = "`#[rpc_endpoint]` is for an inherent impl";
         return Err(Error::new(path.span(), message));
@@ -42,6 +43,13 @@ pub(crate) fn expand(gateway: &Path, item: ItemImpl) -> Result<TokenStream> {
             }
         }
     }
+    item.attrs.push(parse_quote!(#[allow(
+        clippy::needless_pass_by_ref_mut,
+        clippy::needless_pass_by_value,
+        clippy::unnecessary_wraps,
+        clippy::unused_self,
+        reason = "the shape of a handler is given"
+    )]));
     let (me, generics) = (&item.self_ty, &item.generics);
     let (parameters, _, bounds) = generics.split_for_impl();
     Ok(quote! {

@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod gateway;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 use syn::parse_macro_input;
