@@ -7,7 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use async_trait::async_trait;
 use rpc_core::transport::{Connection, Listener, Stream, Transport, TransportError};
-use rpc_core::{RpcService, RpcServiceBuilder};
+use rpc_core::{Outcome, RpcError, RpcService, RpcServiceBuilder};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
@@ -121,4 +121,71 @@ fn closed() -> TransportError {
     TransportError::Closed {
         peer: String::from("a pipe"),
     }
+}
+
+/// A gateway as an older program knows it.
+mod old {
+    use rpc_core::{Call, rpc_gateway};
+
+    #[rpc_gateway]
+    pub(crate) trait ClockGateway {
+        fn now(&self) -> Call<u64>;
+        fn zone(&self) -> Call<String>;
+    }
+}
+
+/// The same gateway later: a method is new, one has changed, and their order is another.
+mod new {
+    use rpc_core::{Call, RpcEndpoint, RpcResult, gateways, rpc_endpoint, rpc_gateway};
+
+    #[rpc_gateway]
+    pub(crate) trait ClockGateway {
+        fn leap(&self) -> Call<bool>;
+        fn zone(&self) -> Call<u32>;
+        fn now(&self) -> Call<u64>;
+    }
+
+    pub(crate) struct Clock;
+
+    impl RpcEndpoint for Clock {
+        type Gateways = gateways![ClockGateway];
+    }
+
+    #[rpc_endpoint(ClockGateway)]
+    impl Clock {
+        fn leap(&mut self) -> RpcResult<bool> {
+            Ok(false)
+        }
+
+        fn zone(&mut self) -> RpcResult<u32> {
+            Ok(1)
+        }
+
+        fn now(&mut self) -> RpcResult<u64> {
+            Ok(42)
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_changed_method_is_refused_and_the_others_are_served() {
+    let callee = pipes(RpcService::builder()).await;
+    let caller = pipes(RpcService::builder()).await;
+    let server = callee.start_server("clock", new::Clock).unwrap();
+    server.start();
+    let clock = caller
+        .connect::<dyn old::ClockGateway>(&server.address())
+        .await
+        .unwrap();
+    assert_eq!(clock.now().await, Ok(42));
+    let error = clock.zone().await.unwrap_err();
+    assert!(matches!(&error, RpcError::Incompatible { method } if method == "ClockGateway::zone"));
+    assert_eq!(error.outcome(), Outcome::NotExecuted);
+    let clock = caller
+        .connect::<dyn new::ClockGateway>(&server.address())
+        .await
+        .unwrap();
+    assert_eq!((clock.zone().await, clock.leap().await), (Ok(1), Ok(false)));
+    caller.close().await.unwrap();
+    callee.close().await.unwrap();
 }
