@@ -91,7 +91,12 @@ impl<T, E> Call<T, E> {
     fn with_time(mut self, time: Time) -> Self {
         if let Progress::Waiting(waiting) = &mut self.progress {
             waiting.slot.set_deadline(time.deadline);
-            if let Some(remote) = &waiting.remote {
+            // One that is shorter needs no word: the callee hears of it when the time is over.
+            if let Some(remote) = waiting
+                .remote
+                .as_ref()
+                .filter(|_| time.is_longer(waiting.deadline))
+            {
                 remote.extend(time.remaining_us());
             }
             waiting.after = time.after;
@@ -201,6 +206,11 @@ impl Time {
             after: deadline.map(|deadline| deadline.saturating_duration_since(now)),
             deadline,
         }
+    }
+
+    /// Tells whether it allows more than another deadline does.
+    fn is_longer(&self, than: Option<Instant>) -> bool {
+        than.is_some_and(|than| self.deadline.is_none_or(|deadline| deadline > than))
     }
 
     /// What is left, as it travels.
