@@ -186,6 +186,7 @@ async fn a_changed_method_is_refused_and_the_others_are_served() {
         .await
         .unwrap();
     assert_eq!((clock.zone().await, clock.leap().await), (Ok(1), Ok(false)));
+    assert_eq!(clock.now().await, Ok(42));
     caller.close().await.unwrap();
     callee.close().await.unwrap();
 }
