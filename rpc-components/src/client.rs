@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use rpc_core::{ConnectError, RpcError, RpcService};
 use thiserror::Error;
 
@@ -63,20 +64,32 @@ impl ClusterClient {
         Ok(Self { rpc, dispatcher })
     }
 
-    /// Submits a job; it runs when this returns.
+    /// Submits a job; its JobMaster runs when this returns.
     ///
     /// # Errors
     ///
     /// The job is not taken.
+    ///
+    /// # Cancel safety
+    ///
+    /// The job may run although the future is dropped.
     pub async fn submit(&self, graph: JobGraph) -> Result<JobId, ClientError> {
         Ok(self.dispatcher.submit_job(Box::new(graph)).await?)
     }
 
-    /// Hands what a job's sinks print to `take`, piece by piece, until the job has ended.
+    /// Hands what a job's sinks print to `take`, piece by piece and in order, until the job has ended
+    /// and all of it was taken. The next piece is fetched when `take` is done with the one before.
+    ///
+    /// There is one copy of what a job prints: only one client can follow it, from the beginning,
+    /// and a job that prints much waits for it.
     ///
     /// # Errors
     ///
-    /// The JobManager does not answer, or `take` fails, which ends it.
+    /// The JobManager does not answer, or what was printed was fetched by another or not in time.
+    ///
+    /// # Cancel safety
+    ///
+    /// The pieces that were taken are not there any more when the future is dropped.
     pub async fn follow_results<F>(
         &self,
         job: JobId,
@@ -96,16 +109,20 @@ impl ClusterClient {
         }
     }
 
-    /// Waits for the end of a job.
+    /// Waits for the end of a job, however it ends.
     ///
     /// # Errors
     ///
     /// The JobManager does not answer, or does not know the job.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is lost when the future is dropped.
     pub async fn job_result(&self, job: JobId) -> Result<JobResult, ClientError> {
         Ok(self.dispatcher.request_job_result(job).await?)
     }
 
-    /// Begins to cancel a job.
+    /// Begins to cancel a job, which has ended when its [result](Self::job_result) is there.
     ///
     /// # Errors
     ///
@@ -150,7 +167,8 @@ impl ClusterClient {
         Ok(self.dispatcher.request_task_managers().await?)
     }
 
-    /// Waits until this many TaskManagers are registered and have reported their slots.
+    /// Waits until this many TaskManagers are registered and have reported their slots, for ever if
+    /// they do not come.
     ///
     /// # Errors
     ///
@@ -172,21 +190,21 @@ impl ClusterClient {
             .dispatcher
             .request_metric_query_service_addresses()
             .await?;
-        let mut metrics = Vec::new();
-        for (resource, address) in addresses {
-            let service = self
-                .rpc
-                .connect::<dyn MetricQueryServiceGateway>(&address)
-                .await;
-            let Ok(service) = service else {
-                tracing::warn!(%resource, address, "cannot be asked for its metrics");
-                continue;
-            };
-            if let Ok(found) = service.query_metrics().await {
-                metrics.push((resource, found));
+        let asked = addresses.into_iter().map(|(resource, address)| async move {
+            match self.metrics_at(&address).await {
+                Ok(metrics) => Some((resource, metrics)),
+                Err(error) => {
+                    tracing::warn!(%resource, address, %error, "cannot be asked for its metrics");
+                    None
+                }
             }
-        }
-        Ok(metrics)
+        });
+        Ok(join_all(asked).await.into_iter().flatten().collect())
+    }
+
+    async fn metrics_at(&self, address: &str) -> Result<Vec<Metric>, ClientError> {
+        let service = self.rpc.connect::<dyn MetricQueryServiceGateway>(address);
+        Ok(service.await?.query_metrics().await?)
     }
 }
 

@@ -17,6 +17,8 @@ mod resource_manager;
 pub mod shuffle;
 pub mod task;
 mod task_executor;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 
 pub use rpc_core;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::select_all;
 use rpc_core::{BoxError, RpcService};
 
 use crate::client::ClusterClient;
@@ -13,7 +14,8 @@ use crate::transport::{Network, Security};
 /// A cluster in this process. It has to be [closed](Self::close).
 ///
 /// Each JobManager and TaskManager has an RPC service of its own, so that they talk to each other
-/// by the transport as they would between processes. Answers to Flink's `MiniCluster`.
+/// by the transport as they would between processes. Answers to Flink's `MiniCluster`. There is an
+/// example on the [crate's page](crate).
 #[derive(Debug)]
 pub struct MiniCluster {
     network: Network,
@@ -22,6 +24,8 @@ pub struct MiniCluster {
     config: MiniClusterConfig,
     job_manager: JobManager,
     task_managers: Vec<TaskManager>,
+    /// How many TaskManagers were started so far; each has a name of its own.
+    started: u32,
     client: RpcService,
 }
 
@@ -55,7 +59,12 @@ impl MiniCluster {
     ///
     /// # Errors
     ///
-    /// The transport is not there, or a component could not be started.
+    /// The transport is not there, or a component could not be started, or a TaskManager was
+    /// rejected, as one with too many slots is.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was started runs on when the future is dropped.
     pub async fn start(
         operators: Arc<OperatorRegistry>,
         config: MiniClusterConfig,
@@ -73,17 +82,37 @@ impl MiniCluster {
             operators,
             job_manager,
             task_managers: Vec::new(),
+            started: 0,
             client,
             config,
         };
-        for _ in 0..cluster.config.task_managers {
-            cluster.add_task_manager().await?;
+        if let Err(error) = cluster.start_task_managers().await {
+            // Why it did not start says more than how it ended.
+            let _ = cluster.close().await;
+            return Err(error);
         }
-        let client = cluster.client().await?;
-        client
-            .wait_for_task_managers(cluster.config.task_managers)
-            .await?;
         Ok(cluster)
+    }
+
+    async fn start_task_managers(&mut self) -> Result<(), BoxError> {
+        let count = self.config.task_managers;
+        for _ in 0..count {
+            self.add_task_manager().await?;
+        }
+        if count == 0 {
+            return Ok(());
+        }
+        let client = self.client().await?;
+        let ended = self.task_managers.iter().map(TaskManager::terminated);
+        tokio::select! {
+            biased;
+            registered = client.wait_for_task_managers(count) => registered?,
+            (ended, ..) = select_all(ended.map(Box::pin)) => {
+                ended?;
+                return Err("a task manager has stopped".into());
+            }
+        }
+        Ok(())
     }
 
     /// Starts one more TaskManager, which registers by itself.
@@ -93,16 +122,22 @@ impl MiniCluster {
     /// A component could not be started.
     pub async fn add_task_manager(&mut self) -> Result<(), BoxError> {
         let rpc = listen(&self.network, &self.scheme, &self.config).await?;
-        let resource = ResourceId::new(format!("tm-{}", self.task_managers.len() + 1));
+        self.started += 1;
         let task_manager = TaskManager::start(
-            rpc,
+            rpc.clone(),
             &self.job_manager.address(),
-            resource,
+            ResourceId::new(format!("tm-{}", self.started)),
             self.config.slots,
             Arc::clone(&self.operators),
             self.config.cluster.clone(),
-        )?;
-        self.task_managers.push(task_manager);
+        );
+        match task_manager {
+            Ok(task_manager) => self.task_managers.push(task_manager),
+            Err(error) => {
+                let _ = rpc.close().await;
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

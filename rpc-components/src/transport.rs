@@ -14,6 +14,10 @@ use thiserror::Error;
 /// What the services of a process have in common: their certificates, and the in-process network.
 #[derive(Clone, Debug)]
 pub struct Network {
+    #[cfg_attr(
+        not(any(feature = "quic", feature = "tcp")),
+        expect(dead_code, reason = "only these two prove who they are")
+    )]
     security: Security,
     #[cfg(any(feature = "quic", feature = "tcp"))]
     certificates: Option<rpc_tls::Certificates>,
@@ -124,16 +128,19 @@ impl Network {
         let (scheme, authority) = address.split_once("://").ok_or_else(scheme_error)?;
         let authority = authority.trim_end_matches('/');
         let request = Request {
-            address,
             bind: listens.then_some(authority),
             advertise,
         };
-        let transport = match scheme {
-            "local" => self.local(&request)?,
-            "quic" => self.quic(&request)?,
-            "tcp" => self.tcp(&request)?,
+        let made = match scheme {
+            "local" => self.local(&request),
+            "quic" => self.quic(&request),
+            "tcp" => self.tcp(&request),
             _ => return Err(scheme_error()),
         };
+        let transport = made.map_err(|feature| NetworkError::FeatureOff {
+            address: address.to_owned(),
+            feature,
+        })?;
         let builder = RpcService::builder().transport(transport).config(config);
         Ok(builder.build().await?)
     }
@@ -191,18 +198,17 @@ pub fn generate_certificates(_: &[&str]) -> Result<GeneratedCertificates, Networ
 
 /// What is asked of a transport.
 #[cfg_attr(
-    not(all(feature = "local", feature = "quic", feature = "tcp")),
-    expect(
-        dead_code,
-        reason = "a transport that is not compiled in needs the address only"
-    )
+    not(any(feature = "quic", feature = "tcp")),
+    expect(dead_code, reason = "only these two have addresses of others' making")
 )]
 struct Request<'a> {
-    address: &'a str,
     /// Where to listen; `None` to dial only.
     bind: Option<&'a str>,
     advertise: Option<&'a str>,
 }
+
+/// A transport, or the cargo feature that would have had it compiled in.
+type Made = Result<Arc<dyn Transport>, &'static str>;
 
 #[cfg(any(feature = "quic", feature = "tcp"))]
 impl Security {
@@ -230,7 +236,7 @@ impl Network {
         clippy::unnecessary_wraps,
         reason = "its twin, without the feature, fails"
     )]
-    fn local(&self, request: &Request<'_>) -> Result<Arc<dyn Transport>, NetworkError> {
+    fn local(&self, request: &Request<'_>) -> Made {
         Ok(Arc::new(match request.bind {
             Some("") => self.local.bind_any(),
             Some(name) => self.local.bind(name),
@@ -243,7 +249,7 @@ impl Network {
         clippy::unnecessary_wraps,
         reason = "its twin, without the feature, fails"
     )]
-    fn quic(&self, request: &Request<'_>) -> Result<Arc<dyn Transport>, NetworkError> {
+    fn quic(&self, request: &Request<'_>) -> Made {
         use rpc_transport_quic::Quic;
         let mut quic = request.bind.map_or_else(Quic::dial_only, Quic::bind);
         if let Some(certificates) = &self.certificates {
@@ -263,7 +269,7 @@ impl Network {
         clippy::unnecessary_wraps,
         reason = "its twin, without the feature, fails"
     )]
-    fn tcp(&self, request: &Request<'_>) -> Result<Arc<dyn Transport>, NetworkError> {
+    fn tcp(&self, request: &Request<'_>) -> Made {
         use rpc_transport_tcp::Tcp;
         let mut tcp = request.bind.map_or_else(Tcp::dial_only, Tcp::bind);
         // Peers that are all in one process need no TLS between them.
@@ -287,11 +293,8 @@ macro_rules! feature_off {
     ($feature:literal, $function:ident) => {
         #[cfg(not(feature = $feature))]
         impl Network {
-            fn $function(&self, request: &Request<'_>) -> Result<Arc<dyn Transport>, NetworkError> {
-                Err(NetworkError::FeatureOff {
-                    address: request.address.to_owned(),
-                    feature: $feature,
-                })
+            const fn $function(&self, _: &Request<'_>) -> Made {
+                Err($feature)
             }
         }
     };

@@ -3,16 +3,22 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rpc_components::id::JobId;
 use rpc_components::transport::Security;
 
 /// A Flink-shaped cluster: run jobs in one process, or start its processes and talk to them.
 #[derive(Debug, Parser)]
-#[command(name = "rpc-cluster", version, arg_required_else_help = true)]
+#[command(
+    name = "rpc-cluster",
+    version,
+    arg_required_else_help = true,
+    after_help = EXAMPLES
+)]
 pub(crate) struct Args {
-    /// What to log, as `info` or `rpc_components=debug`; also the variable RUST_LOG says so.
-    #[arg(long, global = true, value_name = "FILTER")]
+    /// What to log to the standard error, such as `info` or `rpc_components=debug`; without it,
+    /// what the variable RUST_LOG says.
+    #[arg(long, global = true, value_name = "FILTER", display_order = LAST)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -42,6 +48,7 @@ pub(crate) enum Command {
 
 /// How to prove who one is.
 #[derive(Clone, Debug, ClapArgs)]
+#[command(next_help_heading = "Security")]
 pub(crate) struct SecurityArgs {
     /// This process's certificate, in PEM, for mutual TLS.
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_ca"])]
@@ -52,7 +59,7 @@ pub(crate) struct SecurityArgs {
     /// The certificates of the authorities that peers' are judged by, in PEM.
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_ca: Option<PathBuf>,
-    /// Talk without certificates, also where other hosts can listen.
+    /// Talk without certificates: by tcp also where other hosts can listen, by quic on loopback.
     #[arg(long, conflicts_with = "tls_cert")]
     insecure: bool,
 }
@@ -76,7 +83,7 @@ pub(crate) struct CertificatesArgs {
     /// The folder to write them to; it is made if it is not there.
     #[arg(value_name = "DIR")]
     pub(crate) folder: PathBuf,
-    /// The names of the hosts that the certificate is valid for, beside localhost.
+    /// The names of the hosts that the certificate is valid for, besides localhost.
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub(crate) host: Vec<String>,
 }
@@ -93,7 +100,7 @@ pub(crate) struct TargetArgs {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct JobArgs {
     /// The job's id, as `run` and `list` print it.
-    #[arg(value_name = "JOB")]
+    #[arg(value_name = "JOB", value_parser = job_id)]
     pub(crate) job: JobId,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
@@ -139,15 +146,12 @@ pub(crate) struct TaskManagerArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(group = ArgGroup::new("what").args(["name", "job"]).required(true))]
 pub(crate) struct RunArgs {
-    /// A job that is built in: `word-count`.
-    #[arg(
-        value_name = "NAME",
-        required_unless_present = "job",
-        conflicts_with = "job"
-    )]
+    /// A job that is built in: `word-count`, which counts the words of files.
+    #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// A TOML file that describes a job.
+    /// A TOML file that describes a job, instead of NAME.
     #[arg(long, value_name = "FILE")]
     pub(crate) job: Option<PathBuf>,
     /// The files and folders that word-count reads.
@@ -156,31 +160,33 @@ pub(crate) struct RunArgs {
     /// The file that word-count writes; by default it prints.
     #[arg(long, value_name = "FILE", conflicts_with = "job")]
     pub(crate) output: Option<PathBuf>,
-    /// How many subtasks each operator has that says nothing else.
+    /// How many subtasks each operator has for which the job says nothing else.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,
-    /// How long the job may wait for slots that are not free, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
-    pub(crate) slot_timeout: Duration,
+    /// How long the job may wait for slots, in seconds; by default as its file says, or else 5.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) slot_timeout: Option<Duration>,
     /// Wait for slots for ever.
     #[arg(long, conflicts_with = "slot_timeout")]
     pub(crate) wait_for_slots: bool,
-    #[command(flatten)]
-    pub(crate) embedded: EmbeddedArgs,
-    /// The JobManager of a cluster to run the job in.
+    /// The address of the JobManager of a cluster to run the job in, such as tcp://127.0.0.1:6123;
+    /// without it, a cluster of this process.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["transport", "task_managers", "slots"])]
     pub(crate) target: Option<String>,
-    /// Return when the job runs, and leave it running.
+    /// Print the job's id when the cluster has taken it, and leave it running there.
     #[arg(long, requires = "target")]
     pub(crate) detached: bool,
+    #[command(flatten)]
+    pub(crate) embedded: EmbeddedArgs,
     #[command(flatten)]
     pub(crate) security: SecurityArgs,
 }
 
 /// The cluster of this process.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "The cluster of this process")]
 pub(crate) struct EmbeddedArgs {
-    /// How its components talk to each other: local, tcp or quic.
+    /// How its components talk to each other.
     #[arg(long, value_name = "NAME", default_value = "local", value_parser = ["local", "quic", "tcp"])]
     pub(crate) transport: String,
     /// How many TaskManagers it has.
@@ -197,3 +203,23 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .map_err(|_| String::from("not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
+
+/// Ids are as they are printed: a part of one is another job's.
+fn job_id(text: &str) -> Result<JobId, String> {
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = digits.then(|| text.parse().ok()).flatten();
+    id.ok_or_else(|| String::from("a job's id has 32 hexadecimal digits"))
+}
+
+/// Behind every other option.
+const LAST: usize = 900;
+
+const EXAMPLES: &str = "\
+Examples:
+  rpc-cluster run word-count --input FILE --parallelism 2
+  rpc-cluster jobmanager --listen tcp://127.0.0.1:6123
+  rpc-cluster taskmanager --jobmanager tcp://127.0.0.1:6123 --slots 2
+  rpc-cluster run --job JOB.toml --target tcp://127.0.0.1:6123
+
+Exit status: 0 done; 1 the job or the cluster failed, or the job was cancelled; 2 the command line or
+a file is wrong. Results go to the standard output, everything else to the standard error.";

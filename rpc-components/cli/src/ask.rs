@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use rpc_components::client::{ClientError, ClusterClient};
-use rpc_components::gateway::{JobDetails, JobInfo, MetricValue};
-use rpc_components::rpc_core::{RpcConfig, RpcService};
+use rpc_components::gateway::{JobDetails, JobInfo, MetricValue, SubmitError};
+use rpc_components::rpc_core::{RpcConfig, RpcError, RpcService};
 use rpc_components::transport::Network;
 
 use crate::args::{JobArgs, SecurityArgs, TargetArgs};
-use crate::error::CliError;
-use crate::output;
+use crate::error::{CliError, chain};
+use crate::{address, output};
 
 /// A client, and the service that it has to itself.
 pub(crate) struct Connected {
@@ -19,6 +19,7 @@ pub(crate) struct Connected {
 
 impl Connected {
     pub(crate) async fn to(target: &str, security: SecurityArgs) -> Result<Self, CliError> {
+        address::scheme(target)?;
         let network = Network::new(security.security()).map_err(|it| CliError::wrong(&it))?;
         let rpc = network.dial(target, RpcConfig::default()).await;
         let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
@@ -173,9 +174,12 @@ fn seconds(ms: u64) -> String {
 }
 
 /// The cluster refuses, or does not answer.
-#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn failed(error: ClientError) -> CliError {
-    CliError::job(&[crate::error::chain(&error)])
+    let mut causes = vec![chain(&error)];
+    if let ClientError::Submit(RpcError::App(SubmitError::Failed { causes: why, .. })) = error {
+        causes.extend(why);
+    }
+    CliError::job(&causes)
 }
 
 /// How long `cancel` waits for the job's end.

@@ -21,7 +21,7 @@ impl CliError {
 
     /// As [`usage`](Self::usage), with an error and its causes.
     pub(crate) fn wrong(error: &(dyn Error + 'static)) -> Self {
-        Self::usage(chain(error))
+        Self::usage(in_options(&chain(error)))
     }
 
     /// The job or the cluster failed.
@@ -64,6 +64,13 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         next = error.source();
     }
     text
+}
+
+/// The transports name the methods that would help; here these are options.
+fn in_options(text: &str) -> String {
+    let text = text.replace("give it certificates by `mtls`", "give it --tls-cert");
+    let text = text.replace("advertise the one", "--advertise the one");
+    text.replace("`insecure`", "--insecure")
 }
 
 fn one_line(text: &str) -> String {

@@ -9,13 +9,14 @@ use rpc_components::transport::Network;
 
 use crate::args::JobManagerArgs;
 use crate::error::CliError;
-use crate::{output, signal};
+use crate::{address, output, signal};
 
 pub(crate) async fn run(
     args: JobManagerArgs,
     operators: Arc<OperatorRegistry>,
 ) -> Result<(), CliError> {
     let config = config(args.config.as_deref())?;
+    address::scheme(&args.listen)?;
     let network = Network::new(args.security.security()).map_err(|it| CliError::wrong(&it))?;
     let rpc = network
         .listen(&args.listen, args.advertise.as_deref(), config.rpc.clone())

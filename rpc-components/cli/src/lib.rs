@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+mod address;
 mod args;
 mod ask;
 mod certificates;
@@ -24,6 +25,7 @@ mod run;
 mod signal;
 mod task_manager;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -43,7 +45,9 @@ pub fn main_with(operators: OperatorRegistry) -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    start_logging(args.log.as_deref());
+    if let Err(error) = start_logging(args.log.as_deref()) {
+        return end(Err(error));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();
@@ -56,6 +60,10 @@ pub fn main_with(operators: OperatorRegistry) -> ExitCode {
         }
         Err(error) => Err(CliError::failed("cannot start the runtime", &error)),
     };
+    end(result)
+}
+
+fn end(result: Result<(), CliError>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -93,18 +101,28 @@ fn usage(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            output::complain(first.trim_start_matches("error: "));
-            ExitCode::from(2)
+            let text = text.trim_start_matches("error: ");
+            // What is wrong, and perhaps a tip; not the usage, which takes more than a line.
+            let paragraphs = text.split("\n\n").map(str::trim).take_while(|it| {
+                !it.starts_with("Usage:") && !it.starts_with("For more information")
+            });
+            let message = paragraphs.collect::<Vec<_>>().join("; ");
+            end(Err(CliError::usage(message)))
         }
     }
 }
 
-fn start_logging(filter: Option<&str>) {
-    let filter = filter.map_or_else(|| EnvFilter::from_default_env(), EnvFilter::new);
+fn start_logging(filter: Option<&str>) -> Result<(), CliError> {
+    let filter = match filter {
+        Some(text) => EnvFilter::try_new(text)
+            .map_err(|error| CliError::usage(format!("--log {text}: {error}")))?,
+        None => EnvFilter::from_default_env(),
+    };
     // A second subscriber, as in tests, is no reason to stop.
     let _ = tracing_subscriber::fmt()
+        .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .try_init();
+    Ok(())
 }

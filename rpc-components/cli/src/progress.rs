@@ -19,6 +19,10 @@ impl Progress {
     ///
     /// Results that are printed on the same terminal would be torn by it, so that there is none
     /// then unless they go elsewhere.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "it is no component's, and it is aborted when this is dropped"
+    )]
     pub(crate) fn follow(client: ClusterClient, job: JobId, prints_results: bool) -> Option<Self> {
         if !stderr().is_terminal() || (prints_results && stdout().is_terminal()) {
             return None;

@@ -1,13 +1,17 @@
 //! `rpc-cluster run`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rpc_components::client::ClusterClient;
-use rpc_components::gateway::JobStatus;
-use rpc_components::job_graph::JobGraph;
+use rpc_components::client::{ClientError, ClusterClient};
+use rpc_components::gateway::{JobResult, JobStatus};
+use rpc_components::id::JobId;
+use rpc_components::job_graph::{JobGraph, OptionValue};
 use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
 use rpc_components::operator::{OperatorRegistry, file_splits};
+use tokio::sync::Notify;
 
 use crate::args::RunArgs;
 use crate::ask::{Connected, failed};
@@ -17,10 +21,20 @@ use crate::{output, signal};
 
 pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Result<(), CliError> {
     let mut graph = graph(&args)?;
-    graph.slot_wait = (!args.wait_for_slots).then_some(args.slot_timeout);
-    let plan = graph
-        .plan(&*operators)
-        .map_err(|error| CliError::wrong(&error))?;
+    if args.detached && prints(&graph) {
+        return Err(CliError::usage(
+            "--detached needs a job that writes to files, as word-count does with --output FILE: \
+             nobody is there to print to",
+        ));
+    }
+    graph.slot_wait = match args.wait_for_slots {
+        true => None,
+        false => args.slot_timeout.or(graph.slot_wait).or(Some(SLOT_WAIT)),
+    };
+    let plan = graph.plan(&*operators).map_err(|error| match &args.job {
+        Some(file) => CliError::usage(format!("{}: {}", file.display(), chain(&error))),
+        None => CliError::wrong(&error),
+    })?;
     match &args.target {
         Some(target) => {
             let connected = Connected::to(target, args.security.clone()).await?;
@@ -30,7 +44,7 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
         }
         None => {
             // The cluster is in this process, so that a file that is missing here is missing.
-            check_inputs(&graph)?;
+            check_files(&graph)?;
             let mut config = MiniClusterConfig::default();
             config.transport = args.embedded.transport.clone();
             config.task_managers = args.embedded.task_managers;
@@ -67,11 +81,6 @@ fn word_count(args: &RunArgs) -> Result<JobGraph, CliError> {
     if args.input.is_empty() {
         return Err(CliError::usage("word-count needs --input PATH..."));
     }
-    if args.detached && args.output.is_none() {
-        return Err(CliError::usage(
-            "--detached needs --output FILE: nobody is there to print to",
-        ));
-    }
     let inputs = args
         .input
         .iter()
@@ -89,51 +98,123 @@ fn absolute(path: &Path) -> Result<String, CliError> {
     text.map_err(|path| CliError::usage(format!("{} is not UTF-8", path.display())))
 }
 
-fn check_inputs(graph: &JobGraph) -> Result<(), CliError> {
+/// Whether the job prints to whoever follows it.
+fn prints(graph: &JobGraph) -> bool {
+    let mut vertices = graph.vertices.iter();
+    vertices.any(|it| it.operator.name == "stdout-sink")
+}
+
+/// Finds what no task could read or write, before there are tasks.
+fn check_files(graph: &JobGraph) -> Result<(), CliError> {
     for vertex in &graph.vertices {
         file_splits(&vertex.operator).map_err(|error| CliError::wrong(&error))?;
+        if let ("file-sink", 1, Some(OptionValue::Text(path))) = (
+            vertex.operator.name.as_str(),
+            vertex.parallelism,
+            vertex.operator.options.get("path"),
+        ) {
+            check_output(Path::new(path))
+                .map_err(|error| CliError::usage(format!("cannot write {path}: {error}")))?;
+        }
     }
     Ok(())
 }
 
+fn check_output(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match path.parent() {
+        Some(folder) if folder != Path::new("") && !folder.is_dir() => match folder.metadata() {
+            Ok(_) => Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) => Err(error),
+        },
+        _ => Ok(()),
+    }
+}
+
 /// Submits a job and follows it to its end. An interrupt cancels it.
 async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Result<(), CliError> {
-    let prints = graph
-        .vertices
-        .iter()
-        .any(|it| it.operator.name == "stdout-sink");
+    let prints = prints(&graph);
     let job = client.submit(graph).await.map_err(failed)?;
     if detached {
         output::print(&format!("{job}\n"));
         return Ok(());
     }
     let progress = Progress::follow(client.clone(), job, prints);
-    let mut reads = true;
-    let followed = async {
-        // Also when nobody reads any more, or the sinks would wait for ever.
-        client
-            .follow_results(job, |piece| {
-                reads = reads && output::results(&piece);
-                std::future::ready(())
-            })
-            .await?;
-        client.job_result(job).await
-    };
     let result = tokio::select! {
         biased;
-        result = followed => result,
-        () = signal::terminated() => {
-            drop(progress);
-            client.cancel(job).await.map_err(failed)?;
-            let _ = client.job_result(job).await;
-            return Err(CliError::job(&[format!("job {job} was interrupted, and cancelled")]));
-        }
+        result = follow(client, job) => result,
+        () = signal::terminated() => Ok(Followed::Interrupted),
     };
     drop(progress);
-    let result = result.map_err(|error| CliError::job(&[chain(&error)]))?;
-    match result.status {
-        JobStatus::Finished => Ok(()),
-        JobStatus::Failed => Err(CliError::job(&result.failure)),
-        status => Err(CliError::job(&[format!("job {job} is {status}")])),
+    match result.map_err(|error| CliError::job(&[chain(&error)]))? {
+        Followed::Ended(result) => match result.status {
+            JobStatus::Finished => Ok(()),
+            JobStatus::Failed => Err(CliError::job(&result.failure)),
+            status => Err(CliError::job(&[format!("job {job} is {status}")])),
+        },
+        Followed::Interrupted => cancel(client, job, "was interrupted, and cancelled").await,
+        Followed::Unread => cancel(client, job, "is cancelled: nobody reads what it prints").await,
     }
 }
+
+/// How it ended to follow a job.
+enum Followed {
+    /// The job ended.
+    Ended(JobResult),
+    /// By a signal.
+    Interrupted,
+    /// The standard output was closed.
+    Unread,
+}
+
+async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientError> {
+    let unread = Notify::new();
+    let results = async {
+        let taken = client.follow_results(job, |piece| async {
+            // On a thread of its own: a pipe that nobody empties must not hold up a signal.
+            let written = tokio::task::spawn_blocking(move || output::results(&piece));
+            if !written.await.unwrap_or(false) {
+                unread.notify_one();
+                std::future::pending().await
+            }
+        });
+        taken.await?;
+        client.job_result(job).await
+    };
+    tokio::select! {
+        biased;
+        result = results => result.map(Followed::Ended),
+        () = unread.notified() => Ok(Followed::Unread),
+        error = unanswered(client) => Err(error),
+    }
+}
+
+/// Returns when the JobManager does not answer. Results may be long in coming, so that their absence
+/// tells nothing.
+async fn unanswered(client: &ClusterClient) -> ClientError {
+    loop {
+        tokio::time::sleep(ASK_INTERVAL).await;
+        if let Err(error) = client.overview().await {
+            return error;
+        }
+    }
+}
+
+/// Cancels a job that is not followed any more. A second signal does not wait for its end.
+async fn cancel(client: &ClusterClient, job: JobId, why: &str) -> Result<(), CliError> {
+    client.cancel(job).await.map_err(failed)?;
+    tokio::select! {
+        biased;
+        _ = client.job_result(job) => {}
+        () = signal::terminated() => {}
+    }
+    Err(CliError::job(&[format!("job {job} {why}")]))
+}
+
+/// How long a job waits for slots of which nobody says anything: somebody is there to be told.
+const SLOT_WAIT: Duration = Duration::from_secs(5);
+
+/// How often who follows a job asks whether the JobManager is there.
+const ASK_INTERVAL: Duration = Duration::from_secs(10);

@@ -10,7 +10,7 @@ use rpc_components::transport::Network;
 use crate::args::TaskManagerArgs;
 use crate::error::CliError;
 use crate::job_manager::config;
-use crate::{output, signal};
+use crate::{address, output, signal};
 
 pub(crate) async fn run(
     args: TaskManagerArgs,
@@ -18,9 +18,12 @@ pub(crate) async fn run(
 ) -> Result<(), CliError> {
     let config = config(args.config.as_deref())?;
     let network = Network::new(args.security.security()).map_err(|it| CliError::wrong(&it))?;
-    let listen = args
-        .listen
-        .map_or_else(|| default_listen(&args.jobmanager), Ok)?;
+    let scheme = address::scheme(&args.jobmanager)?;
+    let listen = match args.listen {
+        Some(listen) => listen,
+        None => format!("{scheme}://127.0.0.1:0"),
+    };
+    address::scheme(&listen)?;
     let rpc = network
         .listen(&listen, args.advertise.as_deref(), config.rpc.clone())
         .await;
@@ -38,9 +41,12 @@ pub(crate) async fn run(
         config,
     );
     let task_manager = started.map_err(|error| CliError::failed("task manager", &*error))?;
-    let slots = args.slots;
+    let slots = match args.slots {
+        1 => String::from("1 slot"),
+        slots => format!("{slots} slots"),
+    };
     output::say(&format!(
-        "task manager {resource} with {slots} slots for {}",
+        "task manager {resource} with {slots} for {}",
         args.jobmanager
     ));
     tokio::select! {
@@ -55,15 +61,4 @@ pub(crate) async fn run(
     }
     let closed = task_manager.close().await;
     closed.map_err(|error| CliError::failed("task manager", &error))
-}
-
-/// Any port of this host, by the JobManager's transport.
-fn default_listen(job_manager: &str) -> Result<String, CliError> {
-    let scheme = job_manager.split_once("://").map(|(scheme, _)| scheme);
-    let scheme = scheme.ok_or_else(|| {
-        CliError::usage(format!(
-            "`{job_manager}` is no address like tcp://127.0.0.1:6123"
-        ))
-    })?;
-    Ok(format!("{scheme}://127.0.0.1:0"))
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use rpc_core::{
     BoxError, Context, EndpointError, Failure, MainThread, ReplyTo, RpcEndpoint, RpcServer,
-    RpcService, gateways,
+    gateways,
 };
 
-use super::jobs::{Jobs, JobsConfig};
+use super::jobs::{Jobs, JobsConfig, Known, result_of};
 use crate::gateway::{
-    DispatcherGateway, FileSplit, JobError, JobInfo, JobMasterGateway, JobResult, JobStatus,
-    ResourceManagerGateway,
+    DispatcherGateway, FileSplit, JobDetails, JobError, JobInfo, JobMasterGateway, JobResult,
+    JobStatus, ResourceManagerGateway,
 };
 use crate::id::{DispatcherId, JobId, JobMasterId, ResourceId, VertexId};
 use crate::job_graph::JobPlan;
@@ -22,13 +22,26 @@ use crate::leader::{LeaderRetrieval, new_term};
 use crate::operator::{OperatorRegistry, file_splits};
 
 /// How a Dispatcher behaves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DispatcherConfig {
     /// How its JobMasters behave.
     pub job_master: JobMasterConfig,
     /// How many jobs are kept.
     pub jobs: JobsConfig,
+    /// How many clients may wait for the end of one job; more are refused. Each costs a little
+    /// memory until the job ends. The default is 1,000.
+    pub waiting_max: usize,
+}
+
+impl Default for DispatcherConfig {
+    fn default() -> Self {
+        Self {
+            job_master: JobMasterConfig::default(),
+            jobs: JobsConfig::default(),
+            waiting_max: 1000,
+        }
+    }
 }
 
 /// What a Dispatcher works with.
@@ -48,7 +61,9 @@ pub struct DispatcherServices {
     pub metrics: (ResourceId, String),
 }
 
-/// The endpoint that takes jobs.
+/// The endpoint that takes jobs. Flink's `StandaloneDispatcher`.
+///
+/// Its JobMasters are endpoints of the same service; it stops them when it stops.
 pub struct Dispatcher {
     pub(super) config: DispatcherConfig,
     pub(super) id: DispatcherId,
@@ -58,11 +73,15 @@ pub struct Dispatcher {
     pub(super) job_masters: BTreeMap<JobId, Runner>,
     /// Who waits for a job's end.
     pub(super) waiting: BTreeMap<JobId, Vec<ReplyTo<JobResult, JobError>>>,
+    /// The Dispatcher stops, and starts no more JobMasters.
+    pub(super) is_stopping: bool,
 }
 
 /// A JobMaster that lives.
 #[derive(Clone)]
 pub(super) struct Runner {
+    /// Tells it from the JobMaster of an earlier submission of the same job.
+    pub(super) id: JobMasterId,
     pub(super) server: RpcServer<JobMaster>,
     pub(super) gateway: Arc<dyn JobMasterGateway>,
 }
@@ -78,6 +97,7 @@ impl Dispatcher {
             services,
             job_masters: BTreeMap::new(),
             waiting: BTreeMap::new(),
+            is_stopping: false,
         }
     }
 
@@ -95,92 +115,152 @@ impl Dispatcher {
             Ok::<_, BoxError>((plan, splits))
         })
         .await??;
-        let (rpc, runner, id) = main.run(|dispatcher, cx| {
-            let rpc = cx.service().ok_or("the service is closed")?;
-            let executor = cx.main_thread();
-            let on_end: JobEnd = Box::new(move |info| {
-                executor.run_async(move |dispatcher, _| dispatcher.job_ended(info));
-            });
-            let id = JobMasterId::new(new_term());
-            let runner = dispatcher.make_job_master(&rpc, plan, splits, id, on_end)?;
-            dispatcher.job_masters.insert(job, runner.clone());
-            let server = runner.server.clone();
-            cx.pipe(
-                async move { server.terminated().await },
-                move |dispatcher, _, result| dispatcher.job_master_ended(job, result),
-            );
-            Ok::<_, BoxError>((rpc, runner, id))
-        })?;
-        drop(rpc);
-        JobMaster::start(&runner.server, id).await?;
-        let cancelled = main.run(|dispatcher, _| dispatcher.jobs.initialized(job));
-        if cancelled {
-            runner.gateway.cancel().await?;
-        }
-        Ok(())
+        // As `Dispatcher#waitForTerminatingJob`: the JobMaster of a job of the same id, which has
+        // ended and is forgotten, may not be gone yet.
+        Self::close_job_master(main, job).await;
+        let runner = main.run(|dispatcher, cx| dispatcher.add_job_master(cx, plan, splits))?;
+        JobMaster::start(&runner.server, runner.id).await?;
+        main.run(|dispatcher, _| dispatcher.job_master_started(job, &runner))
     }
 
-    fn make_job_master(
-        &self,
-        rpc: &RpcService,
+    /// Stops the JobMaster of a job, if there is one, and waits for its end.
+    pub(super) async fn close_job_master(main: MainThread<'_, Self>, job: JobId) {
+        let runner = main.run(|dispatcher, _| dispatcher.job_masters.remove(&job));
+        if let Some(runner) = runner
+            && let Err(error) = runner.server.close().await
+        {
+            tracing::warn!(%job, %error, "job master ended badly");
+        }
+    }
+
+    fn add_job_master(
+        &mut self,
+        cx: &mut Context<Self>,
         plan: JobPlan,
         splits: BTreeMap<VertexId, VecDeque<FileSplit>>,
-        id: JobMasterId,
-        on_end: JobEnd,
     ) -> Result<Runner, BoxError> {
-        let name = format!("jobmaster_{}", plan.job);
+        if self.is_stopping {
+            return Err("the dispatcher stops".into());
+        }
+        let rpc = cx.service().ok_or("the service is closed")?;
+        let job = plan.job;
+        let id = JobMasterId::new(new_term());
+        let executor = cx.main_thread();
+        let on_end: JobEnd = Box::new(move |info, results_bytes| {
+            executor.run_async(move |dispatcher, _| {
+                if dispatcher.is_current(job, id) {
+                    dispatcher.job_ended(info, Some(results_bytes));
+                }
+            });
+        });
+        let name = format!("jobmaster_{job}");
         let retrieval = self.services.retrieval.clone();
         let config = self.config.job_master.clone();
         let job_master = JobMaster::new(plan, splits, retrieval, config, on_end)?;
         let server = rpc.start_server(&name, job_master)?;
         let gateway = server.gateway_fenced::<dyn JobMasterGateway>(id);
-        Ok(Runner { server, gateway })
+        let ended = server.clone();
+        cx.pipe(
+            async move { ended.terminated().await },
+            move |_, cx, result| {
+                // Behind the word of the job's end, which may still wait in the mailbox.
+                cx.main_thread().run_async(move |dispatcher, _| {
+                    dispatcher.job_master_ended(job, id, &result);
+                });
+            },
+        );
+        let runner = Runner {
+            id,
+            server,
+            gateway,
+        };
+        self.job_masters.insert(job, runner.clone());
+        Ok(runner)
     }
 
-    fn job_ended(&mut self, info: JobInfo) {
+    /// The JobMaster is there: the job is initialized.
+    fn job_master_started(&mut self, job: JobId, runner: &Runner) -> Result<(), BoxError> {
+        if !self.jobs.is_registered(job) {
+            // It has ended already, and how is remembered.
+            return Ok(());
+        }
+        if !self.is_current(job, runner.id) {
+            return Err("its job master has ended".into());
+        }
+        if self.jobs.initialized(job) {
+            // It was cancelled meanwhile.
+            runner.gateway.cancel().detach();
+        }
+        Ok(())
+    }
+
+    /// Tells whether this is the JobMaster of the job, and not that of an earlier submission.
+    fn is_current(&self, job: JobId, id: JobMasterId) -> bool {
+        self.job_masters.get(&job).is_some_and(|it| it.id == id)
+    }
+
+    fn job_ended(&mut self, info: JobInfo, results_bytes: Option<u64>) {
         let job = info.details.id;
         tracing::info!(%job, status = %info.details.status, "job ended");
-        self.jobs.ended(info);
-        let result = self.jobs.result(job);
+        let result = result_of(&info);
+        for forgotten in self.jobs.ended(info, results_bytes) {
+            // Nobody can ask for its results any more.
+            if let Some(runner) = self.job_masters.get(&forgotten) {
+                runner.server.main_thread().terminate();
+            }
+        }
+        self.answer_waiting(job, &Ok(result));
+    }
+
+    pub(super) fn answer_waiting(&mut self, job: JobId, result: &Result<JobResult, JobError>) {
         for waiting in self.waiting.remove(&job).into_iter().flatten() {
-            let result = result.clone();
-            waiting.answer(result.ok_or(JobError::NotFound { job }).map_err(Into::into));
+            waiting.answer(result.clone().map_err(Into::into));
         }
     }
 
     /// A JobMaster that ends before its job does takes the job with it.
-    fn job_master_ended(&mut self, job: JobId, result: Result<(), EndpointError>) {
-        self.job_masters.remove(&job);
-        if !self.jobs.is_registered(job) {
+    pub(super) fn job_master_ended(
+        &mut self,
+        job: JobId,
+        id: JobMasterId,
+        result: &Result<(), EndpointError>,
+    ) {
+        if !self.is_current(job, id) {
             return;
         }
-        let cause = match &result {
-            Ok(()) => vec![String::from("its job master was stopped")],
-            Err(error) => Failure::new(error).texts(),
+        self.job_masters.remove(&job);
+        // A job that is being initialized is the concern of its submission, which fails.
+        let Ok(Known::Running) = self.jobs.find(job, now_ms()) else {
+            return;
         };
-        if let Ok(super::jobs::Known::Initializing(info)) = self.jobs.find(job, now_ms()) {
-            self.job_ended(failed(info, cause));
-        } else if let Some(details) = self
-            .jobs
-            .list(now_ms())
-            .into_iter()
-            .find(|details| details.id == job)
-        {
-            let info = JobInfo {
-                details,
-                failure: Vec::new(),
-                vertices: Vec::new(),
-            };
-            self.job_ended(failed(info, cause));
+        let (status, failure) = match result {
+            Ok(()) if self.is_stopping => (JobStatus::Suspended, Vec::new()),
+            Ok(()) => (
+                JobStatus::Failed,
+                vec![String::from("its job master was stopped")],
+            ),
+            Err(error) => (JobStatus::Failed, Failure::new(error).texts()),
+        };
+        self.end_without_job_master(job, status, failure);
+    }
+
+    fn suspend_jobs(&mut self) {
+        for job in self.jobs.registered() {
+            self.end_without_job_master(job, JobStatus::Suspended, Vec::new());
         }
     }
-}
 
-/// A job that failed without its JobMaster's saying so.
-fn failed(mut info: JobInfo, failure: Vec<String>) -> JobInfo {
-    info.details.status = JobStatus::Failed;
-    info.failure = failure;
-    info
+    fn end_without_job_master(&mut self, job: JobId, status: JobStatus, failure: Vec<String>) {
+        let Some(details) = self.jobs.details(job, now_ms()) else {
+            return;
+        };
+        let info = JobInfo {
+            details: JobDetails { status, ..details },
+            failure,
+            vertices: Vec::new(),
+        };
+        self.job_ended(info, None);
+    }
 }
 
 /// What the sources of a plan read.
@@ -206,16 +286,21 @@ impl RpcEndpoint for Dispatcher {
         Ok(())
     }
 
-    /// As `Dispatcher#onStop`: the JobMasters are stopped, and with them their jobs suspended.
+    /// As `Dispatcher#onStop`: the JobMasters are stopped, and with them their jobs suspended. A
+    /// job that is being submitted is suspended too, and its JobMaster is not started any more.
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
         let servers: Vec<_> = main.run(|dispatcher, _| {
-            dispatcher
-                .job_masters
-                .values()
-                .map(|it| it.server.clone())
-                .collect()
+            dispatcher.is_stopping = true;
+            let runners = dispatcher.job_masters.values();
+            runners.map(|it| it.server.clone()).collect()
         });
         let stopped = join_all(servers.iter().map(RpcServer::close)).await;
+        // Behind the words of those that ended meanwhile.
+        let suspended = main.run(|_, cx| {
+            let main_thread = cx.main_thread();
+            main_thread.call_async(|dispatcher, _| dispatcher.suspend_jobs())
+        });
+        suspended.await?;
         let failed = stopped.into_iter().find_map(Result::err);
         failed.map_or(Ok(()), |error| Err(error.into()))
     }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use rpc_core::{Failure, MainThread, ReplyTo, RpcError, RpcResult, rpc_endpoint};
 
-use super::endpoint::Dispatcher;
+use super::endpoint::{Dispatcher, Runner};
 use super::jobs::{Cancel, Known};
 use crate::gateway::{
     CancelError, DispatcherGateway, FetchError, JobDetails, JobError, JobInfo, JobResult,
@@ -17,7 +18,8 @@ use crate::job_master::now_ms;
 
 #[rpc_endpoint(DispatcherGateway)]
 impl Dispatcher {
-    /// As `Dispatcher#submitJob`: a job that cannot be started leaves nothing behind.
+    /// As `Dispatcher#submitJob`: a job that cannot be started leaves nothing behind. It is not
+    /// cancelled when its caller goes away, who may have sent it and not waited.
     async fn submit_job(
         main: MainThread<'_, Self>,
         graph: Box<JobGraph>,
@@ -35,11 +37,11 @@ impl Dispatcher {
             Ok::<_, SubmitError>(plan)
         })?;
         if let Err(error) = Self::start_job(main, plan).await {
+            // The job is known until its JobMaster is gone, so that nobody submits it before.
+            Self::close_job_master(main, job).await;
             main.run(|dispatcher, _| {
                 dispatcher.jobs.submission_failed(job);
-                if let Some(runner) = dispatcher.job_masters.remove(&job) {
-                    runner.server.main_thread().terminate();
-                }
+                dispatcher.answer_waiting(job, &Err(JobError::NotFound { job }));
             });
             let causes = Failure::new(&*error).texts();
             Err(SubmitError::Failed { job, causes })?;
@@ -53,29 +55,35 @@ impl Dispatcher {
         let asked: Vec<_> = main.run(|dispatcher, _| {
             let registered = dispatcher.jobs.registered().into_iter();
             let masters = &dispatcher.job_masters;
-            let ask = registered.filter_map(|job| Some(masters.get(&job)?.gateway.request_job()));
+            let ask = registered.filter_map(|job| {
+                let asked = masters.get(&job)?.gateway.request_job();
+                Some(asked.timeout(LIST_TIMEOUT))
+            });
             ask.collect()
         });
-        for asked in asked {
-            if let Ok(info) = asked.timeout(LIST_TIMEOUT).await {
-                main.run(|dispatcher, _| dispatcher.jobs.update(info.details));
+        let answers = join_all(asked).await;
+        main.run(|dispatcher, _| {
+            for info in answers.into_iter().flatten() {
+                dispatcher.jobs.update(info.details);
             }
-        }
-        main.run(|dispatcher, _| Ok(dispatcher.jobs.list(now_ms())))
+            Ok(dispatcher.jobs.list(now_ms()))
+        })
     }
 
     async fn request_job(main: MainThread<'_, Self>, job: JobId) -> RpcResult<JobInfo, JobError> {
-        let asked = main.run(|dispatcher, _| match dispatcher.jobs.find(job, now_ms())? {
-            Known::Completed(info) => Ok(Err(info.clone())),
-            Known::Initializing(info) => Ok(Err(info)),
-            Known::Running => match dispatcher.job_masters.get(&job) {
-                Some(runner) => Ok(Ok(runner.gateway.request_job())),
-                None => Err(JobError::NotFound { job }),
-            },
-        })?;
-        match asked {
-            Ok(asked) => Ok(asked.await?),
-            Err(info) => Ok(info),
+        let runner = match main.run(|dispatcher, _| dispatcher.look_up(job))? {
+            LookedUp::Known(info) => return Ok(info),
+            LookedUp::Runs(runner) => runner,
+        };
+        match runner.gateway.request_job().await {
+            Err(error) if is_gone(&error) => {
+                Self::job_master_gone(main, job, &runner).await;
+                match main.run(|dispatcher, _| dispatcher.look_up(job))? {
+                    LookedUp::Known(info) => Ok(info),
+                    LookedUp::Runs(_) => Err(error.into()),
+                }
+            }
+            answer => Ok(answer?),
         }
     }
 
@@ -96,20 +104,29 @@ impl Dispatcher {
         let waiting = self.waiting.entry(job).or_default();
         // Those who have gone make room for those who come.
         waiting.retain(|reply| !reply.is_cancelled());
+        let max = self.config.waiting_max;
+        if waiting.len() >= max {
+            let refusal = format!("{max} clients wait for the end of job {job} already");
+            return reply.answer(Err(Failure::message(refusal).into()));
+        }
         waiting.push(reply);
     }
 
+    /// As `Dispatcher#cancelJob`, but that the cancel of a job which is being initialized is
+    /// answered at once.
     async fn cancel_job(main: MainThread<'_, Self>, job: JobId) -> RpcResult<(), CancelError> {
-        let cancelled = main.run(|dispatcher, _| match dispatcher.jobs.cancel(job)? {
-            Cancel::Done | Cancel::Later => Ok(None),
-            Cancel::Forward => match dispatcher.job_masters.get(&job) {
-                Some(runner) => Ok(Some(runner.gateway.cancel())),
-                None => Err(CancelError::NotFound { job }),
-            },
-        })?;
-        match cancelled {
-            Some(cancelled) => Ok(cancelled.await?),
-            None => Ok(()),
+        let Some(runner) = main.run(|dispatcher, _| dispatcher.cancel(job))? else {
+            return Ok(());
+        };
+        match runner.gateway.cancel().await {
+            Err(error) if is_gone(&error) => {
+                Self::job_master_gone(main, job, &runner).await;
+                match main.run(|dispatcher, _| dispatcher.cancel(job))? {
+                    Some(_) => Err(error.into()),
+                    None => Ok(()),
+                }
+            }
+            answer => Ok(answer?),
         }
     }
 
@@ -118,19 +135,23 @@ impl Dispatcher {
         job: JobId,
         position: u64,
     ) -> RpcResult<Bytes, FetchError> {
-        let fetched = main.run(|dispatcher, _| match dispatcher.job_masters.get(&job) {
-            Some(runner) => Ok(Some(runner.gateway.fetch_results(position))),
-            // The JobMaster goes when everything was fetched.
-            None if dispatcher.jobs.result(job).is_some() => Ok(None),
-            None => Err(FetchError::NotFound { job }),
+        let runner = main.run(|dispatcher, _| match dispatcher.jobs.find(job, now_ms()) {
+            Ok(Known::Initializing(_)) => Err(FetchError::NotInitialized { job }),
+            Ok(_) | Err(_) => Ok(dispatcher.job_masters.get(&job).cloned()),
         })?;
-        let Some(fetched) = fetched else {
-            return Ok(Bytes::new());
-        };
-        fetched.await.map_err(|error| match error {
-            RpcError::App(ResultsGone { position }) => FetchError::Gone { job, position }.into(),
-            error => error.nested(),
-        })
+        if let Some(runner) = runner {
+            match runner.gateway.fetch_results(position).await {
+                Ok(piece) => return Ok(piece),
+                Err(RpcError::App(ResultsGone { position })) => {
+                    return Err(FetchError::Gone { job, position })?;
+                }
+                Err(error) if is_gone(&error) => Self::job_master_gone(main, job, &runner).await,
+                Err(error) => return Err(error.nested().into()),
+            }
+        }
+        // The JobMaster goes when everything was fetched, or nobody has fetched it in time.
+        main.run(|dispatcher, _| dispatcher.jobs.check_fetched(job, position))?;
+        Ok(Bytes::new())
     }
 
     async fn request_cluster_overview(main: MainThread<'_, Self>) -> RpcResult<ResourceOverview> {
@@ -157,5 +178,58 @@ impl Dispatcher {
     }
 }
 
-/// A list does not wait longer than this for one job.
+/// Where what there is to say of a job is to be had.
+enum LookedUp {
+    Known(JobInfo),
+    Runs(Runner),
+}
+
+impl Dispatcher {
+    fn look_up(&self, job: JobId) -> Result<LookedUp, JobError> {
+        match self.jobs.find(job, now_ms())? {
+            Known::Completed(info) => Ok(LookedUp::Known(info.clone())),
+            Known::Initializing(info) => Ok(LookedUp::Known(info)),
+            Known::Running => {
+                let runner = self.job_masters.get(&job).cloned();
+                runner.map(LookedUp::Runs).ok_or(JobError::NotFound { job })
+            }
+        }
+    }
+
+    /// Takes note that a job is to be cancelled; returns the JobMaster that is to be told, if one
+    /// is.
+    fn cancel(&mut self, job: JobId) -> Result<Option<Runner>, CancelError> {
+        match self.jobs.cancel(job)? {
+            Cancel::Done | Cancel::Later => Ok(None),
+            Cancel::Forward => match self.job_masters.get(&job) {
+                Some(runner) => Ok(Some(runner.clone())),
+                None => Err(CancelError::NotFound { job }),
+            },
+        }
+    }
+
+    /// Waits for the end of a JobMaster that did not answer because it ends, and takes note of it.
+    async fn job_master_gone(main: MainThread<'_, Self>, job: JobId, runner: &Runner) {
+        let (id, ended) = (runner.id, runner.server.terminated().await);
+        let noted = main.run(|_, cx| {
+            // Behind the word of the job's end, which may still wait in the mailbox.
+            let main_thread = cx.main_thread();
+            main_thread.call_async(move |dispatcher, _| {
+                dispatcher.job_master_ended(job, id, &ended);
+            })
+        });
+        // It fails only with the Dispatcher itself.
+        let _ = noted.await;
+    }
+}
+
+/// Tells whether a call to a JobMaster, which is in the same process, failed because it ends.
+const fn is_gone<E>(error: &RpcError<E>) -> bool {
+    matches!(
+        error,
+        RpcError::Disconnected { .. } | RpcError::Unreachable { .. }
+    )
+}
+
+/// A list does not wait longer than this for the JobMasters.
 const LIST_TIMEOUT: Duration = Duration::from_secs(2);

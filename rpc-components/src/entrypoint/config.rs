@@ -35,9 +35,11 @@ pub struct ClusterConfig {
 
 impl Default for ClusterConfig {
     fn default() -> Self {
-        let mut registration = RegistrationConfig::default();
-        registration.error_delay = Duration::from_secs(1);
-        registration.refused_delay = Duration::from_secs(1);
+        let registration = RegistrationConfig {
+            error_delay: Duration::from_secs(1),
+            refused_delay: Duration::from_secs(1),
+            ..RegistrationConfig::default()
+        };
         Self {
             heartbeat: HeartbeatConfig::default(),
             registration,

@@ -30,8 +30,21 @@ impl JobManager {
     ///
     /// # Errors
     ///
-    /// A component could not be started.
+    /// A component could not be started; the service is closed then.
     pub async fn start(
+        rpc: RpcService,
+        operators: Arc<OperatorRegistry>,
+        config: ClusterConfig,
+    ) -> Result<Self, BoxError> {
+        let started = Self::start_components(rpc.clone(), operators, config).await;
+        if started.is_err() {
+            // Why it did not start says more than how it ended.
+            let _ = rpc.close().await;
+        }
+        started
+    }
+
+    async fn start_components(
         rpc: RpcService,
         operators: Arc<OperatorRegistry>,
         config: ClusterConfig,

@@ -27,7 +27,7 @@ impl TaskManager {
     ///
     /// # Errors
     ///
-    /// A component could not be started.
+    /// A component could not be started; the service is not closed.
     pub fn start(
         rpc: RpcService,
         job_manager: &str,
@@ -54,7 +54,8 @@ impl TaskManager {
         Ok(Self { rpc, task_executor })
     }
 
-    /// Waits until the TaskExecutor ends, which it does by itself when it fails or is rejected.
+    /// Waits until the TaskExecutor ends, which it does by itself when it fails, is rejected, or finds
+    /// no ResourceManager for too long.
     ///
     /// # Errors
     ///

@@ -53,7 +53,7 @@ pub trait DispatcherGateway {
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// They were fetched before, or were kept too long.
+    /// They were fetched before, or nobody has fetched them in time.
     #[error("the results of job {job} before byte {position} are gone")]
     Gone {
         /// The job.
@@ -64,6 +64,12 @@ pub enum FetchError {
     /// No such job is known, or it was forgotten.
     #[error("job {job} is not known")]
     NotFound {
+        /// The job.
+        job: JobId,
+    },
+    /// The job has no JobMaster yet. Flink's `UnavailableDispatcherOperationException`.
+    #[error("job {job} is being initialized")]
+    NotInitialized {
         /// The job.
         job: JobId,
     },
@@ -121,12 +127,6 @@ pub enum JobError {
     /// No such job is known, or it was forgotten. Flink's `FlinkJobNotFoundException`.
     #[error("job {job} is not known")]
     NotFound {
-        /// The job.
-        job: JobId,
-    },
-    /// The job has no JobMaster yet. Flink's `UnavailableDispatcherOperationException`.
-    #[error("job {job} is being initialized")]
-    NotInitialized {
         /// The job.
         job: JobId,
     },

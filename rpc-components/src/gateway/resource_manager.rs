@@ -12,7 +12,7 @@ use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId
 /// Answers to Flink's interface of the same name.
 #[rpc_gateway(fenced)]
 pub trait ResourceManagerGateway {
-    /// Registers a JobMaster, which declares what it needs afterwards. It is never rejected.
+    /// Registers a JobMaster, which declares what it needs afterwards. It is never rejected for good.
     fn register_job_master(
         &self,
         id: JobMasterId,
@@ -52,11 +52,17 @@ pub trait ResourceManagerGateway {
     /// Answers the ResourceManager's request for a heartbeat.
     fn heartbeat_from_job_manager(&self, job_manager: ResourceId) -> Call<()>;
 
-    /// Says that a TaskExecutor leaves, or has lost this ResourceManager.
-    fn disconnect_task_manager(&self, task_manager: ResourceId, cause: String);
+    /// Says that a TaskExecutor ends a registration: it leaves, or has lost this ResourceManager.
+    fn disconnect_task_manager(
+        &self,
+        task_manager: ResourceId,
+        instance: InstanceId,
+        cause: String,
+    );
 
-    /// Says that a JobMaster leaves. What its job needs is forgotten if the job has ended.
-    fn disconnect_job_manager(&self, job: JobId, status: JobStatus, cause: String);
+    /// Says that a JobMaster leaves, or has lost this ResourceManager. What its job needs is
+    /// forgotten if the job has ended.
+    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, status: JobStatus, cause: String);
 
     /// Returns what is known of each TaskExecutor.
     fn request_task_manager_info(&self) -> Call<Vec<TaskManagerInfo>>;

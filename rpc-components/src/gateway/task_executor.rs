@@ -6,7 +6,8 @@ use thiserror::Error;
 
 use super::AllocatedSlot;
 use crate::id::{
-    AllocationId, AttemptId, JobId, JobMasterId, PartitionId, ResourceId, ResourceManagerId,
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, ResourceId,
+    ResourceManagerId,
 };
 use crate::job_graph::{OperatorSpec, Ship};
 
@@ -42,11 +43,14 @@ pub trait TaskExecutorGateway {
     /// Asks for a heartbeat.
     fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> Call<()>;
 
-    /// Says that a JobMaster leaves, or has lost this TaskExecutor.
-    fn disconnect_job_manager(&self, job: JobId, cause: String);
+    /// Says that a JobMaster leaves, or has lost this TaskExecutor. Unlike in Flink it carries the
+    /// JobMaster's term, so that a former one does not cut off its successor.
+    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String);
 
-    /// Says that the ResourceManager leaves, or has lost this TaskExecutor.
-    fn disconnect_resource_manager(&self, cause: String);
+    /// Says that a registration at the ResourceManager has ended: it leaves, or has lost this
+    /// TaskExecutor. Unlike in Flink it names the registration, so that a late word of one does not
+    /// end the next.
+    fn disconnect_resource_manager(&self, instance: InstanceId, cause: String);
 
     /// Returns where the metrics of this process are to be had.
     fn request_metric_query_service_address(&self) -> Call<Option<String>>;

@@ -20,8 +20,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::Instant;
 
-pub(crate) use self::delivery::Delivery;
-
 /// How the components watch each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -119,6 +117,8 @@ struct Target {
     lost_at: Instant,
     next_request: Instant,
     rpc_failures: u32,
+    /// Failures before then belong to the last one that was counted.
+    next_failure: Instant,
     unreachable: bool,
 }
 
@@ -155,6 +155,7 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
             lost_at: now + self.config.timeout,
             next_request: now + self.config.interval,
             rpc_failures: 0,
+            next_failure: now,
             unreachable: false,
         };
         self.targets.insert(id, target);
@@ -164,11 +165,6 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
     /// Ceases to watch a target; returns whether it was watched.
     pub(crate) fn unmonitor(&mut self, id: &Id) -> bool {
         self.targets.remove(id).is_some()
-    }
-
-    /// Tells whether a target is watched; a request of one that is not goes unanswered.
-    pub(crate) fn is_monitored(&self, id: &Id) -> bool {
-        self.targets.contains_key(id)
     }
 
     /// Takes a heartbeat, or a request for one; returns whether the target is watched.
@@ -183,16 +179,17 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
         true
     }
 
-    /// Takes note that a heartbeat call could not be delivered; returns whether the target is lost
-    /// by it.
+    /// Takes note that a call could not be delivered; returns whether the target is lost by it.
     ///
-    /// Only for calls that found no endpoint or no connection: as in `HeartbeatManagerImpl` a call
-    /// that merely timed out is not counted.
-    pub(crate) fn rpc_failed(&mut self, id: &Id, now: Instant) -> bool {
+    /// Calls that fail together, because they were under way when the connection broke, count once.
+    fn rpc_failed(&mut self, id: &Id, now: Instant) -> bool {
         let Some(target) = self.targets.get_mut(id) else {
             return false;
         };
-        target.rpc_failures = target.rpc_failures.saturating_add(1);
+        if target.next_failure <= now {
+            target.next_failure = now + self.config.tick();
+            target.rpc_failures = target.rpc_failures.saturating_add(1);
+        }
         let max = self.config.rpc_failures_max;
         if max.is_some_and(|max| target.rpc_failures >= max) {
             target.unreachable = true;
@@ -201,13 +198,14 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
         target.unreachable
     }
 
-    /// Takes note that a heartbeat call was delivered.
+    /// Takes note that a call was delivered.
     ///
     /// As `HeartbeatMonitorImpl`: only this ends a row of failures. A heartbeat does not, for that
     /// the target reaches us does not mean that we reach it.
-    pub(crate) fn rpc_succeeded(&mut self, id: &Id) {
+    fn rpc_succeeded(&mut self, id: &Id) {
         if let Some(target) = self.targets.get_mut(id) {
             target.rpc_failures = 0;
+            target.next_failure = target.last_heartbeat;
         }
     }
 
@@ -249,18 +247,6 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
             }
         }
         due
-    }
-
-    /// Returns when [`lost`](Self::lost) or [`due`](Self::due) next has something to say.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let deadline = |target: &Target| {
-            if self.asks {
-                target.lost_at.min(target.next_request)
-            } else {
-                target.lost_at
-            }
-        };
-        self.targets.values().map(deadline).min()
     }
 
     /// Returns when a target was last heard of; its registration counts as the first time.

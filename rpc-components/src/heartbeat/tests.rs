@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use rpc_core::{RpcError, RpcResult};
 use tokio::time::Instant;
 
 use super::{HeartbeatConfig, HeartbeatConfigError, HeartbeatMonitor, LossCause};
@@ -55,7 +56,6 @@ fn only_watched_targets_are_heard() {
     let mut monitor = sender();
     assert!(!monitor.receive(&"a", now));
     assert!(monitor.monitor("a", now));
-    assert!(monitor.is_monitored(&"a"));
     assert!(monitor.receive(&"a", now));
 }
 
@@ -77,9 +77,10 @@ fn a_heartbeat_moves_the_deadline() {
     let start = Instant::now();
     let mut monitor = HeartbeatMonitor::receiver(HeartbeatConfig::default());
     monitor.monitor("a", start);
-    assert_eq!(monitor.next_deadline(), Some(start + 50 * SECOND));
     monitor.receive(&"a", start + 30 * SECOND);
-    assert_eq!(monitor.next_deadline(), Some(start + 80 * SECOND));
+    assert_eq!(monitor.lost(start + 50 * SECOND), []);
+    let lost = monitor.lost(start + 80 * SECOND);
+    assert_eq!(lost, [("a", LossCause::TimedOut)]);
 }
 
 #[test]
@@ -103,8 +104,6 @@ fn a_silent_target_is_lost_once() {
         [("a", LossCause::TimedOut)]
     );
     assert_eq!(monitor.lost(last + 100 * SECOND), []);
-    assert!(!monitor.is_monitored(&"a"));
-    assert_eq!(monitor.next_deadline(), None);
 }
 
 #[test]
@@ -115,7 +114,7 @@ fn lost_targets_come_in_order_of_their_ids() {
         monitor.monitor(id, now);
     }
     monitor.rpc_failed(&"b", now);
-    monitor.rpc_failed(&"b", now);
+    monitor.rpc_failed(&"b", now + SECOND);
     assert_eq!(
         monitor.lost(now + 50 * SECOND),
         [
@@ -157,10 +156,8 @@ fn requests_that_were_missed_are_not_made_up_for() {
     let mut monitor = sender();
     monitor.monitor("a", start);
     monitor.monitor("b", start + 5 * SECOND);
-    assert_eq!(monitor.next_deadline(), Some(start + 10 * SECOND));
     assert_eq!(monitor.due(start + 9 * SECOND), [""; 0]);
     assert_eq!(monitor.due(start + 10 * SECOND), ["a"]);
-    assert_eq!(monitor.next_deadline(), Some(start + 15 * SECOND));
     assert_eq!(monitor.due(start + 45 * SECOND), ["a", "b"]);
     assert_eq!(monitor.due(start + 46 * SECOND), [""; 0]);
 }
@@ -193,18 +190,64 @@ fn the_last_heartbeat_is_known() {
 fn a_target_is_unreachable_after_the_threshold_of_failures() {
     // Flink: HeartbeatManagerTest
     //   #testHeartbeatManagerMarksTargetUnreachableOnRecipientUnreachableException
-    let now = Instant::now();
+    let start = Instant::now();
     for threshold in 1..5 {
         let mut monitor = HeartbeatMonitor::sender(config(Some(threshold)));
-        monitor.monitor("a", now);
-        for _ in 1..threshold {
+        monitor.monitor("a", start);
+        for failure in 1..threshold {
+            let now = start + failure * SECOND;
             assert!(!monitor.rpc_failed(&"a", now));
             assert_eq!(monitor.lost(now), []);
         }
+        let now = start + threshold * SECOND;
         assert!(monitor.rpc_failed(&"a", now));
-        assert_eq!(monitor.next_deadline(), Some(now));
         assert_eq!(monitor.lost(now), [("a", LossCause::Unreachable)]);
     }
+}
+
+#[test]
+fn calls_that_fail_together_count_once() {
+    let now = Instant::now();
+    let mut monitor = sender();
+    monitor.monitor("a", now);
+    for _ in 0..100 {
+        assert!(!monitor.rpc_failed(&"a", now));
+    }
+    assert!(monitor.rpc_failed(&"a", now + Duration::from_millis(500)));
+}
+
+#[test]
+fn what_came_of_a_call_says_whether_its_target_is_there() {
+    // Flink: HeartbeatManagerTest
+    //   #testHeartbeatManagerSenderMarksTargetUnreachableOnRecipientUnreachableException
+    let now = Instant::now();
+    let disconnected = RpcError::Disconnected {
+        peer: String::from("a"),
+        possibly_executed: true,
+    };
+    let unreachable = RpcError::Unreachable {
+        address: String::from("a"),
+        restarted: false,
+    };
+    let timeout = RpcError::Timeout {
+        method: String::from("beat"),
+        after: SECOND,
+    };
+    let lost_by = |results: [RpcResult<()>; 3]| {
+        let mut monitor = sender();
+        monitor.monitor("a", now);
+        for (second, result) in (0..).zip(results) {
+            monitor.called(&"a", &result, now + second * SECOND);
+        }
+        monitor.lost(now + 3 * SECOND).len()
+    };
+    let (lost, silent) = (|| Err(disconnected.clone()), || Err(timeout.clone()));
+    assert_eq!(lost_by([lost(), Err(unreachable), Ok(())]), 1);
+    assert_eq!(lost_by([lost(), silent(), lost()]), 1);
+    assert_eq!(lost_by([silent(), silent(), silent()]), 0);
+    assert_eq!(lost_by([lost(), Ok(()), lost()]), 0);
+    let refused = Err(RpcError::failed(&rpc_core::Failure::message("no")));
+    assert_eq!(lost_by([lost(), refused, lost()]), 0);
 }
 
 #[test]
@@ -225,8 +268,8 @@ fn without_a_threshold_failures_lose_nobody() {
     let now = Instant::now();
     let mut monitor = HeartbeatMonitor::sender(config(None));
     monitor.monitor("a", now);
-    for _ in 0..100 {
-        assert!(!monitor.rpc_failed(&"a", now));
+    for second in 0..100 {
+        assert!(!monitor.rpc_failed(&"a", now + second * SECOND / 2));
     }
     assert_eq!(monitor.lost(now), []);
 }
@@ -243,7 +286,7 @@ fn a_success_ends_a_row_of_failures_and_a_heartbeat_does_not() {
     }
     monitor.rpc_failed(&"a", now);
     monitor.receive(&"a", now);
-    assert!(monitor.rpc_failed(&"a", now));
+    assert!(monitor.rpc_failed(&"a", now + SECOND));
 }
 
 #[test]

@@ -175,7 +175,8 @@ pub struct JobPlan {
     pub job: JobId,
     /// What people call it.
     pub name: String,
-    /// Chains of operators, producers before their consumers; a chain's [`VertexId`] is its place here.
+    /// Chains of operators, producers before their consumers; a chain's [`VertexId`] is its place
+    /// here.
     pub vertices: Vec<PlanVertex>,
     /// Who feeds whom, by place in `vertices`.
     pub edges: Vec<Edge>,

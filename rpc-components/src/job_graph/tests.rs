@@ -173,7 +173,9 @@ fn operators_and_options_are_checked() {
     };
     let refusal = with(OperatorSpec::new("wrods"));
     assert!(
-        refusal.starts_with("vertex `b` cannot be made: there is no operator `wrods`; there are discard-sink, field,"),
+        refusal.starts_with(
+            "vertex `b` cannot be made: there is no operator `wrods`; there are discard-sink, "
+        ),
         "{refusal}"
     );
     assert_eq!(
@@ -198,7 +200,8 @@ fn operators_and_options_are_checked() {
     );
     assert_eq!(
         with(OperatorSpec::new("reduce").with("function", "product")),
-        "vertex `b` cannot be made: option `function` of operator `reduce` is `product`, not count, max, min or sum"
+        "vertex `b` cannot be made: option `function` of operator `reduce` is `product`, not count, \
+         max, min or sum"
     );
 }
 
@@ -390,12 +393,14 @@ fn what_is_wrong_with_a_file_is_named() {
         (
             "invert = false",
             "invert = 1979-05-27",
-            "job.toml:15: `invert` is a date, not a truth value, a number, a text or a list of texts",
+            "job.toml:15: `invert` is a date, not a truth value, a number, a text or a list of \
+             texts",
         ),
         (
             r#"["a", "b"]"#,
             r#"["a", 1]"#,
-            "job.toml:9: `path` is a list, not a truth value, a number, a text or a list of texts",
+            "job.toml:9: `path` is a list, not a truth value, a number, a text or a list of \
+             texts",
         ),
         (
             r#"to = "long""#,
@@ -416,11 +421,17 @@ fn what_is_wrong_with_a_file_is_named() {
     for (from, to, expected) in refused {
         assert_eq!(refusal(from, to), expected);
     }
-    let text = refusal("slot_wait_seconds = 60", "slot_wait_seconds =");
-    assert!(text.starts_with("job.toml:3: "), "{text}");
+}
+
+#[test]
+fn what_is_no_list_of_tables_or_no_toml_is_named() {
+    let text = FILE.replacen("= 60", "=", 1);
+    let refusal = parse(&text).unwrap_err().to_string();
+    assert!(refusal.starts_with("job.toml:3: "), "{refusal}");
     assert_eq!(
         parse("name = 'x'\nvertex = 1").unwrap_err().to_string(),
-        "job.toml:2: `vertex` is 1, not a list of tables, each begun with its name in double brackets"
+        "job.toml:2: `vertex` is 1, not a list of tables, each begun with its name in double \
+         brackets"
     );
 }
 

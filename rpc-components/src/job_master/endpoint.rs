@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rpc_core::{
-    BoxError, Call, Context, MainThread, ReplyTo, RpcEndpoint, RpcError, RpcServer, gateways,
+    BoxError, Call, Context, Failure, MainThread, ReplyTo, RpcEndpoint, RpcError, RpcResult,
+    RpcServer, TimerHandle, gateways,
 };
 use tokio::time::Instant;
 
@@ -15,7 +16,7 @@ use super::execution_graph::{
 };
 use super::links::ResourceManagerLink;
 use super::results::{Answers, Results};
-use super::slot_pool::{SlotPool, SlotPoolConfig};
+use super::slot_pool::{ReleasedSlot, SlotPool, SlotPoolConfig};
 use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
     UnknownAttempt,
@@ -40,8 +41,9 @@ pub struct JobMasterConfig {
     /// wait for every round trip; too large, and a client that does not fetch costs memory. The
     /// default is 4 MiB.
     pub results_bytes_max: usize,
-    /// How long the results of a job that has ended are kept for a client that does not fetch them.
-    /// The default is 60 s.
+    /// How long the results of a job that has ended are kept for a client that does not go on to
+    /// fetch them. Too small, and a client that writes them to something slow loses the rest; too
+    /// large, and a client that is gone costs memory. The default is 60 s.
     pub results_linger: Duration,
     /// How slots are kept.
     pub slot_pool: SlotPoolConfig,
@@ -65,10 +67,13 @@ impl Default for JobMasterConfig {
     }
 }
 
-/// What becomes of the job when it has ended: called once, with how it ended.
-pub type JobEnd = Box<dyn FnOnce(JobInfo) + Send>;
+/// What becomes of the job when it has ended: called once, with how it ended and how many bytes
+/// its sinks have printed. It is not called when the JobMaster stops before that.
+pub type JobEnd = Box<dyn FnOnce(JobInfo, u64) + Send>;
 
-/// The endpoint that runs one job.
+/// The endpoint that runs one job. Flink's class of the same name.
+///
+/// It outlives its job until what the job printed was fetched, or nobody fetches it any more.
 pub struct JobMaster {
     pub(super) config: JobMasterConfig,
     pub(super) job: JobId,
@@ -89,6 +94,8 @@ pub struct JobMaster {
     /// What the ResourceManager last said of the job's slots.
     pub(super) shortage: Option<Shortage>,
     on_end: Option<JobEnd>,
+    /// Stops the JobMaster of a job that has ended when nobody fetches its results.
+    linger: Option<TimerHandle>,
 }
 
 /// A TaskExecutor that is registered.
@@ -128,6 +135,7 @@ impl JobMaster {
             results: Results::new(config.results_bytes_max),
             shortage: None,
             on_end: Some(on_end),
+            linger: None,
             config,
         })
     }
@@ -152,7 +160,8 @@ impl JobMaster {
         let needed = self.graph.start_scheduling();
         self.pool.set_required(needed);
         self.connect_resource_manager(cx);
-        if let Some(wait) = self.graph.plan().slot_wait {
+        // Who does not wait at all fails by the ResourceManager's first word of a shortage.
+        if let Some(wait) = self.graph.plan().slot_wait.filter(|it| !it.is_zero()) {
             cx.schedule(wait, |job_master, cx| job_master.slots_are_late(cx));
         }
     }
@@ -162,25 +171,25 @@ impl JobMaster {
         if !self.graph.is_waiting_for_slots() {
             return;
         }
-        let actions = match self.shortage {
-            Some(shortage) => {
-                let acquired = self.pool.acquired();
-                let shortage = Shortage {
-                    acquired,
-                    ..shortage
-                };
-                self.graph.not_enough_slots(shortage, now_ms())
-            }
-            None => {
-                let waited = self.graph.plan().slot_wait.unwrap_or_default();
-                let failure = format!(
-                    "no slots: the job needs {}, and the resource manager has not answered in \
-                     {waited:?}",
-                    self.graph.slots_needed(),
-                );
-                self.graph.fail(vec![failure], now_ms())
-            }
+        let acquired = self.pool.acquired();
+        if let Some(shortage) = self.shortage {
+            let shortage = Shortage {
+                acquired,
+                ..shortage
+            };
+            let actions = self.graph.not_enough_slots(shortage, now_ms());
+            return self.run(cx, actions);
+        }
+        let needed = self.graph.slots_needed();
+        let why = match self.resource_manager.id() {
+            Some(_) => "the others were promised and have not come",
+            None => "no resource manager has answered",
         };
+        let waited = self.graph.plan().slot_wait.unwrap_or_default();
+        let failure = format!(
+            "not enough slots: the job needs {needed} and has {acquired} after {waited:?}, {why}"
+        );
+        let actions = self.graph.fail(vec![failure], now_ms());
         self.run(cx, actions);
     }
 
@@ -211,37 +220,37 @@ impl JobMaster {
 
     fn deploy(&mut self, cx: &mut Context<Self>, deploy: Deploy) {
         let attempt = deploy.descriptor.attempt;
-        let resource = &deploy.task_manager.resource;
-        let (Some(task_manager), Some(id)) = (self.task_managers.get(resource), self.id) else {
+        let resource = deploy.task_manager.resource;
+        let (Some(task_manager), Some(id)) = (self.task_managers.get(&resource), self.id) else {
             let failure = vec![format!("task manager {resource} is gone")];
             let actions = self.graph.deploy_failed(attempt, failure, now_ms());
             return self.run(cx, actions);
         };
-        let submitted = task_manager
-            .gateway
-            .submit_task(Box::new(deploy.descriptor), id);
-        cx.pipe(submitted, move |job_master, cx, result| match result {
-            Ok(()) => job_master.graph.deployed(attempt),
-            Err(error) => {
-                let failure = texts(&error, format!("task {attempt} could not be deployed"));
-                let actions = job_master.graph.deploy_failed(attempt, failure, now_ms());
-                job_master.run(cx, actions);
+        let (gateway, descriptor) = (Arc::clone(&task_manager.gateway), deploy.descriptor);
+        // Made outside of the handler: it is not to end with the call that brought the last slot.
+        let submitted = async move { gateway.submit_task(Box::new(descriptor), id).await };
+        cx.pipe(submitted, move |job_master, cx, result| {
+            job_master.called(&resource, &result);
+            match result {
+                Ok(()) => job_master.graph.deployed(attempt),
+                Err(error) => {
+                    let failure = texts(&error, format!("task {attempt} could not be deployed"));
+                    let actions = job_master.graph.deploy_failed(attempt, failure, now_ms());
+                    job_master.run(cx, actions);
+                }
             }
         });
     }
 
-    fn cancel_task(
-        &mut self,
-        cx: &mut Context<Self>,
-        attempt: AttemptId,
-        task_manager: &ResourceId,
-    ) {
-        let Some(task_manager) = self.task_managers.get(task_manager) else {
+    fn cancel_task(&mut self, cx: &mut Context<Self>, attempt: AttemptId, resource: &ResourceId) {
+        let Some(task_manager) = self.task_managers.get(resource) else {
             let actions = self.graph.cancel_failed(attempt, now_ms());
             return self.run(cx, actions);
         };
-        let cancelled = task_manager.gateway.cancel_task(attempt);
+        let (gateway, resource) = (Arc::clone(&task_manager.gateway), resource.clone());
+        let cancelled = async move { gateway.cancel_task(attempt).await };
         cx.pipe(cancelled, move |job_master, cx, result| {
+            job_master.called(&resource, &result);
             if result.is_err() {
                 let actions = job_master.graph.cancel_failed(attempt, now_ms());
                 job_master.run(cx, actions);
@@ -249,17 +258,26 @@ impl JobMaster {
         });
     }
 
+    /// Takes note of whether a call has reached a TaskExecutor: one that is dead is noticed by it.
+    pub(super) fn called<T, E>(&mut self, resource: &ResourceId, result: &RpcResult<T, E>) {
+        self.task_manager_heartbeats.called(resource, result, now());
+    }
+
     fn release_slots(&mut self) {
         for slot in self.pool.clear() {
-            if let Some(task_manager) = self.task_managers.get(&slot.task_manager) {
-                let cause = String::from("the job has ended");
-                task_manager
-                    .gateway
-                    .free_slot(slot.allocation, cause)
-                    .detach();
-            }
+            self.free_slot(&slot, "the job has ended");
         }
-        self.declare();
+        self.declare_nothing();
+    }
+
+    /// Tells a TaskExecutor that one of its slots is not the job's any more.
+    pub(super) fn free_slot(&self, slot: &ReleasedSlot, cause: &str) {
+        if let Some(task_manager) = self.task_managers.get(&slot.task_manager) {
+            let told = task_manager
+                .gateway
+                .free_slot(slot.allocation, cause.to_owned());
+            told.detach();
+        }
     }
 
     fn status_changed(&mut self, cx: &mut Context<Self>, status: JobStatus) {
@@ -269,17 +287,27 @@ impl JobMaster {
         }
         self.disconnect_all("the job has ended");
         let answers = self.results.end();
-        self.answer(cx, answers);
         if let Some(on_end) = self.on_end.take() {
-            on_end(self.graph.info(now_ms()));
+            on_end(self.graph.info(now_ms()), self.results.bytes());
         }
-        // What the sinks printed waits for the client, but not for ever.
-        cx.schedule(self.config.results_linger, |_, cx| cx.stop());
+        self.linger(cx);
+        self.answer(cx, answers);
+    }
+
+    /// Keeps what the sinks of a job that has ended printed for the client, but not for ever.
+    pub(super) fn linger(&mut self, cx: &mut Context<Self>) {
+        if !self.graph.status().is_terminal() {
+            return;
+        }
+        let linger = cx.schedule(self.config.results_linger, |_, cx| cx.stop());
+        if let Some(before) = self.linger.replace(linger) {
+            before.cancel();
+        }
     }
 
     /// Answers sinks and clients; stops when the job has ended and nobody needs it any more.
     pub(super) fn answer(
-        &mut self,
+        &self,
         cx: &mut Context<Self>,
         answers: Answers<ReplyTo<(), UnknownAttempt>, ReplyTo<bytes::Bytes, ResultsGone>>,
     ) {
@@ -288,6 +316,10 @@ impl JobMaster {
         }
         if let Some((client, piece)) = answers.client {
             client.answer(Ok(piece));
+        }
+        if let Some(replaced) = answers.replaced {
+            let reason = Failure::message("another client fetches the results of the job");
+            replaced.answer(Err(reason.into()));
         }
         if self.results.is_drained() {
             cx.stop();
@@ -323,7 +355,7 @@ pub(super) fn texts<E: std::error::Error + 'static>(
     what: String,
 ) -> Vec<String> {
     let mut texts = vec![what];
-    texts.extend(rpc_core::Failure::new(error).texts());
+    texts.extend(Failure::new(error).texts());
     texts
 }
 

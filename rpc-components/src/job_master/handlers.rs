@@ -35,7 +35,7 @@ impl JobMaster {
         &mut self,
         attempt: AttemptId,
     ) -> RpcResult<Vec<FileSplit>, UnknownAttempt> {
-        if attempt.job != self.job {
+        if !self.graph.is_live(attempt) {
             Err(UnknownAttempt { attempt })?;
         }
         let Some(left) = self.splits.get_mut(&attempt.vertex) else {
@@ -101,6 +101,8 @@ impl JobMaster {
         Ok(offered.accepted)
     }
 
+    /// As `JobMaster#failSlot`: the tasks in the slot fail, and a TaskExecutor whose last slot it was
+    /// is disconnected.
     fn fail_slot(
         &mut self,
         cx: &mut Context<Self>,
@@ -108,12 +110,14 @@ impl JobMaster {
         allocation: AllocationId,
         cause: String,
     ) {
-        if !self.task_managers.contains_key(&task_manager) {
+        let Some(slot) = self.pool.fail(&task_manager, allocation) else {
             return;
-        }
-        if self.pool.fail(allocation).is_some() {
-            let actions = self.graph.slot_lost(allocation, vec![cause], now_ms());
-            self.run(cx, actions);
+        };
+        self.free_slot(&slot, &cause);
+        let actions = self.graph.slot_lost(allocation, vec![cause], now_ms());
+        self.run(cx, actions);
+        if !self.pool.has_slots_of(&task_manager) {
+            self.close_task_manager(cx, &task_manager, "the job has no more slots there");
         }
     }
 
@@ -167,22 +171,28 @@ impl JobMaster {
     }
 
     /// A request of a ResourceManager that is not connected is not answered.
-    fn heartbeat_from_resource_manager(&mut self, resource_manager: ResourceId) -> RpcResult<()> {
-        if self
-            .resource_manager_heartbeats
-            .receive(&resource_manager, now())
+    fn heartbeat_from_resource_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        resource_manager: ResourceId,
+    ) -> RpcResult<()> {
+        let heartbeats = &mut self.resource_manager_heartbeats;
+        if heartbeats.receive(&resource_manager, now())
             && let Some(answer) = self.resource_manager.answer_heartbeat(&self.resource)
         {
-            answer.detach();
+            cx.pipe(answer, move |job_master, _, result| {
+                let heartbeats = &mut job_master.resource_manager_heartbeats;
+                heartbeats.called(&resource_manager, &result, now());
+            });
         }
         Ok(())
     }
 
-    fn request_job_status(&mut self) -> RpcResult<JobStatus> {
+    fn request_job_status(&self) -> RpcResult<JobStatus> {
         Ok(self.graph.status())
     }
 
-    fn request_job(&mut self) -> RpcResult<JobInfo> {
+    fn request_job(&self) -> RpcResult<JobInfo> {
         Ok(self.graph.info(now_ms()))
     }
 
@@ -193,11 +203,16 @@ impl JobMaster {
         piece: Bytes,
         reply: ReplyTo<(), UnknownAttempt>,
     ) {
-        if attempt.job != self.job || self.graph.has_ended() {
-            return reply.answer(Err(RpcError::App(UnknownAttempt { attempt })));
+        if !self.graph.is_live(attempt) {
+            return reply.answer(Err(UnknownAttempt { attempt }.into()));
         }
-        let answers = self.results.send(piece, reply);
-        self.answer(cx, answers);
+        match self.results.send(attempt, piece, reply) {
+            Ok(answers) => self.answer(cx, answers),
+            Err(reply) => {
+                let reason = Failure::message("results of the task wait for room already");
+                reply.answer(Err(reason.into()));
+            }
+        }
     }
 
     fn fetch_results(
@@ -206,6 +221,7 @@ impl JobMaster {
         position: u64,
         reply: ReplyTo<Bytes, ResultsGone>,
     ) {
+        self.linger(cx);
         match self.results.fetch(position, reply) {
             Ok(answers) => self.answer(cx, answers),
             Err((gone, reply)) => reply.answer(Err(RpcError::App(ResultsGone {

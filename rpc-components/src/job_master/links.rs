@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{BoxError, Context, RpcResult};
+use rpc_core::{BoxError, Call, Context, RpcError, RpcResult};
 
-use super::endpoint::{JobMaster, now, now_ms};
-use crate::gateway::{JobStatus, ResourceManagerGateway};
-use crate::heartbeat::Delivery;
+use super::endpoint::{JobMaster, TaskManager, now, now_ms};
+use crate::gateway::{RequirementsError, ResourceManagerGateway};
 use crate::id::{ResourceId, ResourceManagerId};
 use crate::leader::LeaderRetrieval;
-use crate::registration::{RegisteredConnection, register};
+use crate::registration::{RegisteredConnection, Registration, register};
 
 /// The connection to the leading ResourceManager.
 pub(super) struct ResourceManagerLink {
@@ -19,6 +18,8 @@ pub(super) struct ResourceManagerLink {
     /// Ends the registration that is under way.
     registering: Option<AbortHandle>,
     established: Option<Established>,
+    /// How many declarations were made: only what came of the last one counts.
+    declarations: u64,
 }
 
 /// A ResourceManager that has accepted the registration.
@@ -34,6 +35,7 @@ impl ResourceManagerLink {
             connection: RegisteredConnection::new(),
             registering: None,
             established: None,
+            declarations: 0,
         }
     }
 
@@ -50,7 +52,7 @@ impl ResourceManagerLink {
         Some(ResourceManagerId::new(token))
     }
 
-    pub(super) fn answer_heartbeat(&self, own: &ResourceId) -> Option<rpc_core::Call<()>> {
+    pub(super) fn answer_heartbeat(&self, own: &ResourceId) -> Option<Call<()>> {
         let established = self.established.as_ref()?;
         Some(established.gateway.heartbeat_from_job_manager(own.clone()))
     }
@@ -64,6 +66,8 @@ impl JobMaster {
         if let Some(lost) = self.resource_manager.drop_current() {
             self.resource_manager_heartbeats.unmonitor(&lost.resource);
         }
+        // The next one may have other slots.
+        self.shortage = None;
         let link = &mut self.resource_manager;
         let attempt = link
             .connection
@@ -75,7 +79,7 @@ impl JobMaster {
         let retrieval = link.retrieval.clone();
         let (job, resource, address) = (self.job, self.resource.clone(), self.address.clone());
         let registration = register(
-            self.config.registration.clone(),
+            Registration::new(self.config.registration.clone()),
             String::from("the resource manager"),
             move || {
                 let retrieval = retrieval.clone();
@@ -90,36 +94,86 @@ impl JobMaster {
         cx.pipe(registration, move |job_master, cx, result| {
             // An aborted registration is one that no longer counts.
             let Ok(result) = result else { return };
+            let connection = &mut job_master.resource_manager.connection;
             match result {
-                Ok((gateway, resource))
-                    if job_master.resource_manager.connection.established(attempt) =>
-                {
-                    job_master
-                        .resource_manager_heartbeats
-                        .monitor(resource.clone(), now());
-                    job_master.resource_manager.established =
-                        Some(Established { gateway, resource });
-                    job_master.declare();
+                Ok((gateway, resource)) if connection.established(attempt) => {
+                    job_master.resource_manager_established(cx, gateway, resource);
                 }
-                Ok(_) => {}
-                Err(reason) => {
+                Err(reason) if connection.rejected(attempt) => {
                     let failure = vec![format!("the resource manager rejects the job: {reason}")];
                     let actions = job_master.graph.fail(failure, now_ms());
                     job_master.run(cx, actions);
                 }
+                Ok(_) | Err(_) => {}
             }
         });
     }
 
-    /// Tells the ResourceManager how many slots the job needs.
-    pub(super) fn declare(&mut self) {
-        let (Some(link), Some(id)) = (&self.resource_manager.established, self.id) else {
+    fn resource_manager_established(
+        &mut self,
+        cx: &mut Context<Self>,
+        gateway: Arc<dyn ResourceManagerGateway>,
+        resource: ResourceId,
+    ) {
+        self.resource_manager_heartbeats
+            .monitor(resource.clone(), now());
+        self.resource_manager.established = Some(Established { gateway, resource });
+        self.declare(cx);
+    }
+
+    /// Tells the ResourceManager how many slots the job needs, until it has heard it.
+    pub(super) fn declare(&mut self, cx: &mut Context<Self>) {
+        let link = &mut self.resource_manager;
+        let (Some(established), Some(id)) = (&link.established, self.id) else {
             return;
         };
+        link.declarations += 1;
+        let number = link.declarations;
+        let resource = established.resource.clone();
         let requirements = self.pool.declaration(&self.address);
-        link.gateway
-            .declare_required_resources(id, requirements)
-            .detach();
+        let gateway = Arc::clone(&established.gateway);
+        let declared = async move { gateway.declare_required_resources(id, requirements).await };
+        cx.pipe(declared, move |job_master, cx, result| {
+            let heartbeats = &mut job_master.resource_manager_heartbeats;
+            heartbeats.called(&resource, &result, now());
+            if job_master.resource_manager.declarations == number {
+                job_master.declared(cx, result);
+            }
+        });
+    }
+
+    fn declared(&mut self, cx: &mut Context<Self>, result: RpcResult<(), RequirementsError>) {
+        match result {
+            Ok(()) => {}
+            Err(RpcError::App(RequirementsError::UnknownJobMaster { .. })) => {
+                self.connect_resource_manager(cx);
+            }
+            Err(error) => {
+                tracing::warn!(job = %self.job, %error, "the slots are not declared yet");
+                let number = self.resource_manager.declarations;
+                let delay = self.config.registration.error_delay;
+                cx.schedule(delay, move |job_master, cx| {
+                    if job_master.resource_manager.declarations == number {
+                        job_master.declare(cx);
+                    }
+                });
+            }
+        }
+    }
+
+    /// Tells the ResourceManager that the job needs no slots any more; the JobMaster may stop before
+    /// there is an answer.
+    pub(super) fn declare_nothing(&mut self) {
+        let link = &mut self.resource_manager;
+        let (Some(established), Some(id)) = (&link.established, self.id) else {
+            return;
+        };
+        link.declarations += 1;
+        let requirements = self.pool.declaration(&self.address);
+        let declared = established
+            .gateway
+            .declare_required_resources(id, requirements);
+        declared.detach();
     }
 
     /// Looks at all monitors and deadlines.
@@ -132,24 +186,19 @@ impl JobMaster {
             let beat = task_manager
                 .gateway
                 .heartbeat_from_job_manager(self.job, slots);
-            cx.pipe(beat, move |job_master, _, result: RpcResult<()>| {
-                Delivery::of(&result).tell(&mut job_master.task_manager_heartbeats, &resource);
+            cx.pipe(beat, move |job_master, _, result| {
+                job_master.called(&resource, &result);
             });
         }
         for (resource, cause) in self.task_manager_heartbeats.lost(now()) {
             self.close_task_manager(cx, &resource, &format!("task manager {resource} {cause}"));
         }
-        if !self.resource_manager_heartbeats.lost(now()).is_empty() {
+        for (_, cause) in self.resource_manager_heartbeats.lost(now()) {
+            self.leave_resource_manager(&format!("the resource manager {cause}"));
             self.connect_resource_manager(cx);
         }
         for slot in self.pool.release_idle(now()) {
-            if let Some(task_manager) = self.task_managers.get(&slot.task_manager) {
-                let cause = String::from("the job does not need it");
-                task_manager
-                    .gateway
-                    .free_slot(slot.allocation, cause)
-                    .detach();
-            }
+            self.free_slot(&slot, "the job does not need it");
         }
     }
 
@@ -166,9 +215,7 @@ impl JobMaster {
         tracing::info!(job = %self.job, %resource, cause, "task manager gone");
         self.task_manager_heartbeats.unmonitor(resource);
         self.pool.release_task_manager(resource);
-        task_manager
-            .gateway
-            .disconnect_job_manager(self.job, cause.to_owned());
+        self.say_goodbye(&task_manager, cause);
         let failure = vec![cause.to_owned()];
         let actions = self.graph.task_manager_lost(resource, failure, now_ms());
         self.run(cx, actions);
@@ -179,18 +226,30 @@ impl JobMaster {
         for (resource, task_manager) in std::mem::take(&mut self.task_managers) {
             self.task_manager_heartbeats.unmonitor(&resource);
             self.pool.release_task_manager(&resource);
+            self.say_goodbye(&task_manager, cause);
+        }
+        self.leave_resource_manager(cause);
+        self.resource_manager.connection.close();
+    }
+
+    fn say_goodbye(&self, task_manager: &TaskManager, cause: &str) {
+        if let Some(id) = self.id {
             task_manager
                 .gateway
-                .disconnect_job_manager(self.job, cause.to_owned());
+                .disconnect_job_manager(self.job, id, cause.to_owned());
         }
-        if let Some(established) = self.resource_manager.drop_current() {
-            self.resource_manager_heartbeats
-                .unmonitor(&established.resource);
-            let status: JobStatus = self.graph.status();
-            established
-                .gateway
-                .disconnect_job_manager(self.job, status, cause.to_owned());
+    }
+
+    /// As `JobMaster#dissolveResourceManagerConnection`.
+    fn leave_resource_manager(&mut self, cause: &str) {
+        if let Some(left) = self.resource_manager.drop_current()
+            && let Some(id) = self.id
+        {
+            tracing::info!(job = %self.job, cause, "leaving the resource manager");
+            self.resource_manager_heartbeats.unmonitor(&left.resource);
+            let status = self.graph.status();
+            left.gateway
+                .disconnect_job_manager(self.job, id, status, cause.to_owned());
         }
-        self.resource_manager.connection.close();
     }
 }

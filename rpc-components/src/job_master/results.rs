@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::id::AttemptId;
+
 /// What was printed and not yet fetched, and who waits; `S` is a sink's and `F` a client's right to
 /// be answered.
 #[derive(Debug)]
@@ -15,8 +17,8 @@ pub(crate) struct Results<S, F> {
     length: usize,
     /// How many bytes were forgotten, because they were fetched.
     position: u64,
-    /// Pieces for which there is no room yet.
-    waiting: VecDeque<(Bytes, S)>,
+    /// Pieces for which there is no room yet, one of an attempt at most.
+    waiting: VecDeque<(AttemptId, Bytes, S)>,
     /// A client that waits for the next piece.
     fetching: Option<F>,
     has_ended: bool,
@@ -30,6 +32,8 @@ pub(crate) struct Answers<S, F> {
     pub(crate) sinks: Vec<S>,
     /// A client, and what it gets.
     pub(crate) client: Option<(F, Bytes)>,
+    /// A client that waited, and whose place another has taken.
+    pub(crate) replaced: Option<F>,
 }
 
 /// What was asked for was fetched before.
@@ -53,13 +57,23 @@ impl<S, F> Results<S, F> {
         }
     }
 
-    /// Takes a piece from a sink, which is answered when there is room for it.
-    pub(crate) fn send(&mut self, piece: Bytes, sink: S) -> Answers<S, F> {
-        self.waiting.push_back((piece, sink));
-        self.answers()
+    /// Takes a piece from an attempt's sink, which is answered when there is room for it. Gives the
+    /// sink back if a piece of the attempt waits already: a sink sends one after the other.
+    pub(crate) fn send(
+        &mut self,
+        attempt: AttemptId,
+        piece: Bytes,
+        sink: S,
+    ) -> Result<Answers<S, F>, S> {
+        if self.waiting.iter().any(|(known, ..)| *known == attempt) {
+            return Err(sink);
+        }
+        self.waiting.push_back((attempt, piece, sink));
+        Ok(self.answers())
     }
 
-    /// Takes a client's wish for what begins at `position`; an earlier wish is forgotten.
+    /// Takes a client's wish for what begins at `position`, which takes the place of an earlier one:
+    /// what one client was given is there for no other.
     pub(crate) fn fetch(&mut self, position: u64, client: F) -> Result<Answers<S, F>, (Gone, F)> {
         let skip = position.checked_sub(self.position);
         let skip = skip
@@ -72,8 +86,11 @@ impl<S, F> Results<S, F> {
             return Err((gone, client));
         };
         self.forget(skip);
-        self.fetching = Some(client);
-        Ok(self.answers())
+        let replaced = self.fetching.replace(client);
+        Ok(Answers {
+            replaced,
+            ..self.answers()
+        })
     }
 
     /// Takes the end of the job: nothing more is printed, and nobody is to wait.
@@ -85,6 +102,11 @@ impl<S, F> Results<S, F> {
     /// Tells whether the job has ended and all of its results were fetched.
     pub(crate) fn is_drained(&self) -> bool {
         self.has_ended && self.length == 0
+    }
+
+    /// Returns how many bytes were printed in all, once the job has ended.
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.position + self.length as u64
     }
 
     fn forget(&mut self, mut count: usize) {
@@ -104,7 +126,7 @@ impl<S, F> Results<S, F> {
         let mut sinks = Vec::new();
         // A piece is taken whole, however large it is, once there is any room.
         while self.length < self.bytes_max || self.has_ended {
-            let Some((piece, sink)) = self.waiting.pop_front() else {
+            let Some((_, piece, sink)) = self.waiting.pop_front() else {
                 break;
             };
             self.length += piece.len();
@@ -118,6 +140,7 @@ impl<S, F> Results<S, F> {
         Answers {
             sinks,
             client: client.map(|client| (client, self.next_piece())),
+            replaced: None,
         }
     }
 
@@ -140,47 +163,78 @@ const PIECE_BYTES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::{Answers, Bytes, Gone, Results};
+    use super::{Answers, AttemptId, Bytes, Gone, PIECE_BYTES_MAX, Results};
+    use crate::operator::testing::attempt;
 
     fn bytes(text: &'static str) -> Bytes {
         Bytes::from_static(text.as_bytes())
     }
 
+    /// Results for which there is so much room, and the attempt that prints them.
+    fn results(bytes_max: usize) -> (Results<u32, &'static str>, AttemptId) {
+        (Results::new(bytes_max), attempt(1, 0))
+    }
+
+    fn answered(client: &'static str, piece: &'static str) -> Option<(&'static str, Bytes)> {
+        Some((client, bytes(piece)))
+    }
+
     #[test]
     fn a_client_gets_what_was_printed_and_then_the_end() {
-        let mut results = Results::new(4);
-        let answers = results.send(bytes("abc"), 1);
+        let (mut results, sink) = results(4);
+        let answers = results.send(sink, bytes("abc"), 1).unwrap();
         assert_eq!((answers.sinks, answers.client), (vec![1], None));
         let answers = results.fetch(0, "client").expect("it is there");
-        assert_eq!(answers.client, Some(("client", bytes("abc"))));
+        assert_eq!(answers.client, answered("client", "abc"));
         let answers = results.fetch(3, "client").expect("it is there");
         assert_eq!(answers.client, None);
-        let answers = results.send(bytes("def"), 2);
-        assert_eq!(answers.client, Some(("client", bytes("def"))));
+        let answers = results.send(sink, bytes("def"), 2).unwrap();
+        assert_eq!(answers.client, answered("client", "def"));
         assert!(results.end().client.is_none());
         assert!(!results.is_drained());
+        assert_eq!(results.bytes(), 6);
         let answers = results.fetch(6, "client").expect("it is the end");
-        assert_eq!(answers.client, Some(("client", Bytes::new())));
+        assert_eq!(answers.client, answered("client", ""));
         assert!(results.is_drained());
+        assert_eq!(results.bytes(), 6);
     }
 
     #[test]
     fn a_sink_waits_for_room() {
-        let mut results: Results<u32, &str> = Results::new(4);
-        assert_eq!(results.send(bytes("abcd"), 1).sinks, [1]);
-        assert_eq!(results.send(bytes("efgh"), 2).sinks, []);
+        let (mut results, sink) = results(4);
+        let answers = results.send(sink, bytes("abcd"), 1).unwrap();
+        assert_eq!(answers.sinks, [1]);
+        let answers = results.send(sink, bytes("efgh"), 2).unwrap();
+        assert_eq!(answers.sinks, []);
         let answers = results.fetch(4, "client").expect("it is there");
-        let (sinks, client) = (vec![2], Some(("client", bytes("efgh"))));
-        assert_eq!(answers, Answers { sinks, client });
+        let expected = Answers {
+            sinks: vec![2],
+            client: answered("client", "efgh"),
+            replaced: None,
+        };
+        assert_eq!(answers, expected);
+    }
+
+    #[test]
+    fn a_sink_has_one_piece_waiting_at_most() {
+        let (mut results, sink) = results(1);
+        for piece in [1, 2] {
+            results.send(sink, bytes("ab"), piece).unwrap();
+        }
+        assert_eq!(results.send(sink, bytes("ef"), 3), Err(3));
+        assert!(results.send(attempt(1, 1), bytes("ef"), 4).is_ok());
+        // The end makes room for all that wait.
+        assert_eq!(results.end().sinks, [2, 4]);
+        assert_eq!(results.bytes(), 6);
     }
 
     #[test]
     fn an_answer_that_was_lost_is_given_again_and_a_forgotten_one_is_an_error() {
-        let mut results: Results<u32, &str> = Results::new(100);
-        results.send(bytes("abc"), 1);
+        let (mut results, sink) = results(100);
+        results.send(sink, bytes("abc"), 1).unwrap();
         for _ in 0..2 {
             let answers = results.fetch(1, "client").expect("it is there");
-            assert_eq!(answers.client, Some(("client", bytes("bc"))));
+            assert_eq!(answers.client, answered("client", "bc"));
         }
         for position in [0, 4] {
             let gone = results
@@ -188,5 +242,32 @@ mod tests {
                 .expect_err("it is not there");
             assert_eq!(gone, (Gone { position: 1 }, "client"));
         }
+    }
+
+    #[test]
+    fn a_second_client_takes_the_place_of_the_first() {
+        let (mut results, sink) = results(100);
+        assert_eq!(results.fetch(0, "first").unwrap().replaced, None);
+        assert_eq!(results.fetch(0, "second").unwrap().replaced, Some("first"));
+        let answers = results.send(sink, bytes("abc"), 1).unwrap();
+        assert_eq!(answers.client, answered("second", "abc"));
+    }
+
+    #[test]
+    fn much_is_given_in_pieces() {
+        let (mut results, sink) = results(usize::MAX);
+        let piece = vec![7; PIECE_BYTES_MAX / 2 + 1];
+        for number in 0..3 {
+            results.send(sink, piece.clone().into(), number).unwrap();
+        }
+        results.end();
+        let (mut position, mut lengths) = (0, Vec::new());
+        while !results.is_drained() {
+            let answers = results.fetch(position, "client").unwrap();
+            let (_, piece) = answers.client.unwrap();
+            position += piece.len() as u64;
+            lengths.push(piece.len());
+        }
+        assert_eq!(lengths, [PIECE_BYTES_MAX, PIECE_BYTES_MAX / 2 + 3, 0]);
     }
 }

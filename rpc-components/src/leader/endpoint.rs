@@ -25,7 +25,7 @@ impl RpcEndpoint for Leaders {
 
 #[rpc_endpoint(LeaderGateway)]
 impl Leaders {
-    fn leader(&mut self, of: Component) -> RpcResult<Option<LeaderInformation>> {
+    fn leader(&self, of: Component) -> RpcResult<Option<LeaderInformation>> {
         Ok(self.leaders.get(&of).cloned())
     }
 }

@@ -63,7 +63,7 @@ impl RpcEndpoint for MetricQueryService {
 
 #[rpc_endpoint(MetricQueryServiceGateway)]
 impl MetricQueryService {
-    fn query_metrics(&mut self) -> RpcResult<Vec<Metric>> {
+    fn query_metrics(&self) -> RpcResult<Vec<Metric>> {
         let read = |(name, read): (&String, &Read)| Metric {
             name: name.clone(),
             value: read(),

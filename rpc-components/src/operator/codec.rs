@@ -90,18 +90,11 @@ impl<'a> RecordReader<'a> {
         Ok(Some(Record { key, value }))
     }
 
-    /// Returns the bytes that are not read yet.
-    pub(super) const fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
-    /// Reads a length and as many bytes of text.
-    pub(super) fn text(&mut self, part: &'static str) -> Result<&'a str, DecodeError> {
+    fn text(&mut self, part: &'static str) -> Result<&'a str, DecodeError> {
         str::from_utf8(self.bytes()?).map_err(|_| DecodeError::NotUtf8 { part })
     }
 
-    /// Reads a length and as many bytes.
-    pub(super) fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
+    fn bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = usize::try_from(self.varint()?).map_err(|_| DecodeError::Truncated)?;
         let (bytes, rest) = self
             .rest
@@ -139,8 +132,7 @@ impl<'a> RecordReader<'a> {
     }
 }
 
-/// Appends a length and as many bytes.
-pub(super) fn encode_bytes(bytes: &[u8], buffer: &mut Vec<u8>) {
+fn encode_bytes(bytes: &[u8], buffer: &mut Vec<u8>) {
     encode_varint(count(bytes.len()), buffer);
     buffer.extend_from_slice(bytes);
 }

@@ -44,7 +44,8 @@ impl<'a> Options<'a> {
     ///
     /// # Errors
     ///
-    /// [`OperatorSpecError::MissingOption`] if it is not given, and as [`optional`](Self::optional).
+    /// [`OperatorSpecError::MissingOption`] if it is not given, and as
+    /// [`optional`](Self::optional).
     pub fn required<T: OptionType>(&mut self, name: &str) -> Result<T, OperatorSpecError> {
         let value = self.optional(name)?;
         value.ok_or_else(|| OperatorSpecError::MissingOption {

@@ -1,6 +1,7 @@
 use std::fs;
 use std::future::{pending, poll_fn};
 use std::path::PathBuf;
+use std::slice;
 use std::task::Poll;
 use std::thread;
 
@@ -242,7 +243,7 @@ fn files_and_folders_are_split() {
 fn a_path_that_cannot_be_read_is_named() {
     let root = tempfile::tempdir().unwrap();
     let missing = root.path().join("missing");
-    let error = splits(&[missing.clone()], 2).unwrap_err();
+    let error = splits(slice::from_ref(&missing), 2).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("cannot read {}", missing.display())
@@ -266,7 +267,7 @@ fn links_are_followed_but_not_round_in_circles() {
     fs::write(folder.join("inner/file"), "1").unwrap();
     symlink(&folder, folder.join("inner/up")).unwrap();
     symlink(folder.join("inner"), folder.join("twice")).unwrap();
-    let paths: Vec<PathBuf> = splits(&[folder.clone()], 9)
+    let paths: Vec<PathBuf> = splits(slice::from_ref(&folder), 9)
         .unwrap()
         .into_iter()
         .map(|split| split.path)
@@ -276,7 +277,7 @@ fn links_are_followed_but_not_round_in_circles() {
         [folder.join("inner/file"), folder.join("twice/file")]
     );
     symlink("nowhere", folder.join("broken")).unwrap();
-    let error = splits(&[folder.clone()], 9).unwrap_err();
+    let error = splits(slice::from_ref(&folder), 9).unwrap_err();
     let expected = format!("cannot read {}", folder.join("broken").display());
     assert_eq!(error.to_string(), expected);
 }

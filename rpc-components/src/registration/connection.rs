@@ -3,7 +3,7 @@
 //! ```text
 //!       start          established
 //!  New ───────▶ Pending ─────────▶ Established      any ─ close ─▶ Closed
-//!                ▲   ▲ │ failed         │
+//!                ▲   ▲ │ rejected       │
 //!                │   │ ▼                │
 //!                │  Failed              │
 //!                └── reconnect ─────────┘
@@ -11,11 +11,11 @@
 
 /// Where a [`RegisteredConnection`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ConnectionState {
+enum ConnectionState {
     New,
     Pending,
     Established,
-    /// The registration was rejected, or failed with an error that no repetition cures.
+    /// The registration was rejected.
     Failed,
     Closed,
 }
@@ -39,9 +39,9 @@ impl RegisteredConnection {
         }
     }
 
-    /// Returns where the connection stands.
-    pub(crate) const fn state(&self) -> ConnectionState {
-        self.state
+    /// Tells whether a registration is under way.
+    pub(crate) const fn is_pending(&self) -> bool {
+        matches!(self.state, ConnectionState::Pending)
     }
 
     /// Begins the first registration and returns its number; `None` if it was begun before.
@@ -68,8 +68,8 @@ impl RegisteredConnection {
         self.settle(registration, ConnectionState::Established)
     }
 
-    /// Takes the rejection or the final failure of a registration; returns whether it counts.
-    pub(crate) const fn failed(&mut self, registration: u64) -> bool {
+    /// Takes the rejection of a registration; returns whether it counts.
+    pub(crate) const fn rejected(&mut self, registration: u64) -> bool {
         self.settle(registration, ConnectionState::Failed)
     }
 

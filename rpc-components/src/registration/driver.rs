@@ -1,12 +1,11 @@
 //! Does what a [`Registration`] says: the only part of it that waits and calls.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use rpc_core::{BoxError, Call, RpcError};
+use rpc_core::{BoxError, Call, RpcError, RpcResult};
 use tokio::time::Instant;
 
-use super::{Outcome, Registration, RegistrationConfig, Step};
+use super::{End, Outcome, Registration, Step};
 use crate::gateway::RegistrationResponse;
 
 /// Registers until the other component accepts, which gives its gateway and what it said, or
@@ -14,9 +13,10 @@ use crate::gateway::RegistrationResponse;
 ///
 /// # Cancel safety
 ///
-/// Dropping the future cancels the registration.
+/// Dropping the future gives the registration up. A call that is under way is cancelled, but may
+/// have been executed.
 pub(crate) async fn register<G, S, F>(
-    config: RegistrationConfig,
+    mut registration: Registration,
     target: String,
     connect: impl Fn() -> F + Send,
     call: impl Fn(&G) -> Call<RegistrationResponse<S>> + Send,
@@ -25,63 +25,77 @@ where
     G: ?Sized + Send + Sync,
     F: Future<Output = Result<Arc<G>, BoxError>> + Send,
 {
-    let mut registration = Registration::new(config);
-    let mut connected = None;
+    let mut known = Known {
+        gateway: None,
+        success: None,
+        reason: String::new(),
+    };
     loop {
         let outcome = match registration.step(Instant::now()) {
-            Step::Connect => match connect().await {
-                Ok(gateway) => {
-                    connected = Some(gateway);
-                    Outcome::Connected
+            Step::Connect => known.connected(&target, connect().await),
+            Step::Register { timeout, .. } => match &known.gateway {
+                Some(gateway) => {
+                    let answer = call(gateway).timeout(timeout).await;
+                    known.answered(&target, answer)
                 }
-                Err(error) => {
-                    tracing::info!(target, %error, cause = error.source(), "cannot connect yet");
-                    Outcome::Error
-                }
+                None => Outcome::Error,
             },
-            Step::Register { timeout, .. } => {
-                let Some(gateway) = &connected else {
-                    registration.handle(Outcome::Error, Instant::now());
-                    continue;
-                };
-                match attempt(&target, call(gateway), timeout).await {
-                    Attempt::Accepted(success) => return Ok((Arc::clone(gateway), success)),
-                    Attempt::Rejected(reason) => return Err(reason),
-                    Attempt::Again(outcome) => outcome,
-                }
-            }
             Step::Wait(until) => {
                 tokio::time::sleep_until(until).await;
                 continue;
             }
-            Step::Ended(_) => return Err(String::from("the registration was given up")),
+            Step::Ended(end) => {
+                return match (end, known.gateway, known.success) {
+                    (End::Accepted, Some(gateway), Some(success)) => Ok((gateway, success)),
+                    _ => Err(known.reason),
+                };
+            }
         };
         registration.handle(outcome, Instant::now());
     }
 }
 
-enum Attempt<S> {
-    Accepted(S),
-    Again(Outcome),
-    Rejected(String),
+/// What the other component has said so far.
+struct Known<G: ?Sized, S> {
+    gateway: Option<Arc<G>>,
+    success: Option<S>,
+    /// Why it last refused.
+    reason: String,
 }
 
-async fn attempt<S>(
-    target: &str,
-    call: Call<RegistrationResponse<S>>,
-    timeout: Duration,
-) -> Attempt<S> {
-    match call.timeout(timeout).await {
-        Ok(RegistrationResponse::Success(success)) => Attempt::Accepted(success),
-        Ok(RegistrationResponse::Rejection(reason)) => Attempt::Rejected(reason),
-        Ok(RegistrationResponse::Failure(reason)) => {
-            tracing::info!(target, reason, "registration refused for now");
-            Attempt::Again(Outcome::Failure)
+impl<G: ?Sized, S> Known<G, S> {
+    fn connected(&mut self, target: &str, result: Result<Arc<G>, BoxError>) -> Outcome {
+        match result {
+            Ok(gateway) => {
+                self.gateway = Some(gateway);
+                Outcome::Connected
+            }
+            Err(error) => {
+                tracing::info!(target, %error, cause = error.source(), "cannot connect yet");
+                Outcome::Error
+            }
         }
-        Err(RpcError::Timeout { .. }) => Attempt::Again(Outcome::TimedOut),
-        Err(error) => {
-            tracing::info!(target, %error, "registration failed");
-            Attempt::Again(Outcome::Error)
+    }
+
+    fn answered(&mut self, target: &str, answer: RpcResult<RegistrationResponse<S>>) -> Outcome {
+        match answer {
+            Ok(RegistrationResponse::Success(success)) => {
+                self.success = Some(success);
+                Outcome::Success
+            }
+            Ok(RegistrationResponse::Rejection(reason)) => {
+                self.reason = reason;
+                Outcome::Rejection
+            }
+            Ok(RegistrationResponse::Failure(reason)) => {
+                tracing::info!(target, reason, "registration refused for now");
+                Outcome::Failure
+            }
+            Err(RpcError::Timeout { .. }) => Outcome::TimedOut,
+            Err(error) => {
+                tracing::info!(target, %error, "registration failed");
+                Outcome::Error
+            }
         }
     }
 }

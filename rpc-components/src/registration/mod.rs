@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                connected               success, rejection
-//!  Connecting ─────────────▶ Registering ──────────────────▶ Ended ◀── cancel, from anywhere
+//!  Connecting ─────────────▶ Registering ──────────────────▶ Ended
 //!     │  ▲                    │       │ ▲
 //!     │  │ error delay        │       │ │ refused delay
 //!     ▼  │       error        │       ▼ │
@@ -77,8 +77,6 @@ pub(crate) enum Step {
 pub(crate) enum End {
     /// The component accepted.
     Accepted,
-    /// It was given up by its owner, who is not called back.
-    Cancelled,
     /// The component rejected for good.
     Rejected,
 }
@@ -102,8 +100,8 @@ pub(crate) enum Outcome {
 
 /// One registration, from the first connect to its end.
 ///
-/// Its owner asks for the [`step`](Self::step), does it, and tells what came of it. An error that
-/// no repetition cures, such as a malformed address, is the owner's to see: it cancels.
+/// Its owner asks for the [`step`](Self::step), does it, and tells what came of it. An owner that
+/// gives it up drops it.
 #[derive(Debug)]
 pub(crate) struct Registration {
     config: RegistrationConfig,
@@ -126,6 +124,14 @@ impl Registration {
             config,
             state: State::Connecting,
         }
+    }
+
+    /// Begins a registration after an error, whose delay it keeps: whoever was accepted and failed
+    /// right after it would otherwise be accepted and fail without a pause.
+    pub(crate) fn after_error(config: RegistrationConfig, now: Instant) -> Self {
+        let mut registration = Self::new(config);
+        registration.handle(Outcome::Error, now);
+        registration
     }
 
     /// Returns what to do now.
@@ -167,13 +173,6 @@ impl Registration {
             },
             (state, _) => state,
         };
-    }
-
-    /// Gives the registration up, whatever it is doing.
-    pub(crate) const fn cancel(&mut self) {
-        if !matches!(self.state, State::Ended(_)) {
-            self.state = State::Ended(End::Cancelled);
-        }
     }
 
     fn first_attempt(&self) -> State {

@@ -1,9 +1,16 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use rpc_core::{BoxError, Call, RpcError, RpcResult};
 use tokio::time::Instant;
 
-use super::connection::ConnectionState;
-use super::{End, Outcome, RegisteredConnection, Registration, RegistrationConfig, State, Step};
+use super::{
+    End, Outcome, RegisteredConnection, Registration, RegistrationConfig, State, Step, register,
+};
+use crate::gateway::RegistrationResponse;
 
 const OUTCOMES: [Outcome; 6] = [
     Outcome::Connected,
@@ -59,7 +66,6 @@ fn every_state_takes_every_outcome() {
         until: now + millis(30_000),
     };
     let (accepted, rejected) = (State::Ended(End::Accepted), State::Ended(End::Rejected));
-    let cancelled = State::Ended(End::Cancelled);
     // In the order of OUTCOMES: connected, error, failure, rejection, success, timed out.
     let table = [
         (
@@ -72,7 +78,6 @@ fn every_state_takes_every_outcome() {
         (refused, [refused; 6]),
         (accepted, [accepted; 6]),
         (rejected, [rejected; 6]),
-        (cancelled, [cancelled; 6]),
     ];
     for (state, next) in table {
         for (outcome, next) in OUTCOMES.into_iter().zip(next) {
@@ -167,59 +172,36 @@ fn an_error_is_repeated_after_the_error_delay_with_a_new_gateway() {
 }
 
 #[test]
-fn a_cancelled_registration_does_nothing_more() {
-    // Flink: RetryingRegistrationTest#testCancellation
+fn after_an_error_it_begins_with_the_delay() {
     let now = Instant::now();
-    for outcomes in [
-        &[][..],
-        &[Outcome::Error],
-        &[Outcome::Connected, Outcome::Failure],
-    ] {
-        let mut registration = registration();
-        for outcome in outcomes {
-            registration.handle(*outcome, now);
-        }
-        registration.cancel();
-        registration.handle(Outcome::Success, now);
-        assert_eq!(
-            registration.step(now + millis(100_000)),
-            Step::Ended(End::Cancelled)
-        );
-    }
-}
-
-#[test]
-fn an_end_is_not_cancelled() {
-    let now = Instant::now();
-    let mut registration = registering(now);
-    registration.handle(Outcome::Success, now);
-    registration.cancel();
-    assert_eq!(registration.step(now), Step::Ended(End::Accepted));
+    let mut registration = Registration::after_error(RegistrationConfig::default(), now);
+    assert_eq!(registration.step(now), Step::Wait(now + millis(10_000)));
+    assert_eq!(registration.step(now + millis(10_000)), Step::Connect);
 }
 
 #[test]
 fn a_connection_is_started_once() {
     // Flink: RegisteredRpcConnectionTest#testSuccessfulRpcConnection
     let mut connection = RegisteredConnection::new();
-    assert_eq!(connection.state(), ConnectionState::New);
+    assert!(!connection.is_pending());
     assert_eq!(connection.reconnect(), None);
     let registration = connection.start().unwrap();
     assert_eq!(connection.start(), None);
-    assert_eq!(connection.state(), ConnectionState::Pending);
+    assert!(connection.is_pending());
     assert!(connection.established(registration));
-    assert_eq!(connection.state(), ConnectionState::Established);
+    assert!(!connection.is_pending());
     assert!(!connection.established(registration));
 }
 
 #[test]
-fn a_failed_connection_is_not_established() {
+fn a_rejected_connection_is_not_established() {
     // Flink: RegisteredRpcConnectionTest#testRpcConnectionFailures,
     //   #testRpcConnectionRejectionCallsOnRegistrationRejection
     let mut connection = RegisteredConnection::new();
     let registration = connection.start().unwrap();
-    assert!(connection.failed(registration));
+    assert!(connection.rejected(registration));
     assert!(!connection.established(registration));
-    assert_eq!(connection.state(), ConnectionState::Failed);
+    assert!(!connection.is_pending());
     assert!(connection.reconnect().is_some());
 }
 
@@ -230,9 +212,9 @@ fn a_closed_connection_stays_closed() {
     let registration = connection.start().unwrap();
     connection.close();
     assert!(!connection.established(registration));
-    assert!(!connection.failed(registration));
+    assert!(!connection.rejected(registration));
     assert_eq!((connection.start(), connection.reconnect()), (None, None));
-    assert_eq!(connection.state(), ConnectionState::Closed);
+    assert!(!connection.is_pending());
 }
 
 #[test]
@@ -242,9 +224,110 @@ fn only_the_newest_registration_counts() {
     let first = connection.start().unwrap();
     let second = connection.reconnect().unwrap();
     assert!(!connection.established(first));
-    assert!(!connection.failed(first));
+    assert!(!connection.rejected(first));
     assert!(connection.established(second));
     let third = connection.reconnect().unwrap();
-    assert_eq!(connection.state(), ConnectionState::Pending);
+    assert!(connection.is_pending());
     assert!(connection.established(third));
+}
+
+/// A component that is registered at: it gives the prepared answers, and then none.
+struct Target {
+    answers: Mutex<VecDeque<RpcResult<RegistrationResponse<u32>>>>,
+    /// When it was connected to and called, in milliseconds since the test began.
+    heard: Mutex<Vec<(&'static str, u128)>>,
+    started: Instant,
+}
+
+impl Target {
+    fn new(answers: impl IntoIterator<Item = RpcResult<RegistrationResponse<u32>>>) -> Arc<Self> {
+        Arc::new(Self {
+            answers: Mutex::new(answers.into_iter().collect()),
+            heard: Mutex::default(),
+            started: Instant::now(),
+        })
+    }
+
+    fn hear(&self, what: &'static str) {
+        let after = self.started.elapsed().as_millis();
+        self.heard.lock().push((what, after));
+    }
+
+    /// Registers at it, with a first connect that fails.
+    async fn register(self: &Arc<Self>) -> Result<u32, String> {
+        let (connecting, connects) = (Arc::clone(self), AtomicU32::new(0));
+        let registered = register(
+            registration(),
+            String::from("the target"),
+            move || {
+                connecting.hear("connect");
+                let is_first = connects.fetch_add(1, Ordering::Relaxed) == 0;
+                let target = Arc::clone(&connecting);
+                async move {
+                    match is_first {
+                        true => Err(BoxError::from("nobody is there")),
+                        false => Ok(target),
+                    }
+                }
+            },
+            |target: &Self| {
+                target.hear("call");
+                let answer = target.answers.lock().pop_front();
+                Call::ready(answer.unwrap_or(Ok(RegistrationResponse::Success(0))))
+            },
+        );
+        registered.await.map(|(_, success)| success)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_driver_does_what_the_registration_says() {
+    // Flink: RetryingRegistrationTest#testRetryConnectOnFailure, #testRetriesOnTimeouts,
+    //   #testFailure, #testRetryOnError
+    let target = Target::new([
+        Err(RpcError::Timeout {
+            method: String::from("register"),
+            after: millis(100),
+        }),
+        Ok(RegistrationResponse::Failure(String::from("not now"))),
+        Err(RpcError::Cancelled),
+        Ok(RegistrationResponse::Success(7)),
+    ]);
+    assert_eq!(target.register().await, Ok(7));
+    let heard = [
+        ("connect", 0),
+        ("connect", 10_000),
+        // It timed out, and is called again at once.
+        ("call", 10_000),
+        ("call", 10_000),
+        // It refused, and is left alone for a while.
+        ("call", 40_000),
+        // It failed, and is connected anew.
+        ("connect", 50_000),
+        ("call", 50_000),
+    ];
+    let said = target.heard.lock().clone();
+    let said: Vec<_> = said
+        .iter()
+        .map(|(what, after)| (*what, after / 10 * 10))
+        .collect();
+    assert_eq!(said, heard);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_driver_tells_why_it_was_rejected() {
+    // Flink: RetryingRegistrationTest#testRegistrationRejection
+    let rejection = RegistrationResponse::Rejection(String::from("never"));
+    let target = Target::new([Ok(rejection)]);
+    assert_eq!(target.register().await, Err(String::from("never")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_that_is_given_up_calls_nobody() {
+    // Flink: RetryingRegistrationTest#testCancellation
+    let target = Target::new([]);
+    let given_up = tokio::time::timeout(millis(9_999), target.register()).await;
+    assert!(given_up.is_err());
+    tokio::time::advance(millis(100_000)).await;
+    assert_eq!(*target.heard.lock(), [("connect", 0)]);
 }

@@ -13,7 +13,7 @@ use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, Shortage, SlotRequest, TaskExecutorGateway,
     TaskExecutorRegistration,
 };
-use crate::heartbeat::{Delivery, HeartbeatConfig, HeartbeatMonitor};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor};
 use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId};
 
 /// How a ResourceManager behaves.
@@ -29,6 +29,10 @@ pub struct ResourceManagerConfig {
     /// later; too small, and slots that register together are not seen together. The default is
     /// 20 ms.
     pub check_delay: Duration,
+    /// How long a job may be without a JobMaster before it is forgotten what the job needs. Flink's
+    /// `resourcemanager.job.timeout`. Too small, and a job whose JobMaster comes back has lost its
+    /// place in the queue; too large, and jobs that are gone are remembered. The default is 5 min.
+    pub job_timeout: Duration,
 }
 
 impl Default for ResourceManagerConfig {
@@ -37,20 +41,25 @@ impl Default for ResourceManagerConfig {
             heartbeat: HeartbeatConfig::default(),
             slot_manager: SlotManagerConfig::default(),
             check_delay: Duration::from_millis(20),
+            job_timeout: Duration::from_secs(300),
         }
     }
 }
 
-/// The endpoint that gives the cluster's slots to its jobs.
+/// The endpoint that gives the cluster's slots to its jobs. Flink's `StandaloneResourceManager`.
 pub struct ResourceManager {
     pub(super) config: ResourceManagerConfig,
     pub(super) id: ResourceManagerId,
     pub(super) resource: ResourceId,
     pub(super) slots: SlotManager,
     pub(super) task_executors: BTreeMap<ResourceId, TaskExecutor>,
-    /// How often each TaskExecutor has begun to register, while it does: the newest attempt counts.
+    /// The newest attempt of each TaskExecutor that is registering: no other counts.
     pub(super) registering: BTreeMap<ResourceId, u64>,
+    /// How many attempts there were so far; the next one's number.
+    pub(super) attempts: u64,
     pub(super) jobs: BTreeMap<JobId, JobMaster>,
+    /// Since when jobs that go on have had no JobMaster.
+    pub(super) abandoned: BTreeMap<JobId, Instant>,
     pub(super) task_executor_heartbeats: HeartbeatMonitor<ResourceId>,
     pub(super) job_master_heartbeats: HeartbeatMonitor<JobId>,
     /// A check of the slots is due soon.
@@ -81,7 +90,9 @@ impl ResourceManager {
             slots: SlotManager::new(config.slot_manager.clone()),
             task_executors: BTreeMap::new(),
             registering: BTreeMap::new(),
+            attempts: 0,
             jobs: BTreeMap::new(),
+            abandoned: BTreeMap::new(),
             task_executor_heartbeats: HeartbeatMonitor::sender(config.heartbeat.clone()),
             job_master_heartbeats: HeartbeatMonitor::sender(config.heartbeat.clone()),
             check_is_due: false,
@@ -89,75 +100,142 @@ impl ResourceManager {
         }
     }
 
-    /// Asks for the heartbeats that are due, and closes the connections to those who are lost.
     fn tick(&mut self, cx: &mut Context<Self>) {
         let now = Instant::now();
-        for resource in self.task_executor_heartbeats.due(now) {
-            if let Some(task_executor) = self.task_executors.get(&resource) {
-                let beat = task_executor
-                    .gateway
-                    .heartbeat_from_resource_manager(self.resource.clone());
-                cx.pipe(beat, move |rm, _, result: RpcResult<()>| {
-                    Delivery::of(&result).tell(&mut rm.task_executor_heartbeats, &resource);
-                });
-            }
-        }
-        for job in self.job_master_heartbeats.due(now) {
-            if let Some(job_master) = self.jobs.get(&job) {
-                let beat = job_master
-                    .gateway
-                    .heartbeat_from_resource_manager(self.resource.clone());
-                cx.pipe(beat, move |rm, _, result: RpcResult<()>| {
-                    Delivery::of(&result).tell(&mut rm.job_master_heartbeats, &job);
-                });
-            }
-        }
+        self.ask_for_heartbeats(cx, now);
         for (resource, cause) in self.task_executor_heartbeats.lost(now) {
             self.close_task_executor(cx, &resource, &format!("task manager {resource} {cause}"));
         }
         for (job, cause) in self.job_master_heartbeats.lost(now) {
             self.close_job_master(job, &format!("the job master {cause}"));
         }
+        let timeout = self.config.job_timeout;
+        let is_over = |(job, since): (&JobId, &Instant)| (*since + timeout <= now).then_some(*job);
+        let forgotten: Vec<_> = self.abandoned.iter().filter_map(is_over).collect();
+        for job in forgotten {
+            tracing::info!(%job, "a job without a job master is forgotten");
+            self.forget_job(cx, job);
+        }
         if self.slots.next_deadline().is_some_and(|it| it <= now) {
             self.check(cx);
         }
     }
 
-    /// As `ResourceManager#closeTaskManagerConnection`: the slots are gone, and every job that may
-    /// have had some is told by its own heartbeats or by the TaskExecutor itself.
+    fn ask_for_heartbeats(&mut self, cx: &mut Context<Self>, now: Instant) {
+        for resource in self.task_executor_heartbeats.due(now) {
+            if let Some(known) = self.task_executors.get(&resource) {
+                let own = self.resource.clone();
+                let (beat, instance) = (
+                    known.gateway.heartbeat_from_resource_manager(own),
+                    known.instance,
+                );
+                cx.pipe(beat, move |rm, _, result| {
+                    rm.task_executor_called(&resource, instance, &result);
+                });
+            }
+        }
+        for job in self.job_master_heartbeats.due(now) {
+            if let Some(known) = self.jobs.get(&job) {
+                let own = self.resource.clone();
+                let (beat, id) = (known.gateway.heartbeat_from_resource_manager(own), known.id);
+                cx.pipe(beat, move |rm, _, result| {
+                    rm.job_master_called(job, id, &result)
+                });
+            }
+        }
+    }
+
+    /// Takes note of whether a call has reached a TaskExecutor, if it is still that registration of
+    /// it: one that is dead is noticed by it.
+    fn task_executor_called<T, E>(
+        &mut self,
+        resource: &ResourceId,
+        instance: InstanceId,
+        result: &RpcResult<T, E>,
+    ) {
+        let known = self.task_executors.get(resource);
+        if known.is_some_and(|it| it.instance == instance) {
+            self.task_executor_heartbeats
+                .called(resource, result, Instant::now());
+        }
+    }
+
+    fn job_master_called<T, E>(&mut self, job: JobId, id: JobMasterId, result: &RpcResult<T, E>) {
+        if self.jobs.get(&job).is_some_and(|it| it.id == id) {
+            self.job_master_heartbeats
+                .called(&job, result, Instant::now());
+        }
+    }
+
+    /// As `ResourceManager#closeTaskManagerConnection`: its slots are gone, and every JobMaster is
+    /// told, for any may have some of them.
     pub(super) fn close_task_executor(
         &mut self,
         cx: &mut Context<Self>,
         resource: &ResourceId,
         cause: &str,
     ) {
-        let Some(task_executor) = self.task_executors.remove(resource) else {
-            return;
-        };
+        if let Some(known) = self.remove_task_executor(cx, resource, cause) {
+            known
+                .gateway
+                .disconnect_resource_manager(known.instance, cause.to_owned());
+        }
+    }
+
+    /// Forgets a TaskExecutor that knows of it, because it leaves.
+    pub(super) fn remove_task_executor(
+        &mut self,
+        cx: &mut Context<Self>,
+        resource: &ResourceId,
+        cause: &str,
+    ) -> Option<TaskExecutor> {
+        let known = self.task_executors.remove(resource)?;
         tracing::info!(%resource, cause, "task manager gone");
         self.task_executor_heartbeats.unmonitor(resource);
-        task_executor
-            .gateway
-            .disconnect_resource_manager(cause.to_owned());
-        for job_master in self.jobs.values() {
+        for (job, job_master) in &self.jobs {
             let told = job_master
                 .gateway
                 .disconnect_task_manager(resource.clone(), cause.to_owned());
-            told.detach();
+            let (job, id) = (*job, job_master.id);
+            cx.pipe(told, move |rm, _, result| {
+                rm.job_master_called(job, id, &result)
+            });
         }
         self.slots.unregister(resource);
         self.check_soon(cx);
+        Some(known)
     }
 
-    /// As `ResourceManager#closeJobManagerConnection` for a job that goes on: what it needs is kept.
+    /// As `ResourceManager#closeJobManagerConnection` for a job that goes on: what it needs is kept,
+    /// and met when its JobMaster is back.
     pub(super) fn close_job_master(&mut self, job: JobId, cause: &str) {
-        if let Some(job_master) = self.jobs.remove(&job) {
-            tracing::info!(%job, cause, "job master gone");
-            self.job_master_heartbeats.unmonitor(&job);
-            job_master
+        if let Some(known) = self.remove_job_master(job, cause) {
+            known
                 .gateway
                 .disconnect_resource_manager(self.id, cause.to_owned());
         }
+    }
+
+    /// Forgets a JobMaster that knows of it, because it leaves.
+    pub(super) fn remove_job_master(&mut self, job: JobId, cause: &str) -> Option<JobMaster> {
+        let known = self.jobs.remove(&job)?;
+        tracing::info!(%job, cause, "job master gone");
+        self.job_master_heartbeats.unmonitor(&job);
+        if self.slots.pause(job) {
+            self.abandoned.insert(job, Instant::now());
+        }
+        Some(known)
+    }
+
+    /// Forgets what a job needs, for good, and has the slots freed that it has never used.
+    pub(super) fn forget_job(&mut self, cx: &mut Context<Self>, job: JobId) {
+        self.abandoned.remove(&job);
+        for resource in self.slots.clear_requirements(job) {
+            if let Some(task_executor) = self.task_executors.get(&resource) {
+                task_executor.gateway.free_inactive_slots(job);
+            }
+        }
+        self.check_soon(cx);
     }
 
     /// Checks the slots after a short while, once for all changes until then.
@@ -225,13 +303,17 @@ impl ResourceManager {
             self.slots.request_failed(allocation, Instant::now());
             return;
         };
+        let (resource, instance) = (resource.clone(), task_executor.instance);
         let asked = task_executor.gateway.request_slot(request);
-        cx.pipe(asked, move |rm, cx, result| match result {
-            Ok(()) => rm.slots.request_succeeded(allocation),
-            Err(error) => {
-                tracing::warn!(%allocation, %error, "slot request failed");
-                if rm.slots.request_failed(allocation, Instant::now()) {
-                    rm.check_soon(cx);
+        cx.pipe(asked, move |rm, cx, result| {
+            rm.task_executor_called(&resource, instance, &result);
+            match result {
+                Ok(()) => rm.slots.request_succeeded(allocation),
+                Err(error) => {
+                    tracing::warn!(%allocation, %error, "slot request failed");
+                    if rm.slots.request_failed(allocation, Instant::now()) {
+                        rm.check_soon(cx);
+                    }
                 }
             }
         });
@@ -248,15 +330,18 @@ impl RpcEndpoint for ResourceManager {
         Ok(())
     }
 
+    /// The JobMasters first, who are then not told of the TaskExecutors: those are not gone, and
+    /// neither are the jobs.
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
         main.run(|rm, cx| {
-            let task_executors: Vec<_> = rm.task_executors.keys().cloned().collect();
-            for resource in task_executors {
-                rm.close_task_executor(cx, &resource, "the resource manager stops");
-            }
+            let cause = "the resource manager stops";
             let jobs: Vec<_> = rm.jobs.keys().copied().collect();
             for job in jobs {
-                rm.close_job_master(job, "the resource manager stops");
+                rm.close_job_master(job, cause);
+            }
+            let task_executors: Vec<_> = rm.task_executors.keys().cloned().collect();
+            for resource in task_executors {
+                rm.close_task_executor(cx, &resource, cause);
             }
         });
         Ok(())

@@ -1,7 +1,9 @@
 //! What the ResourceManager does when it is asked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use rpc_core::{Context, Failure, MainThread, RpcError, RpcResult, RpcService, rpc_endpoint};
 use tokio::time::Instant;
 
@@ -24,15 +26,9 @@ impl ResourceManager {
         address: String,
         job: JobId,
     ) -> RpcResult<RegistrationResponse<ResourceId>> {
-        let known = main.run(|rm, _| {
-            let known = rm
-                .jobs
-                .get(&job)
-                .is_some_and(|it| it.id == id && it.resource == resource);
-            known.then(|| rm.resource.clone())
-        });
-        if let Some(known) = known {
-            return Ok(RegistrationResponse::Success(known));
+        let job_master = Attempted { id, resource, job };
+        if let Some(known) = main.run(|rm, _| rm.registered(&job_master)) {
+            return Ok(known);
         }
         let rpc = service(main)?;
         let gateway = match rpc
@@ -42,21 +38,7 @@ impl ResourceManager {
             Ok(gateway) => gateway,
             Err(error) => return Ok(RegistrationResponse::Failure(error.to_string())),
         };
-        Ok(main.run(|rm, _| {
-            if rm.jobs.get(&job).is_some_and(|it| it.id > id) {
-                let reason = String::from("a newer job master is registered");
-                return RegistrationResponse::Failure(reason);
-            }
-            rm.close_job_master(job, "another job master leads the job");
-            let job_master = JobMaster {
-                gateway,
-                id,
-                resource,
-            };
-            rm.jobs.insert(job, job_master);
-            rm.job_master_heartbeats.monitor(job, Instant::now());
-            RegistrationResponse::Success(rm.resource.clone())
-        }))
+        Ok(main.run(|rm, _| rm.accept_job_master(gateway, job_master)))
     }
 
     fn declare_required_resources(
@@ -86,26 +68,18 @@ impl ResourceManager {
         main: MainThread<'_, Self>,
         registration: TaskExecutorRegistration,
     ) -> RpcResult<RegistrationResponse<TaskExecutorAccepted>> {
-        let resource = registration.resource.clone();
-        let attempt = main.run(|rm, _| {
-            let attempts = rm.registering.entry(resource.clone()).or_default();
-            *attempts += 1;
-            *attempts
-        });
+        let attempt = Registering::begin(main, &registration)?;
         let rpc = service(main)?;
         let address = &registration.address;
         let connected = rpc.connect::<dyn TaskExecutorGateway>(address).await;
-        Ok(main.run(|rm, cx| {
-            if rm.registering.get(&resource) != Some(&attempt) {
+        Ok(match connected {
+            _ if !attempt.is_newest() => {
                 let reason = String::from("a newer registration is under way");
-                return RegistrationResponse::Failure(reason);
+                RegistrationResponse::Failure(reason)
             }
-            rm.registering.remove(&resource);
-            match connected {
-                Ok(gateway) => rm.accept_task_executor(cx, gateway, registration),
-                Err(error) => RegistrationResponse::Failure(error.to_string()),
-            }
-        }))
+            Ok(gateway) => main.run(|rm, cx| rm.accept_task_executor(cx, gateway, registration)),
+            Err(error) => RegistrationResponse::Failure(error.to_string()),
+        })
     }
 
     fn send_slot_report(
@@ -171,9 +145,13 @@ impl ResourceManager {
         &mut self,
         cx: &mut Context<Self>,
         task_manager: ResourceId,
+        instance: InstanceId,
         cause: String,
     ) {
-        self.close_task_executor(cx, &task_manager, &cause);
+        let known = self.task_executors.get(&task_manager);
+        if known.is_some_and(|it| it.instance == instance) {
+            self.remove_task_executor(cx, &task_manager, &cause);
+        }
     }
 
     /// As `ResourceManager#disconnectJobManager`: only of a job that has ended is it forgotten what
@@ -182,21 +160,20 @@ impl ResourceManager {
         &mut self,
         cx: &mut Context<Self>,
         job: JobId,
+        id: JobMasterId,
         status: JobStatus,
         cause: String,
     ) {
-        self.close_job_master(job, &cause);
+        if self.jobs.get(&job).is_some_and(|it| it.id != id) {
+            return;
+        }
+        self.remove_job_master(job, &cause);
         if status.is_terminal() {
-            for resource in self.slots.clear_requirements(job) {
-                if let Some(task_executor) = self.task_executors.get(&resource) {
-                    task_executor.gateway.free_inactive_slots(job);
-                }
-            }
-            self.check_soon(cx);
+            self.forget_job(cx, job);
         }
     }
 
-    fn request_task_manager_info(&mut self) -> RpcResult<Vec<TaskManagerInfo>> {
+    fn request_task_manager_info(&self) -> RpcResult<Vec<TaskManagerInfo>> {
         let now = Instant::now();
         let heartbeats = &self.task_executor_heartbeats;
         Ok(self.slots.task_managers(|resource| {
@@ -206,7 +183,7 @@ impl ResourceManager {
         }))
     }
 
-    fn request_resource_overview(&mut self) -> RpcResult<ResourceOverview> {
+    fn request_resource_overview(&self) -> RpcResult<ResourceOverview> {
         Ok(self.slots.overview())
     }
 
@@ -215,22 +192,105 @@ impl ResourceManager {
     ) -> RpcResult<Vec<(ResourceId, String)>> {
         let asked: Vec<_> = main.run(|rm, _| {
             let ask = |(resource, it): (&ResourceId, &TaskExecutor)| {
-                let address = it.gateway.request_metric_query_service_address();
-                (resource.clone(), address)
+                let asked = it.gateway.request_metric_query_service_address();
+                let (resource, asked) = (resource.clone(), asked.timeout(ASK_TIMEOUT));
+                async move { Some((resource, asked.await.ok()??)) }
             };
             rm.task_executors.iter().map(ask).collect()
         });
-        let mut addresses = Vec::new();
-        for (resource, address) in asked {
-            if let Ok(Some(address)) = address.await {
-                addresses.push((resource, address));
+        Ok(join_all(asked).await.into_iter().flatten().collect())
+    }
+}
+
+/// A JobMaster that registers.
+struct Attempted {
+    id: JobMasterId,
+    resource: ResourceId,
+    job: JobId,
+}
+
+/// An attempt of a TaskExecutor to register, which is forgotten when its handler ends in whatever
+/// way: it is dropped when the caller goes away.
+struct Registering<'a> {
+    main: MainThread<'a, ResourceManager>,
+    resource: ResourceId,
+    attempt: u64,
+}
+
+impl<'a> Registering<'a> {
+    fn begin(
+        main: MainThread<'a, ResourceManager>,
+        registration: &TaskExecutorRegistration,
+    ) -> RpcResult<Self> {
+        let resource = registration.resource.clone();
+        let attempt = main.run(|rm, _| {
+            let max = rm.config.slot_manager.task_executors_max;
+            if rm.registering.len() >= max && !rm.registering.contains_key(&resource) {
+                return Err(Failure::message("too many task managers register at once"));
             }
+            rm.attempts += 1;
+            rm.registering.insert(resource.clone(), rm.attempts);
+            Ok(rm.attempts)
+        })?;
+        Ok(Self {
+            main,
+            resource,
+            attempt,
+        })
+    }
+
+    fn is_newest(&self) -> bool {
+        let newest = |rm: &mut ResourceManager| rm.registering.get(&self.resource).copied();
+        self.main.run(|rm, _| newest(rm)) == Some(self.attempt)
+    }
+}
+
+impl Drop for Registering<'_> {
+    fn drop(&mut self) {
+        if self.is_newest() {
+            self.main.run(|rm, _| rm.registering.remove(&self.resource));
         }
-        Ok(addresses)
     }
 }
 
 impl ResourceManager {
+    /// Tells a JobMaster that is registered already that it is, or that another leads the job.
+    fn registered(&self, job_master: &Attempted) -> Option<RegistrationResponse<ResourceId>> {
+        let known = self.jobs.get(&job_master.job)?;
+        if known.id > job_master.id {
+            let reason = String::from("a newer job master is registered");
+            return Some(RegistrationResponse::Failure(reason));
+        }
+        let is_same = known.id == job_master.id && known.resource == job_master.resource;
+        is_same.then(|| RegistrationResponse::Success(self.resource.clone()))
+    }
+
+    fn accept_job_master(
+        &mut self,
+        gateway: Arc<dyn JobMasterGateway>,
+        job_master: Attempted,
+    ) -> RegistrationResponse<ResourceId> {
+        // What holds may have changed while the gateway was connected.
+        if let Some(known) = self.registered(&job_master) {
+            return known;
+        }
+        let Attempted { id, resource, job } = job_master;
+        let max = self.config.slot_manager.jobs_max;
+        if self.jobs.len() >= max && !self.jobs.contains_key(&job) {
+            return RegistrationResponse::Failure(format!("there are {max} jobs already"));
+        }
+        self.close_job_master(job, "another job master leads the job");
+        self.abandoned.remove(&job);
+        let job_master = JobMaster {
+            gateway,
+            id,
+            resource,
+        };
+        self.jobs.insert(job, job_master);
+        self.job_master_heartbeats.monitor(job, Instant::now());
+        RegistrationResponse::Success(self.resource.clone())
+    }
+
     fn accept_task_executor(
         &mut self,
         cx: &mut Context<Self>,
@@ -243,6 +303,10 @@ impl ResourceManager {
             return RegistrationResponse::Rejection(format!(
                 "there are {max} task managers already"
             ));
+        }
+        // It would be refused with its first report, and come again.
+        if let Err(error) = self.slots.check_limits(&registration) {
+            return RegistrationResponse::Rejection(error.to_string());
         }
         // The one that it replaces is not told: its successor has its name.
         if self.task_executors.remove(&resource).is_some() {
@@ -271,3 +335,6 @@ fn service(main: MainThread<'_, ResourceManager>) -> RpcResult<RpcService> {
     let service = main.run(|_, cx| cx.service());
     service.ok_or_else(|| Failure::message("the service is closed").into())
 }
+
+/// Nobody waits longer than this for one TaskExecutor's word on its metrics.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);

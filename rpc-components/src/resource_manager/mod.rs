@@ -14,3 +14,6 @@ mod handlers;
 pub(crate) mod slot_manager;
 
 pub use self::endpoint::{ResourceManager, ResourceManagerConfig};
+
+#[cfg(test)]
+mod tests;

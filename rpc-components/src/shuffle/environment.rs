@@ -16,7 +16,7 @@ use super::frame::{Frame, REQUEST_BYTES, Request, broken};
 use super::gate::{Channel, InputGate, Receiver};
 use super::queue::{Queue, QueueReader};
 use super::registry::{Registry, Take};
-use super::stream::{Feeder, receive_queue, send_last, send_queue};
+use super::stream::{Feeder, await_close, receive_queue, send_last, send_queue};
 use super::{ChannelError, PartitionError, PartitionWriter, ReadError, ServeError, ShuffleConfig};
 use crate::gateway::{self, InputChannel, ResultPartition};
 use crate::id::{AttemptId, JobId, PartitionId, ResourceId};
@@ -220,11 +220,15 @@ impl ShuffleEnvironment {
         let read = timeout(self.shared.config.request_wait, read).await;
         read.map_err(|_| ServeError::TimedOut)??;
         let request = Request::from_bytes(&request)?;
+        let close_wait = self.shared.config.request_wait;
         match self.take(request.partition, request.subpartition).await {
-            Ok(queue) => send_queue(queue, stream, request.credit).await,
+            Ok(queue) => send_queue(queue, stream, request.credit, close_wait).await,
             Err(source) => {
-                // If it cannot be told, it finds the stream closed, which says as much.
-                let _ = send_last(&mut stream.writer, Frame::Failed(source.clone())).await;
+                let told = send_last(&mut stream.writer, Frame::Failed(source.clone())).await;
+                // A consumer that cannot be told finds the stream closed, which says as much.
+                if told.is_ok() {
+                    await_close(&mut stream.reader, close_wait).await;
+                }
                 Err(ServeError::Channel {
                     partition: request.partition,
                     subpartition: request.subpartition,

@@ -60,7 +60,7 @@ impl InputGate {
     /// # Errors
     ///
     /// As [`poll`](Self::poll), and [`ReadError::Canceled`] if the task is cancelled.
-    pub fn next(&mut self) -> Result<Option<Segment>, ReadError> {
+    pub fn next_segment(&mut self) -> Result<Option<Segment>, ReadError> {
         let cancellation = self.cancellation.clone();
         cancellation.block_on(poll_fn(|context| self.poll_next(context)))?
     }

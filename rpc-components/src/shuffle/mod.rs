@@ -55,8 +55,9 @@ pub struct ShuffleConfig {
     /// a slow deployment fails the job; too long, and a lost one is noticed late. The default is
     /// 30 s.
     pub partition_wait: Duration,
-    /// How long a stream may take to say what it is for. Too short, and a slow network is refused;
-    /// too long, and idle streams cost memory. The default is 10 s.
+    /// How long a stream may take to say what it is for, and to be closed when it has served. Too
+    /// short, and a slow network is refused; too long, and idle streams cost memory. The default is
+    /// 10 s.
     pub request_wait: Duration,
 }
 
@@ -72,5 +73,7 @@ impl Default for ShuffleConfig {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -133,9 +133,13 @@ impl Queue {
         state.wake_both();
     }
 
-    /// Fails the queue even if it has ended, as long as the reader has not seen the end.
+    /// Fails the queue even if it has finished, as long as the reader has not seen the end. One
+    /// that has failed keeps its reason, which tells more.
     pub(super) fn release(&self) {
         let mut state = self.state.lock();
+        if matches!(state.end, Some(End::Failed(_))) {
+            return;
+        }
         state.clear();
         state.end = Some(End::Failed(ChannelError::Released));
         state.wake_both();

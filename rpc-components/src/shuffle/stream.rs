@@ -3,10 +3,12 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc_core::transport::Stream;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use super::frame::{Frame, broken, read_frame, write_frame};
 use super::queue::{End, Popped, PushError, Queue, QueueReader};
@@ -20,14 +22,26 @@ pub(super) async fn send_queue(
     queue: QueueReader,
     mut stream: Stream,
     credit: u32,
+    close_wait: Duration,
 ) -> Result<(), ServeError> {
     let credit = Semaphore::new(bounded(credit));
-    let result = tokio::select! {
+    tokio::select! {
         biased;
-        result = send_segments(&queue, &mut stream.writer, &credit) => result,
-        error = receive_credit(&mut stream.reader, &credit) => Err(error),
-    };
-    result.map_err(ServeError::Broken)
+        sent = send_segments(&queue, &mut stream.writer, &credit) => sent?,
+        error = receive_credit(&mut stream.reader, &credit) => return Err(error.into()),
+    }
+    await_close(&mut stream.reader, close_wait).await;
+    Ok(())
+}
+
+/// Waits until the consumer, which has the last frame, closes the stream.
+///
+/// Credit that is still under way would find the stream closed; over TCP that resets it, and what
+/// the consumer has not read yet is lost.
+pub(super) async fn await_close(reader: &mut (impl AsyncRead + Unpin), close_wait: Duration) {
+    let close = async { while reader.read_u32_le().await.is_ok() {} };
+    // A consumer that keeps the stream open for so long has read what there is, or is dead.
+    let _ = timeout(close_wait, close).await;
 }
 
 /// Fills `queue` with what the producer at the other end sends, and grants it credit for what the

@@ -61,6 +61,11 @@ impl Chain {
         partitions.try_for_each(|partition| partition.finish().map_err(output_error))
     }
 
+    /// Drops the operators, which take away what only a finished task may leave.
+    pub(super) fn drop_operators(&mut self) {
+        self.operators.clear();
+    }
+
     /// Tells the consumers that the task failed, and why.
     pub(super) fn fail(&mut self, reason: &str) {
         self.output

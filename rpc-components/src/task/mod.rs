@@ -98,17 +98,19 @@ impl Task {
             io: Arc::clone(&context.io),
             stage,
         };
-        let runtime = Handle::current();
-        // The system cuts the name off after 15 bytes; it is for whoever looks at the threads.
-        let thread = thread::Builder::new().name(descriptor.name.clone());
+        // The system cuts the name off after 15 bytes; it is for whoever looks at the threads. It
+        // is the user's, and a zero in it would be a panic.
+        let thread = thread::Builder::new().name(descriptor.name.replace('\0', " "));
         let prepared = Run::prepare(descriptor, environment, context);
+        let runtime = Handle::current();
         let sender = Arc::new(sender);
         let own_sender = Arc::clone(&sender);
         let spawned = thread.spawn(move || {
             let _guard = runtime.enter();
-            let set_running = || drop(own_sender.send_replace(Stage::Running));
-            let outcome = run::catch_panics(|| prepared?.run(set_running));
-            own_sender.send_replace(Stage::Ended(outcome));
+            match prepared {
+                Ok(run) => run.run(&own_sender),
+                Err(error) => drop(own_sender.send_replace(Stage::Ended(run::failed(&error)))),
+            }
         });
         if let Err(error) = spawned {
             let failure = vec!["cannot start a thread".into(), error.to_string()];

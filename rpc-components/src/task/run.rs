@@ -5,15 +5,16 @@ use std::error::Error;
 use std::panic::{self, AssertUnwindSafe};
 
 use thiserror::Error;
+use tokio::sync::watch;
 use tokio::time;
 
 use super::chain::Chain;
-use super::{TaskEnvironment, TaskOutcome};
+use super::{Stage, TaskEnvironment, TaskOutcome};
 use crate::gateway::{self, TaskDeploymentDescriptor};
 use crate::job_graph::{OperatorSpec, OperatorSpecError};
 use crate::operator::{
-    Canceled, Collector, OperatorContext, OperatorError, RecordReader, RunnableOperator, Source,
-    Step, count,
+    Canceled, Collector, IoCounters, OperatorContext, OperatorError, RecordReader,
+    RunnableOperator, Source, Step, count,
 };
 use crate::shuffle::{ChannelError, InputGate, PartitionError, Polled, ReadError, Segment};
 
@@ -24,6 +25,7 @@ pub(super) struct Run {
     source: Option<Box<dyn Source>>,
     chain: Chain,
     inputs: Vec<gateway::InputGate>,
+    gate: Option<InputGate>,
     environment: TaskEnvironment,
     context: OperatorContext,
 }
@@ -63,29 +65,38 @@ impl Run {
             source: None,
             chain: Chain::new(partitions?),
             inputs: descriptor.inputs,
+            gate: None,
             environment: environment.clone(),
             context,
         })
     }
 
-    /// Runs the task on the thread that calls, and says how it ended.
+    /// Runs the task on the thread that calls, and sets the stage it has come to.
     ///
-    /// Consumers are told how it ended before anyone else is, so that the first failure of a job is
-    /// more often the one that the others follow from.
-    pub(super) fn run(mut self, set_running: impl FnOnce()) -> Result<TaskOutcome, RunError> {
-        let caught = panic::catch_unwind(AssertUnwindSafe(|| self.run_to_end(set_running)));
-        let outcome = match caught {
-            Ok(Ok(())) => return Ok(TaskOutcome::Finished),
+    /// A failure is known before the neighbours hear of it, so that the first one of a job is the
+    /// one that the others follow from.
+    pub(super) fn run(mut self, stage: &watch::Sender<Stage>) {
+        let run = AssertUnwindSafe(|| self.run_to_end(|| drop(stage.send_replace(Stage::Running))));
+        let mut outcome = match panic::catch_unwind(run) {
+            Ok(Ok(())) => TaskOutcome::Finished,
             // Whatever else went wrong because of the cancellation is of no interest.
             Ok(Err(_)) if self.context.cancellation.is_canceled() => TaskOutcome::Canceled,
-            Ok(Err(error)) => TaskOutcome::Failed(causes(&error)),
+            Ok(Err(error)) => failed(&error),
             Err(panic) => panicked(panic.as_ref()),
         };
+        let drop_operators = AssertUnwindSafe(|| {
+            drop(self.source.take());
+            self.chain.drop_operators();
+        });
+        if let Err(panic) = panic::catch_unwind(drop_operators) {
+            outcome = panicked(panic.as_ref());
+        }
+        stage.send_replace(Stage::Ended(outcome.clone()));
         match &outcome {
             TaskOutcome::Failed(causes) => self.chain.fail(&causes.join(": ")),
-            _ => self.chain.fail("it was canceled"),
+            TaskOutcome::Canceled => self.chain.fail("it was canceled"),
+            TaskOutcome::Finished => {}
         }
-        Ok(outcome)
     }
 
     fn run_to_end(&mut self, set_running: impl FnOnce()) -> Result<(), RunError> {
@@ -93,6 +104,7 @@ impl Run {
         let context = self.context.clone();
         let opening = self.environment.shuffle.open_gate(&self.inputs, &context);
         let gate = context.cancellation.block_on(opening)??;
+        self.gate = Some(gate);
         if let Some(source) = &mut self.source {
             source.open(&context)?;
         }
@@ -100,9 +112,10 @@ impl Run {
             operator.open(&context)?;
         }
         set_running();
-        match self.source.take() {
-            Some(source) => self.pump_source(source)?,
-            None => self.pump_gate(gate)?,
+        if self.source.is_some() {
+            self.pump_source()?;
+        } else {
+            self.pump_gate()?;
         }
         self.chain.finish(&context.io)?;
         Ok(())
@@ -127,13 +140,16 @@ impl Run {
         Ok(())
     }
 
-    fn pump_source(&mut self, mut source: Box<dyn Source>) -> Result<(), RunError> {
+    fn pump_source(&mut self) -> Result<(), RunError> {
         let OperatorContext {
             cancellation, io, ..
         } = &self.context;
-        while !cancellation.is_canceled() {
+        while let Some(source) = &mut self.source {
+            if cancellation.is_canceled() {
+                return Err(Canceled.into());
+            }
             match source.step(&mut self.chain.entrance(io))? {
-                Step::End => return Ok(()),
+                Step::End => break,
                 Step::More => {}
                 Step::Wait(duration) => {
                     self.chain.flush(io)?;
@@ -141,49 +157,56 @@ impl Run {
                 }
             }
         }
-        Err(Canceled.into())
+        Ok(())
     }
 
-    fn pump_gate(&mut self, mut gate: InputGate) -> Result<(), RunError> {
-        while !self.context.cancellation.is_canceled() {
+    fn pump_gate(&mut self) -> Result<(), RunError> {
+        let OperatorContext {
+            cancellation, io, ..
+        } = &self.context;
+        while let Some(gate) = &mut self.gate {
+            if cancellation.is_canceled() {
+                return Err(Canceled.into());
+            }
             let segment = match gate.poll()? {
                 Polled::Segment(segment) => Some(segment),
                 Polled::End => None,
                 // Nobody else would send on what is gathered while this task waits.
                 Polled::Pending => {
-                    self.chain.flush(&self.context.io)?;
-                    gate.next()?
+                    self.chain.flush(io)?;
+                    gate.next_segment()?
                 }
             };
             match segment {
-                Some(segment) => self.process(&segment)?,
-                None => return Ok(()),
+                Some(segment) => process(&mut self.chain, &segment, io)?,
+                None => break,
             }
-        }
-        Err(Canceled.into())
-    }
-
-    fn process(&mut self, segment: &Segment) -> Result<(), RunError> {
-        let Segment::Records(records) = segment;
-        let io = &self.context.io;
-        io.bytes_in.add(count(records.len()));
-        let mut entrance = self.chain.entrance(io);
-        let mut reader = RecordReader::new(records);
-        let malformed = |error| RunError::Malformed(ChannelError::Malformed(error));
-        while let Some(record) = reader.next().map_err(malformed)? {
-            entrance.emit(record)?;
         }
         Ok(())
     }
 }
 
-/// Makes the outcome of what `run` returns, or of its panic.
-pub(super) fn catch_panics(run: impl FnOnce() -> Result<TaskOutcome, RunError>) -> TaskOutcome {
-    match panic::catch_unwind(AssertUnwindSafe(run)) {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(error)) => TaskOutcome::Failed(causes(&error)),
-        Err(panic) => panicked(panic.as_ref()),
+fn process(chain: &mut Chain, segment: &Segment, io: &IoCounters) -> Result<(), RunError> {
+    let Segment::Records(records) = segment;
+    io.bytes_in.add(count(records.len()));
+    let mut entrance = chain.entrance(io);
+    let mut reader = RecordReader::new(records);
+    let malformed = |error| RunError::Malformed(ChannelError::Malformed(error));
+    while let Some(record) = reader.next().map_err(malformed)? {
+        entrance.emit(record)?;
     }
+    Ok(())
+}
+
+/// Makes the outcome of an error and all its causes.
+pub(super) fn failed(error: &dyn Error) -> TaskOutcome {
+    let mut causes = vec![error.to_string()];
+    let mut source = error.source();
+    while let Some(error) = source {
+        causes.push(error.to_string());
+        source = error.source();
+    }
+    TaskOutcome::Failed(causes)
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> TaskOutcome {
@@ -193,15 +216,4 @@ fn panicked(panic: &(dyn Any + Send)) -> TaskOutcome {
         "the task panicked: {}",
         text.unwrap_or("with no message")
     )])
-}
-
-/// Returns the message of an error and of all its causes.
-fn causes(error: &dyn Error) -> Vec<String> {
-    let mut causes = vec![error.to_string()];
-    let mut source = error.source();
-    while let Some(error) = source {
-        causes.push(error.to_string());
-        source = error.source();
-    }
-    causes
 }

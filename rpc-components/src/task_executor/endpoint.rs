@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use rpc_core::{BoxError, Context, MainThread, RpcEndpoint, gateways};
+use thiserror::Error;
 use tokio::time::Instant;
 
 use super::links::{JobLink, ResourceManagerLink};
@@ -21,15 +23,37 @@ use crate::registration::RegistrationConfig;
 use crate::shuffle::ShuffleEnvironment;
 
 /// How a TaskExecutor behaves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskExecutorConfig {
+    /// How long the tasks may take to end when the TaskExecutor stops; it does not wait longer for
+    /// an operator that does not return. Flink's `task.cancellation.timeout`. Too small, and
+    /// operators are cut off while they clean up; too large, and one that hangs keeps the process.
+    /// The default is 30 s.
+    pub cancellation_timeout: Duration,
     /// How the ResourceManager and JobMasters are watched.
     pub heartbeat: HeartbeatConfig,
     /// How the TaskExecutor registers at them.
     pub registration: RegistrationConfig,
+    /// How long the TaskExecutor may be without a ResourceManager before it stops; for ever if
+    /// `None`. Flink's `taskmanager.registration.timeout`. Too small, and it is gone before the
+    /// ResourceManager is back; too large, and a process that has lost its cluster stays around.
+    /// The default is 5 min.
+    pub registration_timeout: Option<Duration>,
     /// How many slots there are.
     pub slots: SlotTableConfig,
+}
+
+impl Default for TaskExecutorConfig {
+    fn default() -> Self {
+        Self {
+            cancellation_timeout: Duration::from_secs(30),
+            heartbeat: HeartbeatConfig::default(),
+            registration: RegistrationConfig::default(),
+            registration_timeout: Some(Duration::from_secs(300)),
+            slots: SlotTableConfig::default(),
+        }
+    }
 }
 
 /// What a TaskExecutor works with.
@@ -53,7 +77,10 @@ pub struct TaskExecutorServices {
     pub metrics_address: Option<String>,
 }
 
-/// The endpoint that has slots, and runs tasks in them.
+/// The endpoint that has slots, and runs tasks in them. Flink's class of the same name.
+///
+/// It finds the ResourceManager by itself, and again when that is restarted. It stops by itself
+/// when it is rejected or finds none for too long.
 pub struct TaskExecutor {
     pub(super) config: TaskExecutorConfig,
     pub(super) services: TaskExecutorServices,
@@ -67,6 +94,20 @@ pub struct TaskExecutor {
     pub(super) resource_manager_heartbeats: HeartbeatMonitor<ResourceId>,
     pub(super) job_master_heartbeats: HeartbeatMonitor<JobId>,
     pub(super) tasks: Tasks,
+    /// How many offers of slots were made: each has a number of its own.
+    pub(super) offers: u64,
+    /// Why it stops, if it stops by itself.
+    pub(super) fatal: Option<FatalError>,
+}
+
+/// Why a TaskExecutor stops by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum FatalError {
+    #[error("the resource manager rejects the task manager: {reason}")]
+    Rejected { reason: String },
+    /// Flink's `RegistrationTimeoutException`.
+    #[error("no resource manager has accepted the task manager in {timeout:?}")]
+    RegistrationTimeout { timeout: Duration },
 }
 
 impl TaskExecutor {
@@ -87,6 +128,8 @@ impl TaskExecutor {
             resource_manager_heartbeats: HeartbeatMonitor::receiver(config.heartbeat.clone()),
             job_master_heartbeats: HeartbeatMonitor::receiver(config.heartbeat.clone()),
             tasks: Tasks::default(),
+            offers: 0,
+            fatal: None,
             services,
             config,
         }
@@ -98,23 +141,17 @@ impl TaskExecutor {
             self.reconnect_resource_manager(cx, &format!("the resource manager {cause}"));
         }
         for (job, cause) in self.job_master_heartbeats.lost(now) {
-            self.disconnect_job(job, &format!("the job master {cause}"));
-            self.connect_job_master(cx, job);
+            self.reconnect_job_master(cx, job, &format!("the job master {cause}"));
         }
         for allocation in self.slots.expired(now) {
-            self.release_slot(cx, allocation, "no job master has taken it in time");
+            self.release_slot(allocation, "no job master has taken it in time");
         }
     }
 
     /// Frees a slot, or fails the tasks in it, with the last of which it is free.
-    pub(super) fn release_slot(
-        &mut self,
-        cx: &mut Context<Self>,
-        allocation: AllocationId,
-        cause: &str,
-    ) {
+    pub(super) fn release_slot(&mut self, allocation: AllocationId, cause: &str) {
         match self.slots.free(allocation) {
-            Some(Freeing::Freed(freed)) => self.slot_is_free(cx, freed),
+            Some(Freeing::Freed(freed)) => self.slot_is_free(freed),
             Some(Freeing::Releasing(tasks)) => {
                 tracing::info!(%allocation, cause, "slot is freed with tasks in it");
                 for attempt in tasks {
@@ -126,7 +163,11 @@ impl TaskExecutor {
     }
 
     /// Tells the ResourceManager that a slot is free; forgets a job that has none any more.
-    pub(super) fn slot_is_free(&mut self, cx: &mut Context<Self>, freed: FreedSlot) {
+    ///
+    /// As `TaskExecutor#closeJobManagerConnectionIfNoAllocatedResources`. That asks for partitions
+    /// too, which consumers elsewhere may still read; here a JobMaster frees no slot of a job that
+    /// runs and has used it, so that who has no slot has nothing that anyone reads.
+    pub(super) fn slot_is_free(&mut self, freed: FreedSlot) {
         let FreedSlot {
             index,
             job,
@@ -144,6 +185,13 @@ impl TaskExecutor {
             self.services.shuffle.release_job(job);
         }
     }
+
+    /// Stops: without a ResourceManager, or rejected by it, a TaskExecutor is of no use.
+    pub(super) fn fail(&mut self, cx: &mut Context<Self>, error: FatalError) {
+        tracing::error!(%error, "the task manager stops");
+        self.fatal.get_or_insert(error);
+        cx.stop();
+    }
 }
 
 impl RpcEndpoint for TaskExecutor {
@@ -160,20 +208,32 @@ impl RpcEndpoint for TaskExecutor {
 
     /// As `TaskExecutor#onStop`: everybody is told, tasks are failed, and their threads awaited.
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
-        let ended = main.run(|te, cx| {
+        let (ended, timeout) = main.run(|te, _| {
             let cause = "the task manager stops";
             te.close_resource_manager(cause);
             let jobs: Vec<_> = te.jobs.keys().copied().collect();
             for job in jobs {
                 te.disconnect_job(job, cause);
             }
-            te.slots.close();
-            te.tasks.cancel_all()
+            for freeing in te.slots.close() {
+                if let Freeing::Releasing(tasks) = freeing {
+                    tasks
+                        .into_iter()
+                        .for_each(|attempt| te.tasks.fail(attempt, cause));
+                }
+            }
+            (te.tasks.ended(), te.config.cancellation_timeout)
         });
-        for task in ended {
-            task.await;
+        if tokio::time::timeout(timeout, join_all(ended))
+            .await
+            .is_err()
+        {
+            tracing::warn!(?timeout, "a task has not ended, and is left behind");
         }
-        Ok(())
+        main.run(|te, _| match te.fatal.take() {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! What the TaskExecutor does when it is asked.
 
+use std::sync::Arc;
+
 use rpc_core::{Context, RpcResult, rpc_endpoint};
 use tokio::time::Instant;
 
@@ -10,7 +12,7 @@ use crate::gateway::{
     AllocatedSlot, SlotRequest, SlotRequestError, TaskDeploymentDescriptor, TaskExecutorGateway,
     TaskExecutorReport, TaskNotFound, TaskSubmissionError,
 };
-use crate::id::{AllocationId, AttemptId, JobId, JobMasterId, ResourceId};
+use crate::id::{AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId};
 
 #[rpc_endpoint(TaskExecutorGateway)]
 impl TaskExecutor {
@@ -30,25 +32,27 @@ impl TaskExecutor {
         allocated.map_err(|error| SlotRequestError::Refused {
             reason: error.to_string(),
         })?;
-        let known = self.jobs.get(&job);
-        match known {
-            Some(link) if link.id == request.job_master_id => {
-                if link.gateway.is_some() {
-                    self.offer_slots(cx, job);
-                }
-            }
-            _ => {
-                // A new job, or a new leader of one: the old one is left first.
+        match self.jobs.get(&job) {
+            Some(link) if link.id != request.job_master_id => {
+                // A new leader of the job: the old one is left first.
                 self.disconnect_job(job, "another job master leads the job");
-                let link = JobLink::new(request.job_master_address, request.job_master_id);
-                self.jobs.insert(job, link);
-                self.connect_job_master(cx, job);
+                self.jobs.remove(&job);
             }
+            Some(link) if link.gateway.is_some() => {
+                self.offer_slots(cx, job);
+                return Ok(());
+            }
+            Some(link) if link.is_registering() => return Ok(()),
+            Some(_) | None => {}
         }
+        let link = JobLink::new(request.job_master_address, request.job_master_id);
+        self.jobs.entry(job).or_insert(link);
+        self.connect_job_master(cx, job);
         Ok(())
     }
 
     /// As `TaskExecutor#submitTask`, with its order of checks.
+    #[expect(clippy::boxed_local, reason = "the gateway's message is boxed")]
     fn submit_task(
         &mut self,
         cx: &mut Context<Self>,
@@ -68,7 +72,7 @@ impl TaskExecutor {
                 got: job_master,
             })?;
         }
-        let gateway = std::sync::Arc::clone(gateway);
+        let gateway = Arc::clone(gateway);
         // The task may come before the answer to the offer of its slot.
         self.slots.try_mark_active(attempt.job, allocation);
         let added = self.slots.add_task(allocation, attempt);
@@ -79,26 +83,21 @@ impl TaskExecutor {
         Ok(())
     }
 
-    fn cancel_task(&mut self, attempt: AttemptId) -> RpcResult<(), TaskNotFound> {
+    fn cancel_task(&self, attempt: AttemptId) -> RpcResult<(), TaskNotFound> {
         match self.tasks.cancel(attempt) {
             true => Ok(()),
             false => Err(TaskNotFound { attempt })?,
         }
     }
 
-    fn free_slot(
-        &mut self,
-        cx: &mut Context<Self>,
-        allocation: AllocationId,
-        cause: String,
-    ) -> RpcResult<()> {
-        self.release_slot(cx, allocation, &cause);
+    fn free_slot(&mut self, allocation: AllocationId, cause: String) -> RpcResult<()> {
+        self.release_slot(allocation, &cause);
         Ok(())
     }
 
-    fn free_inactive_slots(&mut self, cx: &mut Context<Self>, job: JobId) {
+    fn free_inactive_slots(&mut self, job: JobId) {
         for slot in self.slots.slots_of(job, SlotState::Allocated) {
-            self.release_slot(cx, slot.allocation, "the job has ended");
+            self.release_slot(slot.allocation, "the job has ended");
         }
     }
 
@@ -122,44 +121,69 @@ impl TaskExecutor {
             gateway.fail_slot(self.resource.clone(), allocation, cause);
         }
         for allocation in reconciliation.to_free {
-            self.release_slot(cx, allocation, "the job master does not claim it");
+            self.release_slot(allocation, "the job master does not claim it");
         }
         let report = TaskExecutorReport {
             attempts: self.tasks.report(job),
         };
-        gateway
-            .heartbeat_from_task_manager(self.resource.clone(), report)
-            .detach();
+        let answer = gateway.heartbeat_from_task_manager(self.resource.clone(), report);
+        cx.pipe(answer, move |te, _, result| {
+            te.job_master_called(job, &gateway, &result);
+        });
         Ok(())
     }
 
     /// A request of a ResourceManager that is not connected is not answered.
-    fn heartbeat_from_resource_manager(&mut self, resource_manager: ResourceId) -> RpcResult<()> {
-        let now = Instant::now();
-        if self
-            .resource_manager_heartbeats
-            .receive(&resource_manager, now)
-        {
-            let report = self.slots.report();
-            if let Some(answer) = self
-                .resource_manager
-                .answer_heartbeat(&self.resource, report)
-            {
-                answer.detach();
+    fn heartbeat_from_resource_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        resource_manager: ResourceId,
+    ) -> RpcResult<()> {
+        let heartbeats = &mut self.resource_manager_heartbeats;
+        if heartbeats.receive(&resource_manager, Instant::now()) {
+            let (own, report) = (&self.resource, self.slots.report());
+            if let Some(answer) = self.resource_manager.answer_heartbeat(own, report) {
+                cx.pipe(answer, move |te, _, result| {
+                    te.resource_manager_heartbeats.called(
+                        &resource_manager,
+                        &result,
+                        Instant::now(),
+                    );
+                });
             }
         }
         Ok(())
     }
 
-    fn disconnect_job_manager(&mut self, cx: &mut Context<Self>, job: JobId, cause: String) {
-        self.disconnect_job(job, &cause);
+    /// As `TaskExecutor#disconnectJobManager`: a JobMaster that is still there is found again, as
+    /// long as the job has slots here.
+    fn disconnect_job_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        job: JobId,
+        id: JobMasterId,
+        cause: String,
+    ) {
+        let link = self.jobs.get(&job);
+        if link.is_some_and(|it| it.id == id && it.gateway.is_some()) {
+            self.reconnect_job_master(cx, job, &cause);
+        }
     }
 
-    fn disconnect_resource_manager(&mut self, cx: &mut Context<Self>, cause: String) {
-        self.reconnect_resource_manager(cx, &cause);
+    fn disconnect_resource_manager(
+        &mut self,
+        cx: &mut Context<Self>,
+        instance: InstanceId,
+        cause: String,
+    ) {
+        if self.resource_manager.instance() == Some(instance) {
+            tracing::info!(cause, "the resource manager has disconnected");
+            self.forget_resource_manager();
+            self.connect_resource_manager(cx);
+        }
     }
 
-    fn request_metric_query_service_address(&mut self) -> RpcResult<Option<String>> {
+    fn request_metric_query_service_address(&self) -> RpcResult<Option<String>> {
         Ok(self.services.metrics_address.clone())
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{BoxError, Call, Context, RpcError};
+use rpc_core::{BoxError, Call, Context, RpcError, RpcResult, TimerHandle};
 use tokio::time::Instant;
 
-use super::endpoint::TaskExecutor;
+use super::endpoint::{FatalError, TaskExecutor};
 use super::slot_table::SlotState;
 use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, SlotOffer, SlotReport, TaskExecutorAccepted,
@@ -16,7 +16,7 @@ use crate::id::{
     AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
 };
 use crate::leader::LeaderRetrieval;
-use crate::registration::{RegisteredConnection, register};
+use crate::registration::{RegisteredConnection, Registration, register};
 
 /// The connection to the leading ResourceManager.
 pub(super) struct ResourceManagerLink {
@@ -25,10 +25,12 @@ pub(super) struct ResourceManagerLink {
     /// Ends the registration that is under way.
     registering: Option<AbortHandle>,
     established: Option<Established>,
+    /// Runs until a ResourceManager has accepted the TaskExecutor and its slots.
+    timeout: Option<TimerHandle>,
 }
 
 /// A ResourceManager that has accepted the registration.
-struct Established {
+pub(super) struct Established {
     gateway: Arc<dyn ResourceManagerGateway>,
     instance: InstanceId,
     resource: ResourceId,
@@ -41,6 +43,7 @@ impl ResourceManagerLink {
             connection: RegisteredConnection::new(),
             registering: None,
             established: None,
+            timeout: None,
         }
     }
 
@@ -56,6 +59,11 @@ impl ResourceManagerLink {
     pub(super) fn id(&self) -> Option<ResourceManagerId> {
         let token = self.established.as_ref()?.gateway.fencing_token();
         Some(ResourceManagerId::new(token))
+    }
+
+    /// Returns the registration at the ResourceManager that is connected.
+    pub(super) fn instance(&self) -> Option<InstanceId> {
+        self.established.as_ref().map(|it| it.instance)
     }
 
     pub(super) fn notify_slot_available(&self, slot: SlotId, allocation: AllocationId) {
@@ -90,8 +98,8 @@ pub(super) struct JobLink {
     connection: RegisteredConnection,
     registering: Option<AbortHandle>,
     pub(super) gateway: Option<Arc<dyn JobMasterGateway>>,
-    /// How many offers were made: only the answer to the last one counts.
-    offers: u64,
+    /// The last offer that was made to it: no other's answer counts.
+    offer: Option<u64>,
 }
 
 impl JobLink {
@@ -102,11 +110,18 @@ impl JobLink {
             connection: RegisteredConnection::new(),
             registering: None,
             gateway: None,
-            offers: 0,
+            offer: None,
         }
     }
 
+    /// Tells whether the JobMaster is being registered at.
+    pub(super) const fn is_registering(&self) -> bool {
+        self.connection.is_pending()
+    }
+
+    /// Gives up what is under way, and forgets the JobMaster, with what it was offered.
     fn drop_current(&mut self) -> Option<Arc<dyn JobMasterGateway>> {
+        self.offer = None;
         if let Some(registering) = self.registering.take() {
             registering.abort();
         }
@@ -117,6 +132,12 @@ impl JobLink {
 impl TaskExecutor {
     /// Registers at the leading ResourceManager, for the first time or anew.
     pub(super) fn connect_resource_manager(&mut self, cx: &mut Context<Self>) {
+        let registration = Registration::new(self.config.registration.clone());
+        self.register_at_resource_manager(cx, registration);
+    }
+
+    fn register_at_resource_manager(&mut self, cx: &mut Context<Self>, registration: Registration) {
+        self.begin_registration_timeout(cx);
         let link = &mut self.resource_manager;
         link.drop_current();
         let attempt = link
@@ -125,37 +146,51 @@ impl TaskExecutor {
             .or_else(|| link.connection.reconnect());
         let Some(attempt) = attempt else { return };
         let retrieval = link.retrieval.clone();
-        let registration = TaskExecutorRegistration {
+        let description = TaskExecutorRegistration {
             resource: self.resource.clone(),
             address: self.address.clone(),
             data_address: self.services.data_address.clone(),
             slots: self.config.slots.slots,
         };
         let registering = register(
-            self.config.registration.clone(),
+            registration,
             String::from("the resource manager"),
             move || {
                 let retrieval = retrieval.clone();
                 async move { Ok::<_, BoxError>(retrieval.resource_manager().await?) }
             },
             move |gateway: &dyn ResourceManagerGateway| {
-                gateway.register_task_executor(registration.clone())
+                gateway.register_task_executor(description.clone())
             },
         );
         let (registering, abort) = abortable(registering);
         link.registering = Some(abort);
-        cx.pipe(registering, move |te, cx, result| match result {
-            Ok(Ok((gateway, accepted))) if te.resource_manager.connection.established(attempt) => {
-                te.resource_manager_established(cx, gateway, accepted);
-            }
-            // It is one that no longer counts.
-            Ok(Ok(_)) | Err(_) => {}
-            Ok(Err(reason)) => {
-                // As Flink's: a rejected TaskExecutor is of no use.
-                tracing::error!(reason, "the resource manager rejects this task manager");
-                cx.stop();
+        cx.pipe(registering, move |te, cx, result| {
+            // An aborted registration is one that no longer counts.
+            let Ok(result) = result else { return };
+            let connection = &mut te.resource_manager.connection;
+            match result {
+                Ok((gateway, accepted)) if connection.established(attempt) => {
+                    te.resource_manager_established(cx, gateway, accepted);
+                }
+                Err(reason) if connection.rejected(attempt) => {
+                    te.fail(cx, FatalError::Rejected { reason });
+                }
+                Ok(_) | Err(_) => {}
             }
         });
+    }
+
+    /// As `TaskExecutor#startRegistrationTimeout`.
+    fn begin_registration_timeout(&mut self, cx: &mut Context<Self>) {
+        if let Some(timeout) = self.config.registration_timeout
+            && self.resource_manager.timeout.is_none()
+        {
+            let timer = cx.schedule(timeout, move |te, cx| {
+                te.fail(cx, FatalError::RegistrationTimeout { timeout });
+            });
+            self.resource_manager.timeout = Some(timer);
+        }
     }
 
     fn resource_manager_established(
@@ -172,11 +207,21 @@ impl TaskExecutor {
         let own = self.resource.clone();
         let reported = gateway.send_slot_report(own, instance, self.slots.report());
         cx.pipe(reported, move |te, cx, result| {
-            let current = te.resource_manager.established.as_ref();
-            if let Err(error) = result
-                && current.is_some_and(|it| it.instance == instance)
-            {
-                te.reconnect_resource_manager(cx, &error.to_string());
+            if te.resource_manager.instance() != Some(instance) {
+                return;
+            }
+            match result {
+                Ok(()) => {
+                    if let Some(timeout) = te.resource_manager.timeout.take() {
+                        timeout.cancel();
+                    }
+                }
+                Err(error) => {
+                    te.leave_resource_manager(&error.to_string());
+                    let config = te.config.registration.clone();
+                    let registration = Registration::after_error(config, Instant::now());
+                    te.register_at_resource_manager(cx, registration);
+                }
             }
         });
         self.resource_manager_heartbeats
@@ -200,12 +245,19 @@ impl TaskExecutor {
     }
 
     fn leave_resource_manager(&mut self, cause: &str) {
-        if let Some(lost) = self.resource_manager.drop_current() {
-            tracing::info!(resource = %lost.resource, cause, "leaving the resource manager");
-            self.resource_manager_heartbeats.unmonitor(&lost.resource);
-            lost.gateway
-                .disconnect_task_manager(self.resource.clone(), cause.to_owned());
+        if let Some(left) = self.forget_resource_manager() {
+            tracing::info!(resource = %left.resource, cause, "leaving the resource manager");
+            let own = self.resource.clone();
+            left.gateway
+                .disconnect_task_manager(own, left.instance, cause.to_owned());
         }
+    }
+
+    /// Forgets the ResourceManager, which knows of it or is told.
+    pub(super) fn forget_resource_manager(&mut self) -> Option<Established> {
+        let left = self.resource_manager.drop_current()?;
+        self.resource_manager_heartbeats.unmonitor(&left.resource);
+        Some(left)
     }
 
     /// Registers at the JobMaster of a job, for the first time or anew, and then offers slots to it.
@@ -227,7 +279,7 @@ impl TaskExecutor {
         let (address, id, session) = (link.address.clone(), link.id, self.session);
         let Some(rpc) = cx.service() else { return };
         let registering = register(
-            self.config.registration.clone(),
+            Registration::new(self.config.registration.clone()),
             format!("the job master of job {job}"),
             move || {
                 let (rpc, address) = (rpc.clone(), address.clone());
@@ -248,26 +300,48 @@ impl TaskExecutor {
             let Some(link) = te.jobs.get_mut(&job) else {
                 return;
             };
+            let Ok(result) = result else { return };
             match result {
-                Ok(Ok((gateway, _))) if link.connection.established(attempt) => {
+                Ok((gateway, _)) if link.connection.established(attempt) => {
                     link.gateway = Some(gateway);
                     te.job_master_heartbeats.monitor(job, Instant::now());
                     te.offer_slots(cx, job);
                 }
-                Ok(Ok(_)) | Err(_) => {}
-                Ok(Err(reason)) => te.job_rejected(cx, job, &reason),
+                Err(reason) if link.connection.rejected(attempt) => te.job_rejected(job, &reason),
+                Ok(_) | Err(_) => {}
             }
         });
     }
 
     /// As `TaskExecutor#handleRejectedJobManagerConnection`: all that the job has here is released.
-    fn job_rejected(&mut self, cx: &mut Context<Self>, job: JobId, reason: &str) {
+    /// It is forgotten with the last slot, which may be when the tasks in it have ended.
+    fn job_rejected(&mut self, job: JobId, reason: &str) {
         tracing::info!(%job, reason, "the job master rejects this task manager");
         for state in [SlotState::Allocated, SlotState::Active] {
             for slot in self.slots.slots_of(job, state) {
-                self.release_slot(cx, slot.allocation, reason);
+                self.release_slot(slot.allocation, reason);
             }
         }
+    }
+
+    /// Takes note of whether a call has reached a JobMaster, if that is still connected: one that is
+    /// dead is noticed by it.
+    pub(super) fn job_master_called<T, E>(
+        &mut self,
+        job: JobId,
+        job_master: &Arc<dyn JobMasterGateway>,
+        result: &RpcResult<T, E>,
+    ) {
+        if self.is_connected(job, job_master) {
+            self.job_master_heartbeats
+                .called(&job, result, Instant::now());
+        }
+    }
+
+    /// Tells whether this gateway is the one to the job's JobMaster.
+    pub(super) fn is_connected(&self, job: JobId, job_master: &Arc<dyn JobMasterGateway>) -> bool {
+        let gateway = self.jobs.get(&job).and_then(|it| it.gateway.as_ref());
+        gateway.is_some_and(|it| Arc::ptr_eq(it, job_master))
     }
 
     /// Offers the slots that the JobMaster has not taken yet.
@@ -279,12 +353,18 @@ impl TaskExecutor {
         let Some(gateway) = link.gateway.as_ref().filter(|_| !offers.is_empty()) else {
             return;
         };
-        link.offers += 1;
-        let number = link.offers;
-        let offered = gateway.offer_slots(self.resource.clone(), offers.clone());
+        self.offers += 1;
+        let number = self.offers;
+        link.offer = Some(number);
+        let gateway = Arc::clone(gateway);
+        let (own, slots) = (self.resource.clone(), offers.clone());
+        let offering = Arc::clone(&gateway);
+        let offered = async move { offering.offer_slots(own, slots).await };
         cx.pipe(offered, move |te, cx, result| {
-            let current = te.jobs.get(&job).is_some_and(|it| it.offers == number);
-            if current {
+            te.job_master_called(job, &gateway, &result);
+            // The answer to an earlier offer, or of a JobMaster that is gone, says nothing.
+            if let Some(link) = te.jobs.get_mut(&job).filter(|it| it.offer == Some(number)) {
+                link.offer = None;
                 te.offer_answered(cx, job, &offers, result);
             }
         });
@@ -296,7 +376,7 @@ impl TaskExecutor {
         cx: &mut Context<Self>,
         job: JobId,
         offers: &[SlotOffer],
-        result: Result<Vec<SlotOffer>, RpcError<UnknownTaskManager>>,
+        result: RpcResult<Vec<SlotOffer>, UnknownTaskManager>,
     ) {
         let accepted = match result {
             Ok(accepted) => accepted,
@@ -304,7 +384,7 @@ impl TaskExecutor {
             Err(RpcError::Timeout { .. }) => return self.offer_slots(cx, job),
             Err(error) => {
                 for offer in offers {
-                    self.release_slot(cx, offer.allocation, &error.to_string());
+                    self.release_slot(offer.allocation, &error.to_string());
                 }
                 return;
             }
@@ -312,13 +392,21 @@ impl TaskExecutor {
         for offer in offers {
             let allocation = offer.allocation;
             if !accepted.contains(offer) {
-                self.release_slot(cx, allocation, "the job master does not need it");
+                self.release_slot(allocation, "the job master does not need it");
             } else if !self.slots.mark_active(allocation)
                 && let Some(gateway) = self.jobs.get(&job).and_then(|it| it.gateway.as_ref())
             {
                 let cause = String::from("the slot was freed meanwhile");
                 gateway.fail_slot(self.resource.clone(), allocation, cause);
             }
+        }
+    }
+
+    /// Leaves a JobMaster that is lost or has left, and looks for it anew if the job has slots here.
+    pub(super) fn reconnect_job_master(&mut self, cx: &mut Context<Self>, job: JobId, cause: &str) {
+        self.disconnect_job(job, cause);
+        if !self.slots.slots_of(job, SlotState::Allocated).is_empty() {
+            self.connect_job_master(cx, job);
         }
     }
 

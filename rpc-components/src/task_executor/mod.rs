@@ -15,3 +15,6 @@ pub(crate) mod slot_table;
 mod tasks;
 
 pub use self::endpoint::{TaskExecutor, TaskExecutorConfig, TaskExecutorServices};
+
+#[cfg(test)]
+mod tests;

@@ -3,17 +3,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
-use rpc_core::{Context, RpcError};
+use rpc_core::{Context, RpcError, RpcResult};
 
 use super::endpoint::TaskExecutor;
 use crate::gateway::{
     ExecutionState, FileSplit, JobMasterGateway, MetricValue, TaskDeploymentDescriptor,
-    TaskExecutionState, TaskIo,
+    TaskExecutionState, TaskIo, UnknownAttempt,
 };
 use crate::id::{AttemptId, JobId};
 use crate::metric_query::MetricRegistry;
@@ -48,13 +49,10 @@ impl Tasks {
         }
     }
 
-    /// Ends all tasks; each of what it returns waits for one.
-    pub(super) fn cancel_all(&self) -> Vec<impl Future<Output = TaskOutcome> + Send + use<>> {
-        let cancel = |running: &Running| {
-            running.task.cancel();
-            running.task.ended()
-        };
-        self.running.values().map(cancel).collect()
+    /// Returns what waits for the end of each task.
+    pub(super) fn ended(&self) -> Vec<impl Future<Output = TaskOutcome> + Send + use<>> {
+        let running = self.running.values();
+        running.map(|running| running.task.ended()).collect()
     }
 
     /// Returns the tasks of a job, and what they have read and written.
@@ -110,7 +108,7 @@ impl TaskExecutor {
     }
 
     /// Tells the JobMaster what the tasks have read and written so far.
-    pub(super) fn tell_progress(&mut self, cx: &mut Context<Self>) {
+    pub(super) fn tell_progress(&self, cx: &mut Context<Self>) {
         let running = self.tasks.running.iter();
         let running = running.filter(|(_, it)| it.task.state() == ExecutionState::Running);
         let attempts: Vec<_> = running.map(|(attempt, _)| *attempt).collect();
@@ -130,19 +128,37 @@ impl TaskExecutor {
         let Some(running) = self.tasks.running.get(&attempt) else {
             return;
         };
-        let told = running
-            .job_master
-            .update_task_execution_state(TaskExecutionState {
-                attempt,
-                state,
-                failure,
-                io: running.task.io(),
-            });
-        cx.pipe(told, move |te, _, result| {
-            if let Err(RpcError::App(unknown)) = result {
-                te.tasks.fail(attempt, &unknown.to_string());
+        let update = TaskExecutionState {
+            attempt,
+            state,
+            failure,
+            io: running.task.io(),
+        };
+        send_update(cx, Arc::clone(&running.job_master), update);
+    }
+
+    fn update_answered(
+        &mut self,
+        cx: &mut Context<Self>,
+        job_master: Arc<dyn JobMasterGateway>,
+        update: TaskExecutionState,
+        result: &RpcResult<(), UnknownAttempt>,
+    ) {
+        let attempt = update.attempt;
+        self.job_master_called(attempt.job, &job_master, result);
+        match result {
+            Err(RpcError::App(unknown)) => self.tasks.fail(attempt, &unknown.to_string()),
+            // Nothing but a report that lacks the task would tell the JobMaster that it has ended,
+            // and then that it has failed. The JobMaster ignores what it hears twice.
+            Err(RpcError::Overloaded { .. } | RpcError::Timeout { .. })
+                if update.state.is_terminal() && self.is_connected(attempt.job, &job_master) =>
+            {
+                cx.schedule(UPDATE_RETRY_DELAY, move |_, cx| {
+                    send_update(cx, job_master, update);
+                });
             }
-        });
+            Ok(()) | Err(_) => {}
+        }
     }
 
     /// As `TaskExecutor#unregisterTaskAndNotifyFinalState`.
@@ -166,9 +182,20 @@ impl TaskExecutor {
             self.services.shuffle.release_attempt(attempt);
         }
         if let Some(freed) = self.slots.remove_task(attempt) {
-            self.slot_is_free(cx, freed);
+            self.slot_is_free(freed);
         }
     }
+}
+
+fn send_update(
+    cx: &mut Context<TaskExecutor>,
+    job_master: Arc<dyn JobMasterGateway>,
+    update: TaskExecutionState,
+) {
+    let told = job_master.update_task_execution_state(update.clone());
+    cx.pipe(told, move |te, cx, result| {
+        te.update_answered(cx, job_master, update, &result);
+    });
 }
 
 fn metric_prefix(attempt: AttemptId) -> String {
@@ -176,7 +203,8 @@ fn metric_prefix(attempt: AttemptId) -> String {
 }
 
 fn add_metrics(metrics: &MetricRegistry, task: &Arc<Task>) {
-    let counts: [(&str, fn(TaskIo) -> u64); 4] = [
+    type Count = fn(TaskIo) -> u64;
+    let counts: [(&str, Count); 4] = [
         ("bytes_in", |io| io.bytes_in),
         ("bytes_out", |io| io.bytes_out),
         ("records_in", |io| io.records_in),
@@ -192,6 +220,9 @@ fn add_metrics(metrics: &MetricRegistry, task: &Arc<Task>) {
         });
     }
 }
+
+/// How long a JobMaster that has not taken the end of a task is left alone.
+const UPDATE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Asks the JobMaster what to read next.
 struct JobMasterSplits {

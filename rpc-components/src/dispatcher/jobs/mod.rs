@@ -16,7 +16,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::gateway::{
-    CancelError, JobDetails, JobError, JobInfo, JobResult, JobStatus, SubmitError,
+    CancelError, FetchError, JobDetails, JobError, JobInfo, JobResult, JobStatus, SubmitError,
 };
 use crate::id::JobId;
 
@@ -70,7 +70,7 @@ pub(crate) struct Jobs {
     config: JobsConfig,
     registered: BTreeMap<JobId, Job>,
     /// The jobs that have ended, the oldest at the front.
-    completed: VecDeque<JobInfo>,
+    completed: VecDeque<Completed>,
     /// How many jobs were submitted so far; the next one's place among them.
     submitted: u64,
 }
@@ -82,6 +82,14 @@ struct Job {
     is_initialized: bool,
     /// What was last heard of it.
     details: JobDetails,
+}
+
+/// A job that has ended.
+#[derive(Debug)]
+struct Completed {
+    info: JobInfo,
+    /// How many bytes its sinks have printed; `None` if nobody knows.
+    results_bytes: Option<u64>,
 }
 
 impl Jobs {
@@ -108,7 +116,7 @@ impl Jobs {
     ) -> Result<(), SubmitError> {
         let ended = self
             .completed(job)
-            .map(|info| info.details.status.is_terminal());
+            .map(|known| known.info.details.status.is_terminal());
         if ended == Some(true) || self.registered.contains_key(&job) {
             return Err(SubmitError::Duplicate {
                 job,
@@ -167,20 +175,24 @@ impl Jobs {
         }
     }
 
-    /// Takes the end of a job; returns whether it was running.
+    /// Takes the end of a job, whose sinks have printed so many bytes if that is known; returns the
+    /// jobs that are forgotten for it.
     ///
-    /// It is remembered also if it was not, such as a job that a client gave up before it was
-    /// submitted (`Dispatcher#submitFailedJob`), and in the place of what is remembered of the same
-    /// job.
-    pub(crate) fn ended(&mut self, info: JobInfo) -> bool {
+    /// It takes the place of what is remembered of the same job.
+    pub(crate) fn ended(&mut self, info: JobInfo, results_bytes: Option<u64>) -> Vec<JobId> {
         let job = info.details.id;
-        let was_registered = self.registered.remove(&job).is_some();
-        self.completed.retain(|known| known.details.id != job);
-        self.completed.push_back(info);
-        while self.completed.len() > self.config.completed_max {
-            self.completed.pop_front();
-        }
-        was_registered
+        self.registered.remove(&job);
+        self.completed.retain(|known| known.info.details.id != job);
+        self.completed.push_back(Completed {
+            info,
+            results_bytes,
+        });
+        let too_many = self
+            .completed
+            .len()
+            .saturating_sub(self.config.completed_max);
+        let forgotten = self.completed.drain(..too_many);
+        forgotten.map(|known| known.info.details.id).collect()
     }
 
     /// Says what is to be done to cancel a job.
@@ -195,7 +207,7 @@ impl Jobs {
             known.details.status = JobStatus::Cancelling;
             return Ok(Cancel::Later);
         }
-        match self.completed(job).map(|info| info.details.status) {
+        match self.completed(job).map(|known| known.info.details.status) {
             Some(JobStatus::Canceled) => Ok(Cancel::Done),
             Some(status) => Err(CancelError::HasEnded { job, status }),
             None => Err(CancelError::NotFound { job }),
@@ -213,17 +225,8 @@ impl Jobs {
             })),
             None => self
                 .completed(job)
-                .map(Known::Completed)
+                .map(|known| Known::Completed(&known.info))
                 .ok_or(JobError::NotFound { job }),
-        }
-    }
-
-    /// Checks that a job has a JobMaster, for what only that can do.
-    pub(crate) fn check_running(&self, job: JobId) -> Result<(), JobError> {
-        match self.registered.get(&job) {
-            Some(known) if known.is_initialized => Ok(()),
-            Some(_) => Err(JobError::NotInitialized { job }),
-            None => Err(JobError::NotFound { job }),
         }
     }
 
@@ -232,18 +235,33 @@ impl Jobs {
         self.registered.contains_key(&job)
     }
 
+    /// Returns what was last heard of a job that has not ended.
+    pub(crate) fn details(&self, job: JobId, now_ms: u64) -> Option<JobDetails> {
+        let known = self.registered.get(&job)?;
+        Some(known.details_at(now_ms))
+    }
+
     /// Returns how a job ended, if it has and is remembered.
     pub(crate) fn result(&self, job: JobId) -> Option<JobResult> {
         if self.is_registered(job) {
             return None;
         }
-        let info = self.completed(job)?;
-        Some(JobResult {
-            job,
-            status: info.details.status,
-            failure: info.failure.clone(),
-            duration_ms: info.details.duration_ms,
-        })
+        self.completed(job).map(|known| result_of(&known.info))
+    }
+
+    /// Checks that whoever has fetched a job's results up to `position` has all of them, now that
+    /// the JobMaster is gone that had them.
+    ///
+    /// Of a JobMaster that failed nobody knows what it had, and its job has failed too.
+    pub(crate) fn check_fetched(&self, job: JobId, position: u64) -> Result<(), FetchError> {
+        if self.is_registered(job) {
+            return Err(FetchError::NotInitialized { job });
+        }
+        let known = self.completed(job).ok_or(FetchError::NotFound { job })?;
+        match known.results_bytes {
+            Some(end) if end != position => Err(FetchError::Gone { job, position: end }),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Returns all jobs: first those that run, as they were submitted, then those that have ended,
@@ -253,7 +271,8 @@ impl Jobs {
     /// listed once.
     pub(crate) fn list(&self, now_ms: u64) -> Vec<JobDetails> {
         let running = self.in_order().map(|known| known.details_at(now_ms));
-        let completed = self.completed.iter().rev().map(|info| &info.details);
+        let completed = self.completed.iter().rev();
+        let completed = completed.map(|known| &known.info.details);
         let completed = completed.filter(|details| !self.is_registered(details.id));
         running.chain(completed.cloned()).collect()
     }
@@ -269,8 +288,9 @@ impl Jobs {
         jobs.into_iter()
     }
 
-    fn completed(&self, job: JobId) -> Option<&JobInfo> {
-        self.completed.iter().find(|info| info.details.id == job)
+    fn completed(&self, job: JobId) -> Option<&Completed> {
+        let mut completed = self.completed.iter();
+        completed.find(|known| known.info.details.id == job)
     }
 }
 
@@ -281,6 +301,16 @@ impl Job {
             duration_ms: now_ms.saturating_sub(self.details.submitted_ms),
             ..self.details.clone()
         }
+    }
+}
+
+/// Returns how a job ended, in short.
+pub(crate) fn result_of(info: &JobInfo) -> JobResult {
+    JobResult {
+        job: info.details.id,
+        status: info.details.status,
+        failure: info.failure.clone(),
+        duration_ms: info.details.duration_ms,
     }
 }
 

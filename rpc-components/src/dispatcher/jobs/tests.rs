@@ -1,6 +1,6 @@
 use super::{Cancel, Jobs, JobsConfig, Known};
 use crate::gateway::{
-    CancelError, JobDetails, JobError, JobInfo, JobResult, JobStatus, SubmitError,
+    CancelError, FetchError, JobDetails, JobError, JobInfo, JobResult, JobStatus, SubmitError,
 };
 use crate::id::JobId;
 
@@ -21,7 +21,7 @@ fn jobs_with(status: JobStatus) -> (Jobs, JobId) {
     match status {
         JobStatus::Initializing => {}
         JobStatus::Running => assert!(!jobs.initialized(job)),
-        _ => assert!(jobs.ended(info(job, status))),
+        _ => assert_eq!(jobs.ended(info(job, status), Some(0)), []),
     }
     (jobs, job)
 }
@@ -72,6 +72,8 @@ fn a_submitted_job_is_initialized_and_then_runs() {
     jobs.update(details(job, JobStatus::Running));
     assert_eq!(listed(&jobs), [(job, JobStatus::Running)]);
     assert_eq!(jobs.registered(), [job]);
+    let known = jobs.details(job, NOW).map(|details| details.status);
+    assert_eq!(known, Some(JobStatus::Running));
 }
 
 #[test]
@@ -115,7 +117,7 @@ fn a_suspended_job_may_run_again() {
     jobs.initialized(job);
     jobs.update(details(job, JobStatus::Running));
     assert_eq!(listed(&jobs), [(job, JobStatus::Running)]);
-    jobs.ended(info(job, JobStatus::Finished));
+    jobs.ended(info(job, JobStatus::Finished), Some(0));
     assert_eq!(listed(&jobs), [(job, JobStatus::Finished)]);
 }
 
@@ -148,7 +150,7 @@ fn so_many_jobs_run_and_no_more() {
         has_ended: false,
     };
     assert_eq!(submit(&mut jobs, first), Err(duplicate));
-    jobs.ended(info(first, JobStatus::Finished));
+    jobs.ended(info(first, JobStatus::Finished), Some(0));
     assert_eq!(submit(&mut jobs, second), Ok(()));
 }
 
@@ -183,20 +185,6 @@ fn a_job_is_cancelled_as_far_as_it_is() {
 }
 
 #[test]
-fn what_only_a_job_master_can_do_needs_one() {
-    // Flink: DispatcherTest#testInvalidCallDuringInitialization
-    let check = |status| {
-        let (jobs, job) = jobs_with(status);
-        (jobs.check_running(job), job)
-    };
-    let (checked, job) = check(JobStatus::Initializing);
-    assert_eq!(checked, Err(JobError::NotInitialized { job }));
-    assert_eq!(check(JobStatus::Running).0, Ok(()));
-    let (checked, job) = check(JobStatus::Finished);
-    assert_eq!(checked, Err(JobError::NotFound { job }));
-}
-
-#[test]
 fn a_job_that_has_ended_is_remembered() {
     // Flink: DispatcherTest#testCacheJobExecutionResult,
     //   #testJobManagerRunnerInitializationFailureFailsJob
@@ -204,7 +192,7 @@ fn a_job_that_has_ended_is_remembered() {
         let (mut jobs, job) = jobs_with(from);
         assert_eq!(jobs.result(job), None);
         let ended = info(job, JobStatus::Failed);
-        assert!(jobs.ended(ended.clone()));
+        assert_eq!(jobs.ended(ended.clone(), Some(0)), []);
         assert_eq!(jobs.find(job, NOW), Ok(Known::Completed(&ended)));
         let result = JobResult {
             job,
@@ -221,11 +209,21 @@ fn a_job_that_has_ended_is_remembered() {
 }
 
 #[test]
-fn a_job_that_failed_before_it_was_submitted_is_remembered() {
-    // Flink: DispatcherTest#testRetrieveJobResultAfterSubmissionOfFailedJob
-    let (mut jobs, job) = (jobs(), JobId::random());
-    assert!(!jobs.ended(info(job, JobStatus::Failed)));
-    assert_eq!(jobs.result(job).unwrap().failure, ["why"]);
+fn results_that_nobody_fetched_are_gone_with_the_job_master() {
+    let (mut jobs, job) = jobs_with(JobStatus::Initializing);
+    let not_initialized = Err(FetchError::NotInitialized { job });
+    assert_eq!(jobs.check_fetched(job, 0), not_initialized);
+    jobs.ended(info(job, JobStatus::Finished), Some(7));
+    assert_eq!(jobs.check_fetched(job, 7), Ok(()));
+    for position in [0, 6, 8] {
+        let gone = Err(FetchError::Gone { job, position: 7 });
+        assert_eq!(jobs.check_fetched(job, position), gone);
+    }
+    jobs.ended(info(job, JobStatus::Failed), None);
+    assert_eq!(jobs.check_fetched(job, 3), Ok(()));
+    let unknown = JobId::random();
+    let not_found = Err(FetchError::NotFound { job: unknown });
+    assert_eq!(jobs.check_fetched(unknown, 0), not_found);
 }
 
 #[test]
@@ -247,10 +245,12 @@ fn the_oldest_of_the_completed_jobs_is_forgotten() {
     };
     let mut jobs = Jobs::new(config);
     let ids = [(); 3].map(|()| JobId::random());
+    let mut forgotten = Vec::new();
     for job in ids {
         submit(&mut jobs, job).unwrap();
-        jobs.ended(info(job, JobStatus::Finished));
+        forgotten.extend(jobs.ended(info(job, JobStatus::Finished), Some(0)));
     }
+    assert_eq!(forgotten, [ids[0]]);
     let finished = |job| (job, JobStatus::Finished);
     assert_eq!(listed(&jobs), [finished(ids[2]), finished(ids[1])]);
     assert_eq!(
@@ -268,7 +268,7 @@ fn running_jobs_are_listed_first() {
         submit(&mut jobs, job).unwrap();
     }
     for ended in [5, 2] {
-        jobs.ended(info(ids[ended], JobStatus::Finished));
+        jobs.ended(info(ids[ended], JobStatus::Finished), Some(0));
     }
     let order: Vec<_> = listed(&jobs).into_iter().map(|(job, _)| job).collect();
     assert_eq!(order, [0, 1, 3, 4, 6, 7, 2, 5].map(|place| ids[place]));

@@ -132,6 +132,12 @@ impl ExecutionGraph {
         self.ended_ms.is_some()
     }
 
+    /// Tells whether an attempt is one of the job's that has not ended.
+    pub(crate) fn is_live(&self, attempt: AttemptId) -> bool {
+        let execution = self.execution(attempt);
+        execution.is_some_and(|execution| !execution.state.is_terminal())
+    }
+
     /// Tells whether the job waits for its slots.
     pub(crate) fn is_waiting_for_slots(&self) -> bool {
         self.status == JobStatus::Created
@@ -199,10 +205,7 @@ impl ExecutionGraph {
         now_ms: u64,
     ) -> Vec<GraphAction> {
         let mut actions = Vec::new();
-        let unended = self
-            .execution(attempt)
-            .filter(|execution| !execution.state.is_terminal());
-        if unended.is_some() {
+        if self.is_live(attempt) {
             self.push_cancel(attempt, &mut actions);
         }
         self.fail_attempts(vec![attempt], failure, now_ms, &mut actions);

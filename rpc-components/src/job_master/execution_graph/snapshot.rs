@@ -1,7 +1,7 @@
 //! A job as it is shown to people. Pure.
 
 use super::{Execution, ExecutionGraph};
-use crate::gateway::{ExecutionState, JobDetails, JobInfo, JobResult, SubtaskInfo, VertexInfo};
+use crate::gateway::{ExecutionState, JobDetails, JobInfo, SubtaskInfo, VertexInfo};
 use crate::id::VertexId;
 
 impl ExecutionGraph {
@@ -39,17 +39,6 @@ impl ExecutionGraph {
                 })
                 .collect(),
         }
-    }
-
-    /// Returns how the job ended, if it has.
-    pub(crate) fn result(&self) -> Option<JobResult> {
-        let ended_ms = self.ended_ms?;
-        Some(JobResult {
-            job: self.plan.job,
-            status: self.status,
-            failure: self.failure.clone(),
-            duration_ms: self.duration_ms(ended_ms),
-        })
     }
 
     fn duration_ms(&self, now_ms: u64) -> u64 {

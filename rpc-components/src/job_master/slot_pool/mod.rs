@@ -3,8 +3,7 @@
 //! ```text
 //!        offer, accepted          take
 //!  ─────────────────────▶ Free ─────────▶ In use
-//!                          │  ◀─────────    │
-//!                          │     free       │
+//!                          │                │
 //!                          ▼                ▼
 //!        gone: failed, its TaskManager lost, or idle and not needed
 //! ```
@@ -126,16 +125,6 @@ impl SlotPool {
         true
     }
 
-    /// Returns where a TaskManager is, if it is registered.
-    pub(crate) fn task_manager(&self, resource: &ResourceId) -> Option<&TaskManagerLocation> {
-        self.task_managers.get(resource)
-    }
-
-    /// Returns the registered TaskManagers, in order of their ids.
-    pub(crate) fn task_managers(&self) -> impl Iterator<Item = &TaskManagerLocation> {
-        self.task_managers.values()
-    }
-
     /// Forgets a TaskManager; returns the slots that are lost with it.
     pub(crate) fn release_task_manager(&mut self, resource: &ResourceId) -> Vec<ReleasedSlot> {
         self.task_managers.remove(resource);
@@ -215,21 +204,20 @@ impl SlotPool {
         Some(free.into_iter().map(take).collect())
     }
 
-    /// Takes a slot out of use; it stays in the pool. Returns whether it was in use.
-    pub(crate) fn free(&mut self, allocation: AllocationId, now: Instant) -> bool {
-        let slot = self.slots.get_mut(&allocation);
-        let Some(slot) = slot.filter(|slot| slot.free_since.is_none()) else {
-            return false;
-        };
-        slot.free_since = Some(now);
-        true
-    }
-
-    /// Removes a slot that its TaskExecutor or the JobMaster failed.
+    /// Removes a slot that its TaskExecutor failed.
     ///
     /// When [no slot](Self::has_slots_of) of its TaskManager is left, as
-    /// `JobMaster#internalFailAllocation`, that is to be disconnected.
-    pub(crate) fn fail(&mut self, allocation: AllocationId) -> Option<ReleasedSlot> {
+    /// `JobMaster#internalFailAllocation`, that is to be disconnected. Of a slot of another
+    /// TaskManager it has no say.
+    pub(crate) fn fail(
+        &mut self,
+        resource: &ResourceId,
+        allocation: AllocationId,
+    ) -> Option<ReleasedSlot> {
+        let slot = self.slots.get(&allocation)?;
+        if slot.task_manager != *resource {
+            return None;
+        }
         let slot = self.slots.remove(&allocation)?;
         Some(slot.released(allocation))
     }
@@ -270,19 +258,6 @@ impl SlotPool {
             excess -= u32::from(is_released);
             is_released
         })
-    }
-
-    /// Returns when a slot is next to be released for being idle.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        if self.excess() == 0 {
-            return None;
-        }
-        let since = self
-            .slots
-            .values()
-            .filter_map(|slot| slot.free_since)
-            .min()?;
-        Some(since + self.config.idle_timeout)
     }
 
     /// Removes all slots and needs none any more, when the job has ended.

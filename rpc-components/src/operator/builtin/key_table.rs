@@ -2,17 +2,15 @@
 
 use std::hash::{BuildHasher, Hasher};
 
-use hashbrown::hash_table::Entry;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::{DefaultHashBuilder, HashTable, hash_table};
 
 use super::arena::{Arena, Position};
-use crate::operator::codec::encode_bytes;
-use crate::operator::{DecodeError, RecordReader, Value};
+use crate::operator::Value;
 
 /// A table of keys and numbers; a short key costs about 25 bytes.
 ///
 /// ```text
-///   index: hash ▶ position       arena: │ number, 9 │ key length │ key │ number, 9 │ …
+///   index: hash ▶ position       arena: │ number, 9 │ key length, 4 │ key │ number, 9 │ …
 /// ```
 /// Its entries come out in the order in which their keys came in.
 #[derive(Debug, Default)]
@@ -20,6 +18,17 @@ pub(super) struct KeyTable {
     index: HashTable<Position>,
     arena: Arena,
     hasher: DefaultHashBuilder,
+}
+
+/// What became of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Merged {
+    /// It is the first of its key.
+    New,
+    /// There is no room for another key.
+    NoRoom,
+    /// It went into that of its key.
+    Old,
 }
 
 /// What a key's records add up to.
@@ -32,50 +41,52 @@ pub(super) enum Number {
 impl KeyTable {
     /// Sets the number of `key` to what `merge` makes of it and `number`, or to `number` itself if
     /// the key is new.
-    ///
-    /// Returns whether there was room for it.
     pub(super) fn merge<E>(
         &mut self,
         key: &str,
         number: Number,
         merge: impl FnOnce(Number, Number) -> Result<Number, E>,
-    ) -> Result<bool, E> {
-        let key = key.as_bytes();
+    ) -> Result<Merged, E> {
         let Self {
             index,
             arena,
             hasher,
         } = self;
+        let key = key.as_bytes();
+        let Ok(key_bytes) = u32::try_from(key.len()) else {
+            return Ok(Merged::NoRoom);
+        };
         let entry = index.entry(
             hash(hasher, key),
-            |position| key_at(arena, *position) == key,
-            |position| hash(hasher, key_at(arena, *position)),
+            |position| Entry::first(arena.get(*position)).is_some_and(|entry| entry.key == key),
+            |position| Entry::first(arena.get(*position)).map_or(0, |e| hash(hasher, e.key)),
         );
         match entry {
-            Entry::Occupied(entry) => {
-                let bytes = arena.get_mut(*entry.get());
-                if let Some(slot) = bytes.first_chunk_mut() {
+            hash_table::Entry::Occupied(entry) => {
+                if let Some(slot) = arena.get_mut(*entry.get()).first_chunk_mut() {
                     *slot = merge(Number::from_bytes(*slot), number)?.to_bytes();
                 }
-                Ok(true)
+                Ok(Merged::Old)
             }
-            Entry::Vacant(entry) => {
-                let length_max = NUMBER_BYTES + VARINT_BYTES_MAX + key.len();
-                let position = arena.push(length_max, |chunk| {
+            hash_table::Entry::Vacant(entry) => {
+                let position = arena.push(ENTRY_BYTES + key.len(), |chunk| {
                     chunk.extend_from_slice(&number.to_bytes());
-                    encode_bytes(key, chunk);
+                    chunk.extend_from_slice(&key_bytes.to_le_bytes());
+                    chunk.extend_from_slice(key);
                 });
-                let is_stored = position.is_some();
-                if let Some(position) = position {
-                    entry.insert(position);
+                match position {
+                    Some(position) => {
+                        entry.insert(position);
+                        Ok(Merged::New)
+                    }
+                    None => Ok(Merged::NoRoom),
                 }
-                Ok(is_stored)
             }
         }
     }
 
     /// Hands each key and its number to `take`, and frees them on the way.
-    pub(super) fn drain<E: From<DecodeError>>(
+    pub(super) fn drain<E>(
         &mut self,
         mut take: impl FnMut(&str, Number) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -83,11 +94,9 @@ impl KeyTable {
         self.index = HashTable::new();
         while let Some(chunk) = self.arena.pop_chunk() {
             let mut rest = chunk.as_slice();
-            while let Some((number, after)) = rest.split_first_chunk() {
-                let mut reader = RecordReader::new(after);
-                let key = reader.text("key")?;
-                take(key, Number::from_bytes(*number))?;
-                rest = reader.rest();
+            while let Some(entry) = Entry::first(rest) {
+                take(str::from_utf8(entry.key).unwrap_or_default(), entry.number)?;
+                rest = entry.rest;
             }
         }
         Ok(())
@@ -150,11 +159,26 @@ impl Number {
     }
 }
 
-/// Returns the key of the entry at `position`.
-fn key_at(arena: &Arena, position: Position) -> &[u8] {
-    let entry = &arena.get(position)[NUMBER_BYTES..];
-    // The table wrote the entry itself; an empty key is what a wrong one would be.
-    RecordReader::new(entry).bytes().unwrap_or_default()
+/// An entry of the arena, and the bytes behind it. Only the table writes them, so that there is no
+/// entry is all that can be wrong.
+struct Entry<'a> {
+    number: Number,
+    key: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl<'a> Entry<'a> {
+    fn first(bytes: &'a [u8]) -> Option<Self> {
+        let (number, rest) = bytes.split_first_chunk()?;
+        let (key_bytes, rest) = rest.split_first_chunk()?;
+        let key_bytes = u32::from_le_bytes(*key_bytes).try_into().ok()?;
+        let (key, rest) = rest.split_at_checked(key_bytes)?;
+        Some(Self {
+            number: Number::from_bytes(*number),
+            key,
+            rest,
+        })
+    }
 }
 
 fn hash(hasher: &DefaultHashBuilder, key: &[u8]) -> u64 {
@@ -164,4 +188,5 @@ fn hash(hasher: &DefaultHashBuilder, key: &[u8]) -> u64 {
 }
 
 const NUMBER_BYTES: usize = 9;
-const VARINT_BYTES_MAX: usize = 10;
+/// What an entry has beside its key.
+const ENTRY_BYTES: usize = NUMBER_BYTES + 4;

@@ -1,6 +1,6 @@
 //! `reduce`: one record for each key.
 
-use super::key_table::{KeyTable, Number};
+use super::key_table::{KeyTable, Merged, Number};
 use crate::job_graph::OperatorSpecError;
 use crate::operator::context::count;
 use crate::operator::{Collector, Operator, OperatorError, Options, Record};
@@ -71,8 +71,13 @@ impl Operator for Reduce {
     ) -> Result<(), OperatorError> {
         let number = self.function.number(record)?;
         let merge = |old, new| self.function.merge(record.key, old, new);
-        let is_stored = self.table.merge(record.key, number, merge)?;
-        if is_stored && count(self.table.memory_bytes()) <= self.memory_bytes_max {
+        let merged = self.table.merge(record.key, number, merge)?;
+        let is_full = match merged {
+            Merged::Old => return Ok(()),
+            Merged::New => count(self.table.memory_bytes()) > self.memory_bytes_max,
+            Merged::NoRoom => true,
+        };
+        if !is_full {
             return Ok(());
         }
         if !self.is_partial {
@@ -82,7 +87,7 @@ impl Operator for Reduce {
             });
         }
         self.emit_all(out)?;
-        if is_stored {
+        if merged == Merged::New {
             return Ok(());
         }
         let value = number.value();

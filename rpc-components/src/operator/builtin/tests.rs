@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::fs;
+use std::slice;
 use std::sync::Arc;
 
 use crate::gateway::FileSplit;
@@ -47,7 +48,7 @@ fn words_are_as_defined() {
 fn every_character_is_cut_and_lowered_as_defined() {
     for c in '\0'..=char::MAX {
         let text = format!("A{c}B {c}");
-        let words = if c.is_ascii() || c.is_alphanumeric() || c as u32 % 64 == 0 {
+        let words = if c.is_ascii() || c.is_alphanumeric() || (c as u32).is_multiple_of(64) {
             words_of(&text)
         } else {
             continue;
@@ -109,7 +110,7 @@ fn each_line_belongs_to_one_split_however_a_file_is_cut() {
     for text in texts {
         fs::write(&path, text).unwrap();
         for split_bytes in 1..=text.len() + 1 {
-            let splits = splits(&[path.clone()], split_bytes as u64).unwrap();
+            let splits = splits(slice::from_ref(&path), split_bytes as u64).unwrap();
             assert_eq!(
                 lines_of(splits),
                 lines_by_definition(text),
@@ -155,7 +156,7 @@ fn lines_longer_than_what_is_read_at_once_stay_whole() {
     }
     fs::write(&path, &text).unwrap();
     for split_bytes in [1 << 30, 65_536, 50_000, 1_000_003] {
-        let splits = splits(&[path.clone()], split_bytes).unwrap();
+        let splits = splits(slice::from_ref(&path), split_bytes).unwrap();
         let job_master = JobMasterStub::new(splits);
         let context = context(0, 1, &job_master);
         let lines = run_source(&file_source(&[]), &context).unwrap();
@@ -176,7 +177,7 @@ fn a_line_beyond_the_limit_is_named() {
     ] {
         let text = format!("short\n{}\r\nafter\n", "x".repeat(length));
         fs::write(&path, text).unwrap();
-        let splits = splits(&[path.clone()], 1 << 30).unwrap();
+        let splits = splits(slice::from_ref(&path), 1 << 30).unwrap();
         let context = context(0, 1, &JobMasterStub::new(splits));
         let lines = run_source(&file_source(&[("line_bytes_max", limit)]), &context);
         let expected = format!(

@@ -128,6 +128,8 @@ struct Requirements {
     place: u64,
     slots: u32,
     job_master_address: String,
+    /// Its JobMaster is gone, and nobody would take the slots.
+    is_paused: bool,
     /// What the last check said of the job's shortage.
     reported: Option<NotEnough>,
 }
@@ -163,7 +165,11 @@ impl SlotManager {
         Ok(())
     }
 
-    fn check_limits(&self, registration: &TaskExecutorRegistration) -> Result<(), RegisterError> {
+    /// Checks that there is room for a TaskExecutor.
+    pub(crate) fn check_limits(
+        &self,
+        registration: &TaskExecutorRegistration,
+    ) -> Result<(), RegisterError> {
         let TaskExecutorRegistration {
             resource, slots, ..
         } = registration;
@@ -252,9 +258,12 @@ impl SlotManager {
             return Ok(self.jobs.remove(&job).is_some());
         }
         if let Some(known) = self.jobs.get_mut(&job) {
-            let is_news = known.slots != slots || known.job_master_address != job_master_address;
+            let is_news = known.slots != slots
+                || known.job_master_address != job_master_address
+                || known.is_paused;
             known.slots = slots;
             known.job_master_address = job_master_address;
+            known.is_paused = false;
             return Ok(is_news);
         }
         let max = self.config.jobs_max;
@@ -265,11 +274,24 @@ impl SlotManager {
             place: self.jobs_seen,
             slots,
             job_master_address,
+            is_paused: false,
             reported: None,
         };
         self.jobs.insert(job, requirements);
         self.jobs_seen += 1;
         Ok(true)
+    }
+
+    /// Takes note that a job's JobMaster is gone: the job keeps its place and its slots, and is given
+    /// none until it declares what it needs anew. Returns whether it needs any.
+    pub(crate) fn pause(&mut self, job: JobId) -> bool {
+        let Some(known) = self.jobs.get_mut(&job) else {
+            return false;
+        };
+        known.is_paused = true;
+        // The next JobMaster has not heard it.
+        known.reported = None;
+        true
     }
 
     /// Forgets what a job needs; returns the TaskExecutors that have slots of it.
@@ -299,20 +321,12 @@ impl SlotManager {
         actions
     }
 
-    /// Returns the jobs that are short of slots, said before or not.
-    ///
-    /// `FineGrainedSlotManager#setFailUnfulfillableRequest` tells them all at the end of the
-    /// start-up period.
-    pub(crate) fn not_enough(&self) -> Vec<NotEnough> {
-        self.short().into_values().collect()
-    }
-
     /// Returns when a check is next called for without an event, because a slot that was refused
     /// may be asked for again.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
         let mut acquired = self.inventory.acquired();
         let needs_slots = |(job, needs): (&JobId, &Requirements)| {
-            acquired.remove(job).unwrap_or_default() < needs.slots
+            !needs.is_paused && acquired.remove(job).unwrap_or_default() < needs.slots
         };
         if self.jobs.iter().any(needs_slots) {
             self.inventory.next_retry()
@@ -335,12 +349,10 @@ impl SlotManager {
         self.inventory.task_managers(last_heartbeat_ms)
     }
 
+    /// Returns the jobs that may be given slots, in the order in which they first asked.
     fn jobs_in_order(&self) -> Vec<JobId> {
-        let mut jobs: Vec<_> = self
-            .jobs
-            .iter()
-            .map(|(job, needs)| (needs.place, *job))
-            .collect();
+        let served = self.jobs.iter().filter(|(_, needs)| !needs.is_paused);
+        let mut jobs: Vec<_> = served.map(|(job, needs)| (needs.place, *job)).collect();
         jobs.sort_unstable();
         jobs.into_iter().map(|(_, job)| job).collect()
     }

@@ -373,12 +373,10 @@ fn a_shortage_is_said_once_for_each_change() {
     };
     assert_eq!(fixture.check().1, [short(1, 1)]);
     assert_eq!(fixture.check().1, []);
-    assert_eq!(fixture.manager.not_enough(), [short(1, 1)]);
     fixture.register("b", 1);
     assert_eq!(fixture.check().1, [short(2, 2)]);
     fixture.register("c", 1);
     assert_eq!(fixture.check().1, []);
-    assert_eq!(fixture.manager.not_enough(), []);
     fixture.manager.unregister(&resource("c"));
     assert_eq!(fixture.check().1, [short(2, 2)]);
 }
@@ -388,14 +386,17 @@ fn free_slots_that_nobody_was_given_yet_are_no_shortage() {
     let mut fixture = Fixture::with_task_executors(&[("a", 2)]);
     let (first, second) = (JobId::random(), JobId::random());
     fixture.declare(first, 2);
-    assert_eq!(fixture.manager.not_enough(), []);
+    let (requests, shortages) = fixture.check();
+    assert_eq!(shortages, []);
+    // The slots are free again, and wait for their retry.
+    for request in requests {
+        fixture
+            .manager
+            .request_failed(request.allocation, fixture.now);
+    }
+    assert_eq!(fixture.check().1, []);
     fixture.declare(second, 1);
-    let short: Vec<_> = fixture
-        .manager
-        .not_enough()
-        .iter()
-        .map(|short| short.job)
-        .collect();
+    let short: Vec<_> = fixture.check().1.iter().map(|short| short.job).collect();
     assert_eq!(short, [second]);
 }
 
@@ -612,6 +613,28 @@ fn an_allocation_is_not_adopted_from_two_task_executors() {
             .report(&resource("b"), instance, &report("b", &[held]))
     );
     assert_eq!(fixture.slots_free(), 0);
+}
+
+#[test]
+fn a_job_whose_job_master_is_gone_is_given_no_slots() {
+    // Flink: ResourceManagerTest#testDisconnectJobManagerWithNonTerminalStatusShouldNotRemoveJob
+    let mut fixture = Fixture::with_task_executors(&[("a", 1)]);
+    let (gone, other) = (JobId::random(), JobId::random());
+    fixture.declare(gone, 2);
+    fixture.manager.pause(gone);
+    fixture.declare(other, 1);
+    let (requests, shortages) = fixture.check();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].job, other);
+    assert_eq!(shortages, []);
+    // It is back, and has its place before the other.
+    fixture.register("b", 1);
+    assert!(fixture.declare(gone, 2));
+    assert!(!fixture.declare(gone, 2));
+    let (requests, shortages) = fixture.check();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].job, gone);
+    assert_eq!(shortages.len(), 1);
 }
 
 #[test]

@@ -70,12 +70,11 @@ pub(crate) enum Freeing {
     Releasing(Vec<AttemptId>),
 }
 
-/// Where a slot stands.
+/// Where a slot stands that is not free.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SlotState {
     Active,
     Allocated,
-    Free,
     Releasing,
 }
 
@@ -253,10 +252,7 @@ impl SlotTable {
         }
     }
 
-    /// Refuses allocations from now on, and frees all slots or begins to; [`is_empty`] tells when
-    /// that is done.
-    ///
-    /// [`is_empty`]: Self::is_empty
+    /// Refuses allocations from now on, and frees all slots or begins to.
     pub(crate) fn close(&mut self) -> Vec<Freeing> {
         self.closed = true;
         let allocations: Vec<_> = self.slots.values().map(|slot| slot.allocation).collect();
@@ -264,11 +260,6 @@ impl SlotTable {
             .into_iter()
             .filter_map(|allocation| self.free(allocation))
             .collect()
-    }
-
-    /// Tells whether all slots are free.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty()
     }
 
     /// Adds a task to the slot of an allocation, which is active and the task's job's.
@@ -313,23 +304,11 @@ impl SlotTable {
         }
     }
 
-    /// Returns the allocation of the slot in which a task runs.
-    pub(crate) fn allocation_of(&self, attempt: AttemptId) -> Option<AllocationId> {
-        let slot = self.slots.get(self.tasks.get(&attempt)?)?;
-        Some(slot.allocation)
-    }
-
     /// Returns the tasks of a job, in order of their ids.
     pub(crate) fn tasks_of(&self, job: JobId) -> Vec<AttemptId> {
         let slots = self.slots.values().filter(|slot| slot.job == job);
         let tasks: BTreeSet<_> = slots.flat_map(|slot| slot.tasks.iter().copied()).collect();
         tasks.into_iter().collect()
-    }
-
-    /// Returns where the slot with an index stands, or that there is none.
-    pub(crate) fn state(&self, index: u32) -> Option<SlotState> {
-        let state = self.slots.get(&index).map_or(SlotState::Free, Slot::state);
-        (index < self.config.slots).then_some(state)
     }
 
     /// Tells whether an allocation has a slot for the job that is not being released.
@@ -414,11 +393,6 @@ impl SlotTable {
             .filter(is_over)
             .map(|slot| slot.allocation)
             .collect()
-    }
-
-    /// Returns when a slot next expires.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        self.slots.values().filter_map(Slot::deadline).min()
     }
 
     fn allocated_from(&self, now: Instant) -> Holding {

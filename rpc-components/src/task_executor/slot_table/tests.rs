@@ -3,7 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    AddTaskError, AllocateError, FreedSlot, Freeing, Reconciliation, SlotState, SlotTable,
+    AddTaskError, AllocateError, FreedSlot, Freeing, Reconciliation, Slot, SlotState, SlotTable,
     SlotTableConfig,
 };
 use crate::gateway::{AllocatedSlot, SlotOffer, SlotReport, SlotStatus};
@@ -48,21 +48,35 @@ fn freed(index: u32, job: JobId, allocation: AllocationId) -> FreedSlot {
     }
 }
 
+/// Where the slot with an index stands; `None` if it is free.
+fn state(table: &SlotTable, index: u32) -> Option<SlotState> {
+    table.slots.get(&index).map(Slot::state)
+}
+
+/// When a slot next expires.
+fn next_deadline(table: &SlotTable) -> Option<Instant> {
+    table.slots.values().filter_map(Slot::deadline).min()
+}
+
 /// A table whose only slot is in a state, and the job and the allocation that it has or had.
-fn table_in(state: SlotState, now: Instant) -> (SlotTable, JobId, AllocationId) {
+fn table_in(
+    wanted: impl Into<Option<SlotState>>,
+    now: Instant,
+) -> (SlotTable, JobId, AllocationId) {
     let mut table = table(1);
     let (job, allocation) = ids();
-    if state != SlotState::Free {
+    let wanted = wanted.into();
+    if wanted.is_some() {
         table.allocate(0, job, allocation, now).unwrap();
     }
-    if matches!(state, SlotState::Active | SlotState::Releasing) {
+    if matches!(wanted, Some(SlotState::Active | SlotState::Releasing)) {
         table.mark_active(allocation);
     }
-    if state == SlotState::Releasing {
+    if wanted == Some(SlotState::Releasing) {
         table.add_task(allocation, attempt(job, 0)).unwrap();
         table.free(allocation);
     }
-    assert_eq!(table.state(0), Some(state));
+    assert_eq!(state(&table, 0), wanted);
     (table, job, allocation)
 }
 
@@ -111,41 +125,44 @@ const fn events() -> [(&'static str, Event); 10] {
 
 #[test]
 fn every_state_takes_every_event() {
-    use SlotState::{Active, Allocated, Free, Releasing};
+    const FREE: Option<SlotState> = None;
+    const ALLOCATED: Option<SlotState> = Some(SlotState::Allocated);
+    const ACTIVE: Option<SlotState> = Some(SlotState::Active);
+    const RELEASING: Option<SlotState> = Some(SlotState::Releasing);
     let table = [
         (
-            Free,
+            FREE,
             [
-                Allocated, Allocated, Free, Free, Free, Free, Free, Free, Free, Free,
+                ALLOCATED, ALLOCATED, FREE, FREE, FREE, FREE, FREE, FREE, FREE, FREE,
             ],
         ),
         (
-            Allocated,
+            ALLOCATED,
             [
-                Allocated, Allocated, Active, Active, Allocated, Allocated, Free, Free, Allocated,
-                Free,
+                ALLOCATED, ALLOCATED, ACTIVE, ACTIVE, ALLOCATED, ALLOCATED, FREE, FREE, ALLOCATED,
+                FREE,
             ],
         ),
         (
-            Active,
+            ACTIVE,
             [
-                Active, Active, Active, Active, Active, Allocated, Free, Releasing, Active, Free,
+                ACTIVE, ACTIVE, ACTIVE, ACTIVE, ACTIVE, ALLOCATED, FREE, RELEASING, ACTIVE, FREE,
             ],
         ),
         (
-            Releasing,
+            RELEASING,
             [
-                Releasing, Releasing, Releasing, Releasing, Releasing, Releasing, Releasing,
-                Releasing, Free, Releasing,
+                RELEASING, RELEASING, RELEASING, RELEASING, RELEASING, RELEASING, RELEASING,
+                RELEASING, FREE, RELEASING,
             ],
         ),
     ];
     let now = Instant::now();
-    for (state, next) in table {
+    for (before, next) in table {
         for ((name, event), next) in events().into_iter().zip(next) {
-            let (mut table, job, allocation) = table_in(state, now);
+            let (mut table, job, allocation) = table_in(before, now);
             event(&mut table, job, allocation, now);
-            assert_eq!(table.state(0), Some(next), "{state:?}: {name}");
+            assert_eq!(state(&table, 0), next, "{before:?}: {name}");
         }
     }
 }
@@ -181,7 +198,7 @@ fn the_same_allocation_again_changes_nothing() {
         table.slots_of(job, SlotState::Allocated),
         [offer(allocation, 0)]
     );
-    assert_eq!(table.next_deadline(), Some(now + TIMEOUT));
+    assert_eq!(next_deadline(&table), Some(now + TIMEOUT));
 }
 
 #[test]
@@ -211,7 +228,7 @@ fn an_inconsistent_allocation_is_refused() {
     );
     let missing = AllocateError::NoSuchSlot { index: 2, slots: 2 };
     assert_eq!(table.allocate(2, job, another, now), Err(missing));
-    assert_eq!(table.state(2), None);
+    assert!(!table.slots.contains_key(&2));
 }
 
 #[test]
@@ -259,8 +276,8 @@ fn a_freed_slot_is_free_and_the_others_are_not() {
     );
     assert_eq!(table.free(second), None);
     assert_eq!(
-        (table.state(0), table.state(1)),
-        (Some(SlotState::Allocated), Some(SlotState::Free))
+        (state(&table, 0), state(&table, 1)),
+        (Some(SlotState::Allocated), None)
     );
     assert_eq!(table.allocate(1, JobId::random(), second, now), Ok(true));
 }
@@ -321,7 +338,6 @@ fn a_task_is_added_to_an_active_slot() {
         Err(not_theirs)
     );
     assert_eq!(table.tasks_of(job), [task]);
-    assert_eq!(table.allocation_of(task), Some(allocation));
 }
 
 #[test]
@@ -360,7 +376,7 @@ fn freeing_a_slot_fails_its_tasks_first() {
     assert_eq!(table.remove_task(tasks[1]), None);
     assert_eq!(table.remove_task(tasks[1]), None);
     assert_eq!(table.remove_task(tasks[0]), Some(freed(0, job, allocation)));
-    assert!(table.is_empty());
+    assert!(table.slots.is_empty());
 }
 
 #[test]
@@ -368,7 +384,7 @@ fn removing_the_last_task_keeps_an_active_slot() {
     let (mut table, job, allocation) = table_in(SlotState::Active, Instant::now());
     table.add_task(allocation, attempt(job, 0)).unwrap();
     assert_eq!(table.remove_task(attempt(job, 0)), None);
-    assert_eq!(table.state(0), Some(SlotState::Active));
+    assert_eq!(state(&table, 0), Some(SlotState::Active));
     assert_eq!(table.tasks_of(job), []);
 }
 
@@ -390,13 +406,13 @@ fn a_closed_table_is_empty_when_all_tasks_have_ended() {
             Freeing::Freed(freed(1, job, idle))
         ]
     );
-    assert!(!table.is_empty());
+    assert!(!table.slots.is_empty());
     assert_eq!(
         table.allocate(2, job, idle, now),
         Err(AllocateError::Closed)
     );
     table.remove_task(attempt(job, 0));
-    assert!(table.is_empty());
+    assert!(table.slots.is_empty());
 }
 
 #[test]
@@ -408,11 +424,11 @@ fn an_allocated_slot_expires() {
     let second = AllocationId::random();
     table.allocate(1, job, first, now).unwrap();
     table.allocate(0, job, second, now + TIMEOUT / 2).unwrap();
-    assert_eq!(table.next_deadline(), Some(now + TIMEOUT));
+    assert_eq!(next_deadline(&table), Some(now + TIMEOUT));
     assert_eq!(table.expired(now + TIMEOUT - Duration::from_nanos(1)), []);
     assert_eq!(table.expired(now + TIMEOUT), [first]);
     table.free(first);
-    assert_eq!(table.next_deadline(), Some(now + TIMEOUT / 2 + TIMEOUT));
+    assert_eq!(next_deadline(&table), Some(now + TIMEOUT / 2 + TIMEOUT));
     assert_eq!(table.expired(now + 2 * TIMEOUT), [second]);
 }
 
@@ -423,11 +439,11 @@ fn an_active_slot_does_not_expire() {
     let now = Instant::now();
     let (mut table, job, allocation) = table_in(SlotState::Allocated, now);
     assert!(table.try_mark_active(job, allocation));
-    assert_eq!(table.next_deadline(), None);
+    assert_eq!(next_deadline(&table), None);
     assert_eq!(table.expired(now + 2 * TIMEOUT), []);
     // A slot that is inactive again has all its time again.
     assert!(table.mark_inactive(allocation, now + TIMEOUT));
-    assert_eq!(table.next_deadline(), Some(now + 2 * TIMEOUT));
+    assert_eq!(next_deadline(&table), Some(now + 2 * TIMEOUT));
 }
 
 #[test]

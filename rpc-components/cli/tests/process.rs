@@ -1,0 +1,448 @@
+//! The cluster as people run it: processes that are started, asked, ended and killed.
+#![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
+
+mod child;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use self::child::{Child, Ended};
+
+#[test]
+fn a_cluster_over_plain_tcp_counts_words() {
+    counts_words("tcp", &[]);
+}
+
+#[test]
+fn a_cluster_over_tcp_with_certificates_counts_words() {
+    let folder = certificates();
+    counts_words("tcp", &tls(folder.path(), folder.path()));
+}
+
+#[test]
+fn a_cluster_over_quic_with_certificates_counts_words() {
+    let folder = certificates();
+    counts_words("quic", &tls(folder.path(), folder.path()));
+}
+
+fn counts_words(scheme: &str, security: &[String]) {
+    let mut cluster = Cluster::start(scheme, security);
+    let _task_managers = [cluster.add("tm-a", 1), cluster.add("tm-b", 1)];
+    let text = text();
+    let input = cluster.write("in.txt", &text);
+    let run = ["run", "word-count", "--parallelism", "2", "--input", &input];
+    let printed = cluster.ask(&run).end();
+    assert_eq!(printed.status, Some(0), "{printed:#?}");
+    assert!(printed.stderr.is_empty(), "{printed:#?}");
+    assert_eq!(printed.stdout, count(&text));
+
+    let output = cluster.path("out.tsv");
+    let written = cluster.ask(&[&run[..], &["--output", &output]].concat());
+    let written = written.end();
+    assert_eq!((written.status, written.stdout.as_str()), (Some(0), ""));
+    assert!(written.stderr.is_empty(), "{written:#?}");
+    assert_eq!(fs::read_to_string(output).unwrap(), count(&text));
+}
+
+#[test]
+fn a_killed_task_manager_fails_its_job_and_the_next_runs_on_the_other() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let killed = cluster.add("tm-a", 1);
+    let _other = cluster.add("tm-b", 1);
+    let job = cluster.write("endless.toml", ENDLESS);
+    let mut run = cluster.ask(&["run", "--job", &job, "--parallelism", "2"]);
+    run.stdout_line(" ");
+    killed.signal("KILL");
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    run.only_line();
+
+    let input = cluster.write("in.txt", "to be or not to be");
+    let run = cluster.ask(&["run", "word-count", "--input", &input, "--wait-for-slots"]);
+    succeeds(run.end(), "be\t2\nnot\t1\nor\t1\nto\t2\n");
+}
+
+#[test]
+fn a_killed_job_manager_ends_who_follows_a_job() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let task_manager = cluster.add("tm-a", 1);
+    let job = cluster.write("endless.toml", ENDLESS);
+    let mut run = cluster.ask(&["run", "--job", &job]);
+    run.stdout_line(" ");
+    cluster.job_manager.signal("KILL");
+    let run = run.end();
+    assert!(matches!(run.status, Some(1 | 2)), "{run:#?}");
+    let authority = cluster.address.trim_start_matches("tcp://");
+    assert!(run.only_line().contains(authority), "{run:#?}");
+
+    // Without a JobManager it ends as well as with one.
+    task_manager.signal("TERM");
+    assert_eq!(task_manager.end().status, Some(0));
+}
+
+#[test]
+fn a_signal_ends_the_processes_well_though_a_job_runs() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let task_manager = cluster.add("tm-a", 1);
+    let job = cluster.write("endless.toml", ENDLESS);
+    let mut run = cluster.ask(&["run", "--job", &job]);
+    run.stdout_line(" ");
+    task_manager.signal("TERM");
+    let task_manager = task_manager.end();
+    assert_eq!(task_manager.status, Some(0), "{task_manager:#?}");
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    assert!(run.only_line().contains("tm-a"), "{run:#?}");
+
+    let _task_manager = cluster.add("tm-b", 1);
+    let mut run = cluster.ask(&["run", "--job", &job]);
+    run.stdout_line(" ");
+    cluster.job_manager.signal("TERM");
+    let job_manager = cluster.job_manager.end();
+    assert_eq!(job_manager.status, Some(0), "{job_manager:#?}");
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    run.only_line();
+}
+
+#[test]
+fn a_task_manager_registers_when_its_job_manager_comes() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let folder = tempfile::tempdir().unwrap();
+    let mut task_manager = task_manager(folder.path(), &address, "tm-early", 1, &[]);
+    task_manager.stderr_line("cannot connect yet");
+    let mut cluster = Cluster::start_at(&address, &[]);
+    cluster.registered("tm-early");
+
+    let input = cluster.write("in.txt", "to be");
+    let run = cluster.ask(&["run", "word-count", "--input", &input]);
+    succeeds(run.end(), "be\t1\nto\t1\n");
+}
+
+#[test]
+fn a_job_with_too_few_slots_fails_with_the_numbers_or_waits() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    let input = cluster.write("in.txt", "to be");
+    let run = ["run", "word-count", "--parallelism", "2", "--input", &input];
+    let hurried = cluster.ask(&[&run[..], &["--slot-timeout", "0.1"]].concat());
+    let hurried = hurried.end();
+    assert_eq!((hurried.status, hurried.stdout.as_str()), (Some(1), ""));
+    let said = hurried.only_line();
+    assert!(said.contains("needs 2") && said.contains("has 1"), "{said}");
+    // As the job's own file may say.
+    let impatient = format!("slot_wait_seconds = 0\n{ENDLESS}");
+    let job = cluster.write("impatient.toml", &impatient);
+    let hurried = cluster.ask(&["run", "--job", &job, "--parallelism", "2"]);
+    assert_eq!(hurried.end().status, Some(1));
+
+    let patient = cluster.ask(&[&run[..], &["--wait-for-slots"]].concat());
+    for _ in 0..3 {
+        cluster.job_manager.stderr_line("job starts");
+    }
+    let _task_manager = cluster.add("tm-b", 1);
+    succeeds(patient.end(), "be\t1\nto\t1\n");
+}
+
+#[test]
+fn a_detached_job_is_listed_shown_and_cancelled() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    let output = cluster.path("out.tsv");
+    let endless = ENDLESS.replace("'stdout-sink'", &format!("'file-sink'\npath = '{output}'"));
+    let job = cluster.write("endless.toml", &endless);
+    let run = cluster.ask(&["run", "--job", &job, "--detached"]).end();
+    assert_eq!(run.status, Some(0), "{run:#?}");
+    assert!(run.stderr.is_empty(), "{run:#?}");
+    let id = run.stdout.trim();
+    assert_eq!(id.len(), 32, "{run:#?}");
+    cluster.job_manager.stderr_line("status=RUNNING");
+
+    let shows = |command: &[&str], parts: &[&str]| {
+        let ended = cluster.ask(command).end();
+        assert_eq!(ended.status, Some(0), "{ended:#?}");
+        assert!(ended.stderr.is_empty(), "{ended:#?}");
+        for part in parts {
+            assert!(ended.stdout.contains(part), "no {part}: {ended:#?}");
+        }
+    };
+    shows(&["list"], &["JOB", id, "RUNNING", "endless"]);
+    shows(&["info", id], &[id, "RUNNING", "lines", "tm-a"]);
+    shows(&["task-managers"], &["TASK MANAGER", "tm-a"]);
+    shows(&["metrics"], &["PROCESS", "tm-a", "jobmanager"]);
+
+    // To nobody, and to somebody who has gone.
+    for script in [
+        r#""$0" "$@" >&-"#,
+        r#"("$0" "$@"; echo "status $?" >&2) | true"#,
+    ] {
+        let mut unread = Command::new("sh");
+        unread.args(["-c", script, env!("CARGO_BIN_EXE_rpc-cluster")]);
+        let unread = unread.args(["list", "--target", &cluster.address]);
+        let unread = Child::start(unread).end();
+        assert_eq!((unread.status, unread.stdout.as_str()), (Some(0), ""));
+        let status = unread.stderr.iter().all(|line| line == "status 0");
+        assert!(status, "{unread:#?}");
+    }
+
+    let canceled = cluster.ask(&["cancel", id]).end();
+    assert_eq!((canceled.status, canceled.stdout.as_str()), (Some(0), ""));
+    assert!(canceled.only_line().contains(id), "{canceled:#?}");
+    shows(&["list"], &[id, "CANCELED"]);
+    shows(&["info", id], &[id, "CANCELED"]);
+    assert!(!Path::new(&output).exists());
+
+    let unknown = "0".repeat(32);
+    for command in ["cancel", "info"] {
+        let refused = cluster.ask(&[command, &unknown]).end();
+        assert_eq!((refused.status, refused.stdout.as_str()), (Some(1), ""));
+        assert!(refused.only_line().contains(&unknown), "{refused:#?}");
+    }
+}
+
+#[test]
+fn who_follows_a_job_and_goes_away_cancels_it() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    let job = cluster.write("endless.toml", ENDLESS);
+    let mut run = cluster.ask(&["run", "--job", &job]);
+    run.stdout_line(" ");
+    run.signal("INT");
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    assert!(run.only_line().contains("interrupted"), "{run:#?}");
+    cluster.job_manager.stderr_line("status=CANCELED");
+
+    let mut piped = Command::new("sh");
+    piped.args(["-c", r#"("$0" "$@"; echo "status $?" >&2) | head -1"#]);
+    piped.arg(env!("CARGO_BIN_EXE_rpc-cluster"));
+    piped.args(["run", "--job", &job, "--target", &cluster.address]);
+    let piped = Child::start(&mut piped).end();
+    assert_eq!(piped.stdout.lines().count(), 1, "{piped:#?}");
+    assert!(piped.stderr[0].contains("nobody reads"), "{piped:#?}");
+    assert_eq!(piped.stderr[1..], ["status 1"]);
+    cluster.job_manager.stderr_line("status=CANCELED");
+}
+
+#[test]
+fn a_file_that_the_cluster_cannot_read_or_write_fails_the_job() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    let input = cluster.write("in.txt", "to be");
+    let missing = cluster.path("missing/out.tsv");
+    let run = ["run", "word-count", "--input", &missing, "--output", &input];
+    let run = cluster.ask(&run).end();
+    assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.only_line().contains(&missing), "{run:#?}");
+
+    // Here the sink names its file, unless the task before it is the first to fail for want of it.
+    let run = ["run", "word-count", "--input", &input, "--output", &missing];
+    let run = cluster.ask(&run).end();
+    assert_eq!((run.status, run.stdout.as_str()), (Some(1), ""));
+    assert!(run.only_line().contains("tm-a"), "{run:#?}");
+}
+
+#[test]
+fn a_certificate_of_another_authority_is_refused() {
+    let (ours, theirs) = (certificates(), certificates());
+    for scheme in ["tcp", "quic"] {
+        let cluster = Cluster::start(scheme, &tls(ours.path(), ours.path()));
+        // Who judges the cluster by another authority, and who is of another one.
+        for wrong in [
+            tls(theirs.path(), theirs.path()),
+            tls(theirs.path(), ours.path()),
+        ] {
+            let mut command = rpc_cluster();
+            command.args(["list", "--target", &cluster.address]);
+            let refused = Child::start(command.args(wrong)).end();
+            assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""));
+            let said = refused.only_line();
+            assert!(said.contains(&cluster.address), "{said}");
+            assert!(
+                said.contains("invalid peer certificate") || said.contains("alert"),
+                "{said}",
+            );
+        }
+        assert_eq!(cluster.ask(&["list"]).end().status, Some(0));
+    }
+}
+
+#[test]
+fn a_plain_client_and_a_cluster_with_certificates_do_not_get_on() {
+    let folder = certificates();
+    let secure = Cluster::start("tcp", &tls(folder.path(), folder.path()));
+    let mut plain = rpc_cluster();
+    plain.args(["list", "--target", &secure.address]);
+    let refused = Child::start(&mut plain).end();
+    assert_eq!((refused.status, refused.stdout.as_str()), (Some(2), ""));
+    assert!(
+        refused.only_line().contains(&secure.address),
+        "{refused:#?}"
+    );
+}
+
+/// A JobManager process, and the folder of its files.
+struct Cluster {
+    job_manager: Child,
+    address: String,
+    security: Vec<String>,
+    folder: TempDir,
+}
+
+impl Cluster {
+    fn start(scheme: &str, security: &[String]) -> Self {
+        Self::start_at(&format!("{scheme}://127.0.0.1:0"), security)
+    }
+
+    fn start_at(listen: &str, security: &[String]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = rpc_cluster();
+        command.args(["jobmanager", "--listen", listen, "--log", LOG]);
+        command.args(["--config", &config(folder.path())]);
+        let mut job_manager = Child::start(command.args(security));
+        let said = job_manager.stderr_line("job manager at ");
+        let (_, address) = said.split_once("job manager at ").unwrap();
+        Self {
+            job_manager,
+            address: address.to_owned(),
+            security: security.to_vec(),
+            folder,
+        }
+    }
+
+    /// Starts a TaskManager, and waits until it is registered.
+    fn add(&mut self, name: &str, slots: u32) -> Child {
+        let folder = self.folder.path();
+        let task_manager = task_manager(folder, &self.address, name, slots, &self.security);
+        self.registered(name);
+        task_manager
+    }
+
+    fn registered(&mut self, name: &str) {
+        let said = format!("task manager registered resource={name} ");
+        self.job_manager.stderr_line(&said);
+    }
+
+    /// Starts a command that asks the cluster something.
+    fn ask(&self, arguments: &[&str]) -> Child {
+        let mut command = rpc_cluster();
+        command.args(arguments).args(["--target", &self.address]);
+        Child::start(command.args(&self.security))
+    }
+
+    fn path(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn write(&self, name: &str, text: &str) -> String {
+        fs::write(self.folder.path().join(name), text).unwrap();
+        self.path(name)
+    }
+}
+
+fn task_manager(
+    folder: &Path,
+    job_manager: &str,
+    name: &str,
+    slots: u32,
+    security: &[String],
+) -> Child {
+    let mut command = rpc_cluster();
+    command.args(["taskmanager", "--jobmanager", job_manager]);
+    command.args(["--name", name, "--slots", &slots.to_string()]);
+    command.args(["--config", &config(folder), "--log", LOG]);
+    Child::start(command.args(security))
+}
+
+fn rpc_cluster() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_rpc-cluster"))
+}
+
+/// Heartbeats by which a process is missed soon, and yet not while the machine is busy.
+fn config(folder: &Path) -> String {
+    let path = folder.join("config.toml");
+    let text = "heartbeat_interval_ms = 100\n\
+                heartbeat_timeout_ms = 5000\n\
+                registration_error_delay_ms = 100\n";
+    fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Makes the certificates of an authority that nobody else knows.
+fn certificates() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = rpc_cluster();
+    let made = Child::start(command.arg("certificates").arg(folder.path())).end();
+    assert_eq!((made.status, made.stdout.as_str()), (Some(0), ""));
+    assert!(made.only_line().contains("ca.pem"), "{made:#?}");
+    folder
+}
+
+/// The options of who shows a certificate, and judges others by an authority.
+fn tls(own: &Path, authority: &Path) -> Vec<String> {
+    let file = |folder: &Path, name| folder.join(name).to_str().unwrap().to_owned();
+    vec![
+        "--tls-cert".into(),
+        file(own, "cert.pem"),
+        "--tls-key".into(),
+        file(own, "key.pem"),
+        "--tls-ca".into(),
+        file(authority, "ca.pem"),
+    ]
+}
+
+#[track_caller]
+fn succeeds(ended: Ended, stdout: &str) {
+    assert_eq!(ended.status, Some(0), "{ended:#?}");
+    assert!(ended.stderr.is_empty(), "{ended:#?}");
+    assert_eq!(ended.stdout, stdout);
+}
+
+/// Some words often, many seldom, not all of them ASCII.
+fn text() -> String {
+    let line = |number: usize| {
+        let (often, seldom) = (number % 7, number % 1013);
+        format!("The w{often} of Straße{seldom}, ÉTÉ-{often} the_{number}; end.\n")
+    };
+    (0..4000).map(line).collect()
+}
+
+/// Counts the words of a text as plainly as can be.
+fn count(text: &str) -> String {
+    let mut counts = BTreeMap::new();
+    for word in text.split(|c: char| !c.is_alphanumeric()) {
+        if !word.is_empty() {
+            *counts.entry(word.to_lowercase()).or_insert(0) += 1;
+        }
+    }
+    let lines = counts
+        .iter()
+        .map(|(word, count)| format!("{word}\t{count}\n"));
+    lines.collect()
+}
+
+/// What the tests read in the logs of the processes.
+const LOG: &str = "rpc_components=info";
+
+const ENDLESS: &str = "\
+name = 'endless'
+[[vertex]]
+name = 'lines'
+operator = 'generator-source'
+rate = 100
+[[vertex]]
+name = 'out'
+operator = 'stdout-sink'
+parallelism = 1
+[[edge]]
+from = 'lines'
+to = 'out'
+";

@@ -1,0 +1,688 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
+use tokio::time::advance;
+
+use super::{ResourceManager, ResourceManagerConfig};
+use crate::gateway::{
+    JobStatus, MockJobMasterGateway, MockTaskExecutorGateway, RegistrationResponse,
+    RequirementsError, ResourceManagerGateway, ResourceRequirements, Shortage, SlotReport,
+    SlotRequest, SlotRequestError, SlotStatus, TaskExecutorAccepted, TaskExecutorRegistration,
+    UnknownRegistration,
+};
+use crate::id::{
+    AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
+};
+use crate::testing::{Gate, Heard, StubJobMaster, StubTaskExecutor, until};
+
+type Gateway = Arc<dyn ResourceManagerGateway>;
+
+/// A ResourceManager, and what the others were told.
+struct Fixture {
+    rpc: RpcService,
+    server: RpcServer<ResourceManager>,
+    gateway: Gateway,
+    gate: Gate,
+    requests: Heard<SlotRequest>,
+    /// What TaskExecutors were told of the end of their registrations.
+    ended: Heard<InstanceId>,
+    freed: Heard<JobId>,
+    /// What JobMasters were told.
+    lost: Heard<String>,
+    shortages: Heard<Shortage>,
+}
+
+const ID: u64 = 7;
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::with_config(ResourceManagerConfig::default()).await
+    }
+
+    async fn with_config(config: ResourceManagerConfig) -> Self {
+        let gate = Gate::new();
+        let service = RpcService::builder().transport(gate.clone()).build().await;
+        let rpc = service.unwrap();
+        let id = ResourceManagerId::new(FencingToken::new(ID));
+        let resource_manager = ResourceManager::new(ResourceId::new("jobmanager"), id, config);
+        let server = rpc
+            .start_server("resourcemanager", resource_manager)
+            .unwrap();
+        server.start();
+        let gateway = server.gateway_fenced::<dyn ResourceManagerGateway>(id);
+        Self {
+            rpc,
+            server,
+            gateway,
+            gate,
+            requests: Heard::new(),
+            ended: Heard::new(),
+            freed: Heard::new(),
+            lost: Heard::new(),
+            shortages: Heard::new(),
+        }
+    }
+
+    /// What a TaskExecutor does that gives its slots and answers heartbeats.
+    fn mock_task_executor(&self, name: &'static str) -> MockTaskExecutorGateway {
+        let (requests, ended, freed) = (
+            self.requests.clone(),
+            self.ended.clone(),
+            self.freed.clone(),
+        );
+        let gateway = Arc::clone(&self.gateway);
+        MockTaskExecutorGateway::default()
+            .request_slot(move |request| {
+                requests.put(request);
+                Ok(())
+            })
+            .heartbeat_from_resource_manager(move |asker| {
+                assert_eq!(asker, ResourceId::new("jobmanager"));
+                let report = free_slots(name, 0);
+                gateway
+                    .heartbeat_from_task_manager(ResourceId::new(name), report)
+                    .detach();
+                Ok(())
+            })
+            .disconnect_resource_manager(move |instance, _| ended.put(instance))
+            .free_inactive_slots(move |job| freed.put(job))
+    }
+
+    fn start_task_executor(&self, name: &'static str) -> RpcServer<StubTaskExecutor> {
+        StubTaskExecutor::new(self.mock_task_executor(name)).start(&self.rpc, name)
+    }
+
+    async fn register(&self, name: &str, slots: u32) -> TaskExecutorAccepted {
+        match self
+            .gateway
+            .register_task_executor(registration(name, name, slots))
+            .await
+        {
+            Ok(RegistrationResponse::Success(accepted)) => accepted,
+            answer => panic!("{answer:?}"),
+        }
+    }
+
+    /// Registers a TaskExecutor that is started, and reports its slots as free.
+    async fn bring(&self, name: &str, slots: u32) -> InstanceId {
+        let TaskExecutorAccepted { instance, .. } = self.register(name, slots).await;
+        let report = free_slots(name, slots);
+        let reported = self
+            .gateway
+            .send_slot_report(ResourceId::new(name), instance, report);
+        reported.await.unwrap();
+        instance
+    }
+
+    /// What a JobMaster does that answers heartbeats.
+    fn mock_job_master(&self, job: JobId) -> MockJobMasterGateway {
+        let (lost, shortages) = (self.lost.clone(), self.shortages.clone());
+        let disconnected = lost.clone();
+        let gateway = Arc::clone(&self.gateway);
+        MockJobMasterGateway::default()
+            .heartbeat_from_resource_manager(move |_| {
+                gateway.heartbeat_from_job_manager(job_master(job)).detach();
+                Ok(())
+            })
+            .disconnect_task_manager(move |task_manager, _| {
+                lost.put(task_manager.to_string());
+                Ok(())
+            })
+            .disconnect_resource_manager(move |id, _| disconnected.put(format!("rm {id}")))
+            .notify_not_enough_resources_available(move |shortage| shortages.put(shortage))
+    }
+
+    /// Starts a JobMaster at an address that is the job's.
+    fn start_job_master(&self, job: JobId, id: JobMasterId) -> RpcServer<StubJobMaster> {
+        let stub = StubJobMaster::new(self.mock_job_master(job), id);
+        stub.start(&self.rpc, &job.to_string())
+    }
+
+    async fn register_job(&self, job: JobId, id: JobMasterId) -> RegistrationResponse<ResourceId> {
+        let address = job.to_string();
+        let registered = self
+            .gateway
+            .register_job_master(id, job_master(job), address, job);
+        registered.await.unwrap()
+    }
+
+    /// Starts and registers a JobMaster whose job needs slots.
+    async fn bring_job(&self, slots: u32) -> (JobId, RpcServer<StubJobMaster>) {
+        let job = JobId::random();
+        let server = self.start_job_master(job, FIRST);
+        assert_eq!(self.register_job(job, FIRST).await, success());
+        self.declare(job, slots).await.unwrap();
+        (job, server)
+    }
+
+    async fn declare(&self, job: JobId, slots: u32) -> Result<(), RpcError<RequirementsError>> {
+        let requirements = ResourceRequirements {
+            job,
+            job_master_address: job.to_string(),
+            slots,
+        };
+        self.gateway
+            .declare_required_resources(FIRST, requirements)
+            .await
+    }
+
+    async fn slots(&self) -> (u32, u32) {
+        let overview = self.gateway.request_resource_overview().await.unwrap();
+        (overview.slots, overview.slots_free)
+    }
+
+    async fn count(&self, count: impl FnOnce(&ResourceManager) -> usize + Send + 'static) -> usize {
+        let main_thread = self.server.main_thread();
+        let counted = main_thread.call_async_without_fencing(move |rm, _| count(rm));
+        counted.await.unwrap()
+    }
+
+    /// Returns the registration of the only TaskExecutor.
+    async fn instance(&self) -> InstanceId {
+        let instance = self.server.main_thread().call_async(|rm, _| {
+            let mut known = rm.task_executors.values();
+            known.next().map(|it| it.instance)
+        });
+        instance.await.unwrap().unwrap()
+    }
+}
+
+const FIRST: JobMasterId = JobMasterId::new(FencingToken::new(1));
+const SECOND: JobMasterId = JobMasterId::new(FencingToken::new(2));
+
+fn job_master(job: JobId) -> ResourceId {
+    ResourceId::new(format!("jobmaster-{job}"))
+}
+
+fn success() -> RegistrationResponse<ResourceId> {
+    RegistrationResponse::Success(ResourceId::new("jobmanager"))
+}
+
+fn registration(name: &str, address: &str, slots: u32) -> TaskExecutorRegistration {
+    TaskExecutorRegistration {
+        resource: ResourceId::new(name),
+        address: address.to_owned(),
+        data_address: String::from("data"),
+        slots,
+    }
+}
+
+fn slot(name: &str, index: u32) -> SlotId {
+    SlotId {
+        task_executor: ResourceId::new(name),
+        index,
+    }
+}
+
+fn free_slots(name: &str, slots: u32) -> SlotReport {
+    let status = |index| SlotStatus {
+        slot: slot(name, index),
+        allocation: None,
+    };
+    SlotReport {
+        slots: (0..slots).map(status).collect(),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_registers_and_takes_its_own_place() {
+    // Flink: ResourceManagerTaskExecutorTest#testRegisterTaskExecutor,
+    //   ResourceManagerTest#testRequestTaskManagerInfo
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    let first = fixture.register("te", 2).await;
+    assert_eq!(first.resource_manager, ResourceId::new("jobmanager"));
+    // Before its report it has no slots.
+    assert_eq!(fixture.slots().await, (0, 0));
+    let second = fixture.bring("te", 2).await;
+    assert_ne!(first.instance, second);
+    assert_eq!(fixture.slots().await, (2, 2));
+    let known = fixture.gateway.request_task_manager_info().await.unwrap();
+    assert_eq!(known.len(), 1);
+    assert_eq!((known[0].slots, known[0].address.as_str()), (2, "te"));
+    // The one that was replaced is not told: its successor has its name.
+    assert_eq!(fixture.ended.take(), []);
+    let late = fixture.gateway.send_slot_report(
+        ResourceId::new("te"),
+        first.instance,
+        free_slots("te", 2),
+    );
+    let unknown = UnknownRegistration {
+        task_executor: ResourceId::new("te"),
+        instance: first.instance,
+    };
+    assert_eq!(late.await, Err(RpcError::App(unknown)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_registration_does_not_replace_a_newer_one() {
+    // Flink: ResourceManagerTaskExecutorTest#testDelayedRegisterTaskExecutor
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    let slow = registration("te", "gate://te/te", 1);
+    let slow = fixture.gateway.register_task_executor(slow);
+    let instance = fixture.bring("te", 1).await;
+    // Yet another attempt is under way when the first one ends: it is not taken for that.
+    let next = fixture
+        .gateway
+        .register_task_executor(registration("te", "gate://te/te", 1));
+    fixture.gate.open();
+    let reason = String::from("a newer registration is under way");
+    assert_eq!(slow.await, Ok(RegistrationResponse::Failure(reason)));
+    fixture.gate.open();
+    let Ok(RegistrationResponse::Failure(reason)) = next.await else {
+        panic!("the gate is not passed");
+    };
+    assert_eq!(reason, "the connection to te is closed");
+    // The registration in between holds.
+    let reported =
+        fixture
+            .gateway
+            .send_slot_report(ResourceId::new("te"), instance, free_slots("te", 1));
+    assert_eq!(reported.await, Ok(()));
+    assert_eq!(fixture.slots().await, (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registration_whose_caller_has_gone_leaves_nothing_behind() {
+    let fixture = Fixture::new().await;
+    let slow = registration("te", "gate://te/te", 1);
+    let slow = fixture.gateway.register_task_executor(slow);
+    assert_eq!(fixture.count(|rm| rm.registering.len()).await, 1);
+    drop(slow);
+    until(async || fixture.count(|rm| rm.registering.len()).await == 0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_cannot_be_reached_may_try_again() {
+    // Flink: ResourceManagerTaskExecutorTest#testRegisterTaskExecutorFromInvalidAddress
+    let fixture = Fixture::new().await;
+    let answer = fixture
+        .gateway
+        .register_task_executor(registration("te", "nobody", 1))
+        .await;
+    let Ok(RegistrationResponse::Failure(reason)) = answer else {
+        panic!("{answer:?}");
+    };
+    assert!(reason.contains("nobody"), "{reason}");
+    assert_eq!(fixture.count(|rm| rm.registering.len()).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_of_anything_are_turned_away() {
+    let mut config = ResourceManagerConfig::default();
+    config.slot_manager.task_executors_max = 1;
+    config.slot_manager.slots_per_task_executor_max = 2;
+    config.slot_manager.jobs_max = 1;
+    let fixture = Fixture::with_config(config).await;
+    let _servers = ["a", "b"].map(|name| fixture.start_task_executor(name));
+    // It is told before it reports, so that it does not come again and again.
+    let answer = fixture
+        .gateway
+        .register_task_executor(registration("a", "a", 3))
+        .await;
+    assert!(
+        matches!(answer, Ok(RegistrationResponse::Rejection(_))),
+        "{answer:?}"
+    );
+    fixture.register("a", 2).await;
+    let answer = fixture
+        .gateway
+        .register_task_executor(registration("b", "b", 1))
+        .await;
+    assert!(
+        matches!(answer, Ok(RegistrationResponse::Rejection(_))),
+        "{answer:?}"
+    );
+    fixture.register("a", 1).await;
+    // As many may be registering at once.
+    let _slow = fixture
+        .gateway
+        .register_task_executor(registration("c", "gate://te/c", 1));
+    let answer = fixture
+        .gateway
+        .register_task_executor(registration("d", "gate://te/d", 1))
+        .await;
+    assert!(matches!(answer, Err(RpcError::Failed(_))), "{answer:?}");
+
+    fixture.bring_job(1).await;
+    let job = JobId::random();
+    let _job_master = fixture.start_job_master(job, FIRST);
+    let answer = fixture.register_job(job, FIRST).await;
+    assert!(
+        matches!(answer, RegistrationResponse::Failure(_)),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_follows_another_leader_is_fenced_out() {
+    // Flink: ResourceManagerTaskExecutorTest#testRegisterTaskExecutorWithUnmatchedLeaderSessionId,
+    //   ResourceManagerJobMasterTest#testRegisterJobMasterWithUnmatchedLeaderSessionId1
+    let fixture = Fixture::new().await;
+    let stale = FencingToken::new(ID - 1);
+    let gateway = fixture
+        .server
+        .gateway_fenced::<dyn ResourceManagerGateway>(stale);
+    let answer = gateway
+        .register_task_executor(registration("te", "te", 1))
+        .await;
+    assert!(matches!(answer, Err(RpcError::Fenced { .. })), "{answer:?}");
+    let job = JobId::random();
+    let answer = gateway
+        .register_job_master(FIRST, job_master(job), job.to_string(), job)
+        .await;
+    assert!(matches!(answer, Err(RpcError::Fenced { .. })), "{answer:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_leaves_is_forgotten_and_the_jobs_are_told() {
+    // Flink: ResourceManagerTaskExecutorTest#testDisconnectTaskExecutor,
+    //   ResourceManagerTest#testDisconnectTaskManager,
+    //   ResourceManagerJobMasterTest#testDisconnectTaskManagerInResourceManager
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    let first = fixture.register("te", 1).await.instance;
+    let second = fixture.bring("te", 1).await;
+    let (_job, _server) = fixture.bring_job(0).await;
+    let leave = |instance| {
+        let cause = String::from("it leaves");
+        fixture
+            .gateway
+            .disconnect_task_manager(ResourceId::new("te"), instance, cause);
+    };
+    // A late word of the first registration does not end the second.
+    leave(first);
+    assert_eq!(fixture.slots().await, (1, 1));
+    leave(second);
+    assert_eq!(fixture.lost.next().await, "te");
+    assert_eq!(fixture.slots().await, (0, 0));
+    // Who leaves is not told that it has left: it would come back for it.
+    assert_eq!(fixture.ended.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_task_executor_is_lost() {
+    // Flink: ResourceManagerTest#testHeartbeatTimeoutWithTaskExecutor
+    let fixture = Fixture::new().await;
+    let mock = fixture
+        .mock_task_executor("te")
+        .heartbeat_from_resource_manager(|_| Ok(()));
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    let instance = fixture.bring("te", 1).await;
+    let (_job, _server) = fixture.bring_job(0).await;
+    assert_eq!(fixture.ended.next().await, instance);
+    assert_eq!(fixture.lost.next().await, "te");
+    assert_eq!(fixture.slots().await, (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_answers_is_kept() {
+    // Flink: ResourceManagerTest#testHeartbeatTimeoutWithTaskExecutor, in the other case
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    for _ in 0..200 {
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(fixture.slots().await, (1, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_cannot_be_reached_any_more_is_lost_sooner() {
+    // Flink: ResourceManagerTest#testTaskExecutorBecomesUnreachableTriggersDisconnect
+    let fixture = Fixture::new().await;
+    let te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let (_job, _server) = fixture.bring_job(0).await;
+    te.close().await.unwrap();
+    let started = tokio::time::Instant::now();
+    assert_eq!(fixture.lost.next().await, "te");
+    // Two heartbeats, and not the time-out of 50 s.
+    assert!(started.elapsed() < Duration::from_secs(25));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_request_that_finds_nobody_counts_as_a_failed_heartbeat() {
+    let fixture = Fixture::new().await;
+    let te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    te.close().await.unwrap();
+    let started = tokio::time::Instant::now();
+    let (_job, _server) = fixture.bring_job(1).await;
+    assert_eq!(fixture.lost.next().await, "te");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_registers_once_and_its_successor_takes_its_place() {
+    // Flink: ResourceManagerJobMasterTest#testRegisterJobMaster,
+    //   #testRegisterJobMasterWithUnmatchedLeaderSessionId2
+    let fixture = Fixture::new().await;
+    let (job, first) = fixture.bring_job(0).await;
+    assert_eq!(fixture.register_job(job, FIRST).await, success());
+    assert_eq!(fixture.lost.take(), [""; 0]);
+    // The next leader has the address of the first.
+    first.close().await.unwrap();
+    let _second = fixture.start_job_master(job, SECOND);
+    assert_eq!(fixture.register_job(job, SECOND).await, success());
+    let answer = fixture.register_job(job, FIRST).await;
+    let reason = String::from("a newer job master is registered");
+    assert_eq!(answer, RegistrationResponse::Failure(reason));
+    let unknown = RequirementsError::UnknownJobMaster { job, id: FIRST };
+    assert_eq!(fixture.declare(job, 1).await, Err(RpcError::App(unknown)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_that_registers_twice_at_once_is_registered_once() {
+    let fixture = Fixture::new().await;
+    let job = JobId::random();
+    let _server = fixture.start_job_master(job, FIRST);
+    let answers = tokio::join!(
+        fixture.register_job(job, FIRST),
+        fixture.register_job(job, FIRST)
+    );
+    assert_eq!(answers, (success(), success()));
+    assert_eq!(fixture.lost.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_that_cannot_be_reached_may_try_again() {
+    // Flink: ResourceManagerJobMasterTest#testRegisterJobMasterFromInvalidAddress
+    let fixture = Fixture::new().await;
+    let answer = fixture.register_job(JobId::random(), FIRST).await;
+    assert!(
+        matches!(answer, RegistrationResponse::Failure(_)),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_job_master_is_lost_and_its_needs_are_kept() {
+    // Flink: ResourceManagerTest#testHeartbeatTimeoutWithJobMaster
+    let fixture = Fixture::new().await;
+    let job = JobId::random();
+    let mock = fixture
+        .mock_job_master(job)
+        .heartbeat_from_resource_manager(|_| Ok(()));
+    let _server = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
+    fixture.register_job(job, FIRST).await;
+    fixture.declare(job, 1).await.unwrap();
+    assert_eq!(
+        fixture.lost.next().await,
+        format!("rm {}", FencingToken::new(ID))
+    );
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    // Nobody would take the slot.
+    advance(Duration::from_secs(5)).await;
+    assert_eq!(fixture.slots().await, (1, 1));
+    fixture.register_job(job, FIRST).await;
+    fixture.declare(job, 1).await.unwrap();
+    assert_eq!(fixture.requests.next().await.job, job);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_that_cannot_be_reached_any_more_is_lost_sooner() {
+    // Flink: ResourceManagerTest#testJobMasterBecomesUnreachableTriggersDisconnect
+    let fixture = Fixture::new().await;
+    let (_job, server) = fixture.bring_job(1).await;
+    server.close().await.unwrap();
+    let started = tokio::time::Instant::now();
+    until(async || fixture.count(|rm| rm.jobs.len()).await == 0).await;
+    assert!(started.elapsed() < Duration::from_secs(25));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_has_ended_needs_nothing_any_more() {
+    // Flink: ResourceManagerTest#testDisconnectJobManagerClearsRequirements,
+    //   #testDisconnectJobManagerWithTerminalStatusShouldRemoveJob
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let (job, _server) = fixture.bring_job(2).await;
+    let request = fixture.requests.next().await;
+    let leave = |id| {
+        let (status, cause) = (JobStatus::Finished, String::from("done"));
+        fixture
+            .gateway
+            .disconnect_job_manager(job, id, status, cause);
+    };
+    // A former leader of the job has no say.
+    leave(SECOND);
+    assert_eq!(fixture.count(|rm| rm.jobs.len()).await, 1);
+    leave(FIRST);
+    assert_eq!(fixture.freed.next().await, job);
+    let slot = slot("te", request.slot_index);
+    let instance = fixture.instance().await;
+    fixture
+        .gateway
+        .notify_slot_available(instance, slot, request.allocation);
+    assert_eq!(fixture.slots().await, (1, 1));
+    advance(Duration::from_secs(5)).await;
+    assert_eq!(fixture.requests.take(), []);
+    // Who leaves is not told that it has left.
+    assert_eq!(fixture.lost.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_goes_on_is_remembered_for_a_while() {
+    // Flink: ResourceManagerTest#testDisconnectJobManagerWithNonTerminalStatusShouldNotRemoveJob,
+    //   DefaultJobLeaderIdServiceTest#testTimeoutAfterLostLeadership
+    let config = ResourceManagerConfig {
+        job_timeout: Duration::from_secs(30),
+        ..ResourceManagerConfig::default()
+    };
+    let fixture = Fixture::with_config(config).await;
+    let (job, _server) = fixture.bring_job(2).await;
+    let leave = || {
+        let (status, cause) = (JobStatus::Suspended, String::from("it stops"));
+        fixture
+            .gateway
+            .disconnect_job_manager(job, FIRST, status, cause);
+    };
+    leave();
+    assert_eq!(fixture.count(|rm| rm.abandoned.len()).await, 1);
+    // It is back in time.
+    advance(Duration::from_secs(29)).await;
+    fixture.register_job(job, FIRST).await;
+    advance(Duration::from_secs(29)).await;
+    assert_eq!(fixture.count(|rm| rm.abandoned.len()).await, 0);
+    fixture.declare(job, 2).await.unwrap();
+    leave();
+    until(async || fixture.count(|rm| rm.abandoned.len()).await == 0).await;
+    // Its place in the queue is gone: another job that came later is served.
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let (other, _server) = fixture.bring_job(1).await;
+    assert_eq!(fixture.requests.next().await.job, other);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_given_slots_and_told_if_there_are_not_enough() {
+    // Flink: FineGrainedSlotManagerTest#testNotificationAboutNotEnoughResources
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let (job, _server) = fixture.bring_job(3).await;
+    let request = fixture.requests.next().await;
+    let expected = SlotRequest {
+        slot_index: 0,
+        job,
+        allocation: request.allocation,
+        job_master_address: job.to_string(),
+        job_master_id: FIRST,
+        resource_manager_id: ResourceManagerId::new(FencingToken::new(ID)),
+    };
+    assert_eq!(request, expected);
+    let shortage = Shortage {
+        needed: 3,
+        acquired: 1,
+        slots: 1,
+        slots_free: 0,
+    };
+    assert_eq!(fixture.shortages.next().await, shortage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_was_refused_is_asked_for_again() {
+    // Flink: DefaultSlotStatusSyncerTest#testAllocateSlotFailsWithException
+    let fixture = Fixture::new().await;
+    let (requests, refused) = (fixture.requests.clone(), Heard::<AllocationId>::new());
+    let mock = fixture
+        .mock_task_executor("te")
+        .request_slot(move |request| {
+            let first = refused.take().is_empty();
+            refused.put(request.allocation);
+            requests.put(request);
+            match first {
+                true => Err(SlotRequestError::Refused {
+                    reason: String::from("not now"),
+                })?,
+                false => Ok(()),
+            }
+        });
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    fixture.bring("te", 1).await;
+    let (_job, _server) = fixture.bring_job(1).await;
+    let first = fixture.requests.next().await;
+    let second = fixture.requests.next().await;
+    assert_ne!(first.allocation, second.allocation);
+    assert_eq!(fixture.slots().await, (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_answer_has_no_metrics_to_show() {
+    let fixture = Fixture::new().await;
+    let mock = fixture.mock_task_executor("a");
+    let mock = mock.request_metric_query_service_address(|| Ok(Some(String::from("a/metrics"))));
+    let _a = StubTaskExecutor::new(mock).start(&fixture.rpc, "a");
+    let b = fixture.start_task_executor("b");
+    fixture.bring("a", 1).await;
+    fixture.bring("b", 1).await;
+    b.close().await.unwrap();
+    let addresses = fixture
+        .gateway
+        .request_task_manager_metric_query_service_addresses()
+        .await;
+    let expected = vec![(ResourceId::new("a"), String::from("a/metrics"))];
+    assert_eq!(addresses, Ok(expected));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_manager_that_stops_takes_nobody_along() {
+    let fixture = Fixture::new().await;
+    let _te = fixture.start_task_executor("te");
+    let instance = fixture.bring("te", 1).await;
+    let (_job, _server) = fixture.bring_job(0).await;
+    fixture.server.close().await.unwrap();
+    assert_eq!(fixture.ended.next().await, instance);
+    // The JobMaster looks for the next ResourceManager, and keeps its TaskExecutors.
+    assert_eq!(
+        fixture.lost.next().await,
+        format!("rm {}", FencingToken::new(ID))
+    );
+    tokio::task::yield_now().await;
+    assert_eq!(fixture.lost.take(), [""; 0]);
+}

@@ -1,0 +1,491 @@
+//! What endpoints are tested with: stubs of the components that they connect to by address.
+//!
+//! A stub hands every call to a mock, so that a test says what the other component answers and
+//! sees what it was told.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use rpc_core::transport::{Connection, Listener, Transport, TransportError};
+use rpc_core::{
+    BoxError, Call, Context, FencingToken, ReplyTo, RpcEndpoint, RpcResult, RpcServer, RpcService,
+    gateways, rpc_endpoint,
+};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::gateway::{
+    AllocatedSlot, Component, FileSplit, JobInfo, JobMasterGateway, JobStatus, LEADER_ENDPOINT,
+    LeaderInformation, MockJobMasterGateway, MockResourceManagerGateway, MockTaskExecutorGateway,
+    RegistrationResponse, RequirementsError, ResourceManagerGateway, ResourceOverview,
+    ResourceRequirements, ResultsGone, Shortage, SlotOffer, SlotReport, SlotRequest,
+    SlotRequestError, TaskDeploymentDescriptor, TaskExecutionState, TaskExecutorAccepted,
+    TaskExecutorGateway, TaskExecutorRegistration, TaskExecutorReport, TaskManagerInfo,
+    TaskManagerLocation, TaskNotFound, TaskSubmissionError, UnknownAttempt, UnknownRegistration,
+    UnknownTaskManager,
+};
+use crate::id::{
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
+};
+use crate::leader::{LeaderRetrieval, Leaders};
+
+/// What was said to somebody, in order.
+pub(crate) struct Heard<T>(Arc<Inner<T>>);
+
+struct Inner<T> {
+    words: Mutex<VecDeque<T>>,
+    more: Notify,
+}
+
+impl<T> Heard<T> {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Inner {
+            words: Mutex::default(),
+            more: Notify::new(),
+        }))
+    }
+
+    pub(crate) fn put(&self, word: T) {
+        self.0.words.lock().push_back(word);
+        self.0.more.notify_one();
+    }
+
+    /// Waits for the next word.
+    pub(crate) async fn next(&self) -> T {
+        let next = async {
+            loop {
+                if let Some(word) = self.0.words.lock().pop_front() {
+                    return word;
+                }
+                self.0.more.notified().await;
+            }
+        };
+        let next = tokio::time::timeout(PATIENCE, next).await;
+        next.expect("something is said in time")
+    }
+
+    /// Takes the words that were said so far.
+    pub(crate) fn take(&self) -> Vec<T> {
+        self.0.words.lock().drain(..).collect()
+    }
+}
+
+impl<T> Clone for Heard<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> fmt::Debug for Heard<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Heard")
+    }
+}
+
+/// Waits until something holds, looking every millisecond.
+pub(crate) async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) {
+    let look = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let held = tokio::time::timeout(PATIENCE, look).await;
+    held.expect("it holds in time");
+}
+
+/// Returns the answer of a mock, which is there at once.
+fn at_once<T, E>(call: Call<T, E>) -> RpcResult<T, E> {
+    call.now_or_never().expect("a mock answers at once")
+}
+
+/// Starts a stub under a name.
+fn start<E: RpcEndpoint>(rpc: &RpcService, name: &str, stub: E) -> RpcServer<E> {
+    let server = rpc.start_server(name, stub).unwrap();
+    server.start();
+    server
+}
+
+/// A TaskExecutor.
+pub(crate) struct StubTaskExecutor {
+    mock: Box<dyn TaskExecutorGateway>,
+}
+
+impl StubTaskExecutor {
+    pub(crate) fn new(mock: MockTaskExecutorGateway) -> Self {
+        Self {
+            mock: Box::new(mock),
+        }
+    }
+
+    pub(crate) fn start(self, rpc: &RpcService, name: &str) -> RpcServer<Self> {
+        start(rpc, name, self)
+    }
+}
+
+impl RpcEndpoint for StubTaskExecutor {
+    type Gateways = gateways![TaskExecutorGateway];
+}
+
+#[rpc_endpoint(TaskExecutorGateway)]
+impl StubTaskExecutor {
+    fn request_slot(&self, request: SlotRequest) -> RpcResult<(), SlotRequestError> {
+        at_once(self.mock.request_slot(request))
+    }
+
+    fn submit_task(
+        &self,
+        task: Box<TaskDeploymentDescriptor>,
+        job_master: JobMasterId,
+    ) -> RpcResult<(), TaskSubmissionError> {
+        at_once(self.mock.submit_task(task, job_master))
+    }
+
+    fn cancel_task(&self, attempt: AttemptId) -> RpcResult<(), TaskNotFound> {
+        at_once(self.mock.cancel_task(attempt))
+    }
+
+    fn free_slot(&self, allocation: AllocationId, cause: String) -> RpcResult<()> {
+        at_once(self.mock.free_slot(allocation, cause))
+    }
+
+    fn heartbeat_from_job_manager(&self, job: JobId, slots: Vec<AllocatedSlot>) -> RpcResult<()> {
+        at_once(self.mock.heartbeat_from_job_manager(job, slots))
+    }
+
+    fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> RpcResult<()> {
+        at_once(self.mock.heartbeat_from_resource_manager(resource_manager))
+    }
+
+    fn request_metric_query_service_address(&self) -> RpcResult<Option<String>> {
+        at_once(self.mock.request_metric_query_service_address())
+    }
+
+    fn free_inactive_slots(&self, job: JobId) {
+        self.mock.free_inactive_slots(job);
+    }
+
+    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String) {
+        self.mock.disconnect_job_manager(job, id, cause);
+    }
+
+    fn disconnect_resource_manager(&self, instance: InstanceId, cause: String) {
+        self.mock.disconnect_resource_manager(instance, cause);
+    }
+}
+
+/// An offer of slots that waits for its answer.
+pub(crate) type OfferCall = (Vec<SlotOffer>, OfferReply);
+type OfferReply = ReplyTo<Vec<SlotOffer>, UnknownTaskManager>;
+
+/// A change of a task's state that waits for its answer.
+pub(crate) type StateCall = (TaskExecutionState, StateReply);
+type StateReply = ReplyTo<(), UnknownAttempt>;
+
+/// A JobMaster.
+pub(crate) struct StubJobMaster {
+    mock: Box<dyn JobMasterGateway>,
+    token: FencingToken,
+    offers: Option<Heard<OfferCall>>,
+    states: Option<Heard<StateCall>>,
+}
+
+impl StubJobMaster {
+    /// Serves calls that carry this token only.
+    pub(crate) fn new(mock: MockJobMasterGateway, token: impl Into<FencingToken>) -> Self {
+        Self {
+            mock: Box::new(mock),
+            token: token.into(),
+            offers: None,
+            states: None,
+        }
+    }
+
+    /// Leaves it to the test to answer the changes of tasks' states.
+    pub(crate) fn states_to(mut self, states: &Heard<StateCall>) -> Self {
+        self.states = Some(states.clone());
+        self
+    }
+
+    /// Leaves it to the test to answer the offers of slots.
+    pub(crate) fn offers_to(mut self, offers: &Heard<OfferCall>) -> Self {
+        self.offers = Some(offers.clone());
+        self
+    }
+
+    pub(crate) fn start(self, rpc: &RpcService, name: &str) -> RpcServer<Self> {
+        start(rpc, name, self)
+    }
+}
+
+impl RpcEndpoint for StubJobMaster {
+    type Gateways = gateways![JobMasterGateway];
+
+    fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.set_fencing_token(Some(self.token));
+        Ok(())
+    }
+}
+
+#[rpc_endpoint(JobMasterGateway)]
+impl StubJobMaster {
+    fn cancel(&self) -> RpcResult<()> {
+        at_once(self.mock.cancel())
+    }
+
+    fn update_task_execution_state(&self, state: TaskExecutionState, reply: StateReply) {
+        match &self.states {
+            Some(calls) => calls.put((state, reply)),
+            None => reply.answer(at_once(self.mock.update_task_execution_state(state))),
+        }
+    }
+
+    fn request_next_input_splits(
+        &self,
+        attempt: AttemptId,
+    ) -> RpcResult<Vec<FileSplit>, UnknownAttempt> {
+        at_once(self.mock.request_next_input_splits(attempt))
+    }
+
+    fn register_task_manager(
+        &self,
+        job: JobId,
+        location: TaskManagerLocation,
+        session: InstanceId,
+    ) -> RpcResult<RegistrationResponse<ResourceId>> {
+        at_once(self.mock.register_task_manager(job, location, session))
+    }
+
+    fn disconnect_task_manager(&self, task_manager: ResourceId, cause: String) -> RpcResult<()> {
+        at_once(self.mock.disconnect_task_manager(task_manager, cause))
+    }
+
+    fn heartbeat_from_task_manager(
+        &self,
+        task_manager: ResourceId,
+        report: TaskExecutorReport,
+    ) -> RpcResult<()> {
+        at_once(self.mock.heartbeat_from_task_manager(task_manager, report))
+    }
+
+    fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> RpcResult<()> {
+        at_once(self.mock.heartbeat_from_resource_manager(resource_manager))
+    }
+
+    fn request_job_status(&self) -> RpcResult<JobStatus> {
+        at_once(self.mock.request_job_status())
+    }
+
+    fn request_job(&self) -> RpcResult<JobInfo> {
+        at_once(self.mock.request_job())
+    }
+
+    fn send_results(&self, attempt: AttemptId, piece: Bytes) -> RpcResult<(), UnknownAttempt> {
+        at_once(self.mock.send_results(attempt, piece))
+    }
+
+    fn fetch_results(&self, position: u64) -> RpcResult<Bytes, ResultsGone> {
+        at_once(self.mock.fetch_results(position))
+    }
+
+    fn fail_slot(&self, task_manager: ResourceId, allocation: AllocationId, cause: String) {
+        self.mock.fail_slot(task_manager, allocation, cause);
+    }
+
+    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String) {
+        self.mock.disconnect_resource_manager(id, cause);
+    }
+
+    fn notify_not_enough_resources_available(&self, shortage: Shortage) {
+        self.mock.notify_not_enough_resources_available(shortage);
+    }
+
+    fn offer_slots(&self, task_manager: ResourceId, offers: Vec<SlotOffer>, reply: OfferReply) {
+        match &self.offers {
+            Some(calls) => calls.put((offers, reply)),
+            None => reply.answer(at_once(self.mock.offer_slots(task_manager, offers))),
+        }
+    }
+}
+
+/// A ResourceManager.
+pub(crate) struct StubResourceManager {
+    mock: Box<dyn ResourceManagerGateway>,
+    token: FencingToken,
+}
+
+impl StubResourceManager {
+    /// Serves calls that carry this token only.
+    pub(crate) fn new(mock: MockResourceManagerGateway, token: impl Into<FencingToken>) -> Self {
+        Self {
+            mock: Box::new(mock),
+            token: token.into(),
+        }
+    }
+
+    pub(crate) fn start(self, rpc: &RpcService, name: &str) -> RpcServer<Self> {
+        start(rpc, name, self)
+    }
+}
+
+impl RpcEndpoint for StubResourceManager {
+    type Gateways = gateways![ResourceManagerGateway];
+
+    fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
+        cx.set_fencing_token(Some(self.token));
+        Ok(())
+    }
+}
+
+#[rpc_endpoint(ResourceManagerGateway)]
+impl StubResourceManager {
+    fn register_job_master(
+        &self,
+        id: JobMasterId,
+        resource: ResourceId,
+        address: String,
+        job: JobId,
+    ) -> RpcResult<RegistrationResponse<ResourceId>> {
+        at_once(self.mock.register_job_master(id, resource, address, job))
+    }
+
+    fn declare_required_resources(
+        &self,
+        id: JobMasterId,
+        requirements: ResourceRequirements,
+    ) -> RpcResult<(), RequirementsError> {
+        at_once(self.mock.declare_required_resources(id, requirements))
+    }
+
+    fn register_task_executor(
+        &self,
+        registration: TaskExecutorRegistration,
+    ) -> RpcResult<RegistrationResponse<TaskExecutorAccepted>> {
+        at_once(self.mock.register_task_executor(registration))
+    }
+
+    fn send_slot_report(
+        &self,
+        task_executor: ResourceId,
+        instance: InstanceId,
+        report: SlotReport,
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(self.mock.send_slot_report(task_executor, instance, report))
+    }
+
+    fn heartbeat_from_task_manager(
+        &self,
+        task_manager: ResourceId,
+        report: SlotReport,
+    ) -> RpcResult<()> {
+        at_once(self.mock.heartbeat_from_task_manager(task_manager, report))
+    }
+
+    fn heartbeat_from_job_manager(&self, job_manager: ResourceId) -> RpcResult<()> {
+        at_once(self.mock.heartbeat_from_job_manager(job_manager))
+    }
+
+    fn request_task_manager_info(&self) -> RpcResult<Vec<TaskManagerInfo>> {
+        at_once(self.mock.request_task_manager_info())
+    }
+
+    fn request_resource_overview(&self) -> RpcResult<ResourceOverview> {
+        at_once(self.mock.request_resource_overview())
+    }
+
+    fn request_task_manager_metric_query_service_addresses(
+        &self,
+    ) -> RpcResult<Vec<(ResourceId, String)>> {
+        at_once(
+            self.mock
+                .request_task_manager_metric_query_service_addresses(),
+        )
+    }
+
+    fn notify_slot_available(&self, instance: InstanceId, slot: SlotId, allocation: AllocationId) {
+        self.mock.notify_slot_available(instance, slot, allocation);
+    }
+
+    fn disconnect_task_manager(
+        &self,
+        task_manager: ResourceId,
+        instance: InstanceId,
+        cause: String,
+    ) {
+        self.mock
+            .disconnect_task_manager(task_manager, instance, cause);
+    }
+
+    fn disconnect_job_manager(
+        &self,
+        job: JobId,
+        id: JobMasterId,
+        status: JobStatus,
+        cause: String,
+    ) {
+        self.mock.disconnect_job_manager(job, id, status, cause);
+    }
+}
+
+/// Starts what tells where the ResourceManager is: the endpoint of the service with that name.
+pub(crate) async fn retrieval_of(
+    rpc: &RpcService,
+    resource_manager: &str,
+    id: ResourceManagerId,
+) -> LeaderRetrieval {
+    let leaders = rpc
+        .start_server(LEADER_ENDPOINT, Leaders::default())
+        .unwrap();
+    leaders.start();
+    let leader = LeaderInformation {
+        address: rpc.address_of(resource_manager),
+        token: id.into(),
+    };
+    let confirmed = leaders.main_thread().call_async(move |leaders, _| {
+        leaders.confirm(Component::ResourceManager, leader);
+    });
+    confirmed.await.unwrap();
+    LeaderRetrieval::new(rpc.clone(), LEADER_ENDPOINT)
+}
+
+/// A transport whose every connect waits for the test, and then fails.
+#[derive(Clone, Debug)]
+pub(crate) struct Gate(Arc<Semaphore>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Semaphore::new(0)))
+    }
+
+    /// Lets the connect that has waited longest fail.
+    pub(crate) fn open(&self) {
+        self.0.add_permits(1);
+    }
+}
+
+#[async_trait]
+impl Transport for Gate {
+    fn scheme(&self) -> &'static str {
+        "gate"
+    }
+
+    async fn listen(&self) -> Result<Option<Box<dyn Listener>>, TransportError> {
+        Ok(None)
+    }
+
+    async fn connect(&self, authority: &str) -> Result<Arc<dyn Connection>, TransportError> {
+        if let Ok(permit) = self.0.acquire().await {
+            permit.forget();
+        }
+        Err(TransportError::Closed {
+            peer: authority.to_owned(),
+        })
+    }
+}
+
+/// Longer than anything that is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
