@@ -267,6 +267,8 @@ pub struct TaskExecutionState {
     pub state: ExecutionState,
     /// Why it failed, the outermost cause first; empty unless it did.
     pub failure: Vec<String>,
+    /// Whether it failed only because a task before or after it was gone.
+    pub by_neighbour: bool,
     /// What it has read and written so far.
     pub io: TaskIo,
 }

@@ -251,9 +251,16 @@ impl JobMaster {
         let cancelled = async move { gateway.cancel_task(attempt).await };
         cx.pipe(cancelled, move |job_master, cx, result| {
             job_master.called(&resource, &result);
-            if result.is_err() {
-                let actions = job_master.graph.cancel_failed(attempt, now_ms());
-                job_master.run(cx, actions);
+            match result {
+                Ok(()) => {}
+                Err(RpcError::Disconnected { .. } | RpcError::Unreachable { .. }) => {
+                    // It has died, and that may be why the job fails.
+                    job_master.close_task_manager(cx, &resource, &lost(&resource));
+                }
+                Err(_) => {
+                    let actions = job_master.graph.cancel_failed(attempt, now_ms());
+                    job_master.run(cx, actions);
+                }
             }
         });
     }
@@ -357,6 +364,11 @@ pub(super) fn texts<E: std::error::Error + 'static>(
     let mut texts = vec![what];
     texts.extend(Failure::new(error).texts());
     texts
+}
+
+/// What is said of a TaskManager that cannot be reached any more.
+fn lost(resource: &ResourceId) -> String {
+    format!("task manager {resource} is lost")
 }
 
 /// The time of day, as it is shown to people.

@@ -17,3 +17,6 @@ pub(crate) mod slot_pool;
 
 pub(crate) use self::endpoint::now_ms;
 pub use self::endpoint::{JobEnd, JobMaster, JobMasterConfig};
+
+#[cfg(test)]
+mod tests;

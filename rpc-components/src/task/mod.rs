@@ -70,6 +70,8 @@ pub enum TaskOutcome {
     Canceled,
     /// It failed; the outermost cause first.
     Failed(Vec<String>),
+    /// It failed, but only because a task before or after it was gone; the outermost cause first.
+    FailedByNeighbour(Vec<String>),
     /// It has read all its input and written all its output.
     Finished,
 }
@@ -181,7 +183,7 @@ impl TaskOutcome {
     pub const fn state(&self) -> ExecutionState {
         match self {
             Self::Canceled => ExecutionState::Canceled,
-            Self::Failed(_) => ExecutionState::Failed,
+            Self::Failed(_) | Self::FailedByNeighbour(_) => ExecutionState::Failed,
             Self::Finished => ExecutionState::Finished,
         }
     }

@@ -16,7 +16,9 @@ use crate::operator::{
     Canceled, Collector, IoCounters, OperatorContext, OperatorError, RecordReader,
     RunnableOperator, Source, Step, count,
 };
-use crate::shuffle::{ChannelError, InputGate, PartitionError, Polled, ReadError, Segment};
+use crate::shuffle::{
+    ChannelError, InputGate, PartitionError, Polled, ReadError, Segment, WriteError,
+};
 
 /// A task that is ready to run.
 #[derive(Debug)]
@@ -51,6 +53,27 @@ pub(super) enum RunError {
     Spec(#[from] OperatorSpecError),
 }
 
+impl RunError {
+    /// Tells whether it says no more than that a task before or after this one is gone.
+    fn is_a_neighbours(&self) -> bool {
+        match self {
+            Self::Operator(OperatorError::Output(source)) => matches!(
+                source.downcast_ref(),
+                Some(WriteError::ConsumerGone { .. } | WriteError::Released { .. })
+            ),
+            Self::Read(ReadError::Channel { source, .. }) => matches!(
+                source,
+                ChannelError::Broken(_)
+                    | ChannelError::Dial(_)
+                    | ChannelError::NotFound
+                    | ChannelError::ProducerFailed { .. }
+                    | ChannelError::Released
+            ),
+            _ => false,
+        }
+    }
+}
+
 impl Run {
     /// Registers the partitions.
     pub(super) fn prepare(
@@ -81,6 +104,7 @@ impl Run {
             Ok(Ok(())) => TaskOutcome::Finished,
             // Whatever else went wrong because of the cancellation is of no interest.
             Ok(Err(_)) if self.context.cancellation.is_canceled() => TaskOutcome::Canceled,
+            Ok(Err(error)) if error.is_a_neighbours() => by_neighbour(&error),
             Ok(Err(error)) => failed(&error),
             Err(panic) => panicked(panic.as_ref()),
         };
@@ -93,7 +117,9 @@ impl Run {
         }
         stage.send_replace(Stage::Ended(outcome.clone()));
         match &outcome {
-            TaskOutcome::Failed(causes) => self.chain.fail(&causes.join(": ")),
+            TaskOutcome::Failed(causes) | TaskOutcome::FailedByNeighbour(causes) => {
+                self.chain.fail(&causes.join(": "))
+            }
             TaskOutcome::Canceled => self.chain.fail("it was canceled"),
             TaskOutcome::Finished => {}
         }
@@ -200,13 +226,21 @@ fn process(chain: &mut Chain, segment: &Segment, io: &IoCounters) -> Result<(), 
 
 /// Makes the outcome of an error and all its causes.
 pub(super) fn failed(error: &dyn Error) -> TaskOutcome {
+    TaskOutcome::Failed(causes(error))
+}
+
+fn by_neighbour(error: &RunError) -> TaskOutcome {
+    TaskOutcome::FailedByNeighbour(causes(error))
+}
+
+fn causes(error: &dyn Error) -> Vec<String> {
     let mut causes = vec![error.to_string()];
     let mut source = error.source();
     while let Some(error) = source {
         causes.push(error.to_string());
         source = error.source();
     }
-    TaskOutcome::Failed(causes)
+    causes
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> TaskOutcome {

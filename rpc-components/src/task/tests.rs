@@ -323,7 +323,7 @@ async fn a_failure_reaches_the_neighbours() {
                 .into_iter()
                 .any(|outcome| is_failed_with(outcome, &causes));
             assert!(failed, "{outcomes:?}");
-            let TaskOutcome::Failed(failure) = sink else {
+            let TaskOutcome::FailedByNeighbour(failure) = sink else {
                 panic!("{sink:?}");
             };
             assert!(
@@ -332,7 +332,7 @@ async fn a_failure_reaches_the_neighbours() {
             );
             assert_eq!(failure[1], format!("the producer failed: {}", causes[0]));
             for source in sources {
-                let TaskOutcome::Failed(failure) = source else {
+                let TaskOutcome::FailedByNeighbour(failure) = source else {
                     panic!("{source:?}");
                 };
                 assert_eq!(failure[0], "cannot hand records to the next task");

@@ -96,10 +96,10 @@ impl TaskExecutor {
             failure,
         };
         self.tasks.running.insert(attempt, entry);
-        self.tell(cx, attempt, ExecutionState::Initializing, Vec::new());
+        self.tell(cx, attempt, ExecutionState::Initializing);
         cx.pipe(running, move |te, cx, runs| {
             if runs {
-                te.tell(cx, attempt, ExecutionState::Running, Vec::new());
+                te.tell(cx, attempt, ExecutionState::Running);
             }
         });
         cx.pipe(ended, move |te, cx, outcome| {
@@ -113,28 +113,33 @@ impl TaskExecutor {
         let running = running.filter(|(_, it)| it.task.state() == ExecutionState::Running);
         let attempts: Vec<_> = running.map(|(attempt, _)| *attempt).collect();
         for attempt in attempts {
-            self.tell(cx, attempt, ExecutionState::Running, Vec::new());
+            self.tell(cx, attempt, ExecutionState::Running);
         }
     }
 
-    /// Tells the JobMaster of a task's state; a task that it does not know is ended.
-    fn tell(
-        &self,
-        cx: &mut Context<Self>,
-        attempt: AttemptId,
-        state: ExecutionState,
-        failure: Vec<String>,
-    ) {
-        let Some(running) = self.tasks.running.get(&attempt) else {
-            return;
-        };
-        let update = TaskExecutionState {
+    /// Tells the JobMaster that a task has come so far.
+    fn tell(&self, cx: &mut Context<Self>, attempt: AttemptId, state: ExecutionState) {
+        if let Some(update) = self.update(attempt, state) {
+            self.send(cx, update);
+        }
+    }
+
+    /// Tells the JobMaster of a task; a task that it does not know is ended.
+    fn send(&self, cx: &mut Context<Self>, update: TaskExecutionState) {
+        if let Some(running) = self.tasks.running.get(&update.attempt) {
+            send_update(cx, Arc::clone(&running.job_master), update);
+        }
+    }
+
+    fn update(&self, attempt: AttemptId, state: ExecutionState) -> Option<TaskExecutionState> {
+        let running = self.tasks.running.get(&attempt)?;
+        Some(TaskExecutionState {
             attempt,
             state,
-            failure,
+            failure: Vec::new(),
+            by_neighbour: false,
             io: running.task.io(),
-        };
-        send_update(cx, Arc::clone(&running.job_master), update);
+        })
     }
 
     fn update_answered(
@@ -168,13 +173,20 @@ impl TaskExecutor {
             .running
             .get_mut(&attempt)
             .and_then(|it| it.failure.take());
+        let by_neighbour = matches!(outcome, TaskOutcome::FailedByNeighbour(_));
         let (state, failure) = match (outcome, failure) {
-            (TaskOutcome::Failed(causes), _) => (ExecutionState::Failed, causes),
+            (TaskOutcome::Failed(causes) | TaskOutcome::FailedByNeighbour(causes), _) => {
+                (ExecutionState::Failed, causes)
+            }
             (TaskOutcome::Canceled, Some(cause)) => (ExecutionState::Failed, vec![cause]),
             (outcome, _) => (outcome.state(), Vec::new()),
         };
         tracing::debug!(%attempt, %state, "task ended");
-        self.tell(cx, attempt, state, failure);
+        if let Some(mut update) = self.update(attempt, state) {
+            update.failure = failure;
+            update.by_neighbour = by_neighbour;
+            self.send(cx, update);
+        }
         self.tasks.running.remove(&attempt);
         self.services.metrics.remove(metric_prefix(attempt));
         if state != ExecutionState::Finished {

@@ -58,6 +58,8 @@ pub(crate) struct ExecutionGraph {
     status: JobStatus,
     /// Why the job failed, the outermost cause first.
     failure: Vec<String>,
+    /// Whether that is only what a task told whose neighbour was gone.
+    fails_by_neighbour: bool,
     /// The current attempt of every subtask, by vertex and subtask.
     executions: Vec<Vec<Execution>>,
     /// How many of them have not ended.
@@ -108,6 +110,7 @@ impl ExecutionGraph {
             config,
             status: JobStatus::Created,
             failure: Vec::new(),
+            fails_by_neighbour: false,
             unended: executions.iter().map(Vec::len).sum(),
             executions,
             slots: Vec::new(),
@@ -254,6 +257,11 @@ impl ExecutionGraph {
         }
         match TaskEvent::reported(update.state) {
             Some(TaskEvent::Failed) => {
+                if !update.by_neighbour {
+                    self.found_root(attempt, &update.failure);
+                }
+                // Before the attempts are failed, which may end the job.
+                self.fails_by_neighbour |= update.by_neighbour && self.status == JobStatus::Running;
                 self.fail_attempts(vec![attempt], update.failure, now_ms, &mut actions);
             }
             Some(event) if next_state(state, event) != TaskStep::Unexpected => {
@@ -316,6 +324,9 @@ impl ExecutionGraph {
     ) -> Vec<GraphAction> {
         let mut actions = Vec::new();
         let lost = self.unended_at(task_manager);
+        if let Some(attempt) = lost.first() {
+            self.found_root(*attempt, &failure);
+        }
         self.fail_attempts(lost, failure, now_ms, &mut actions);
         actions
     }

@@ -4,7 +4,7 @@ use std::mem;
 
 use super::state::{JobEvent, TaskEvent, TaskStep, next_state, next_status};
 use super::{Execution, ExecutionGraph, GraphAction};
-use crate::gateway::{ExecutionState, TaskIo, TaskManagerLocation};
+use crate::gateway::{ExecutionState, JobStatus, TaskIo, TaskManagerLocation};
 use crate::id::{AllocationId, AttemptId, ResourceId};
 
 /// What follows from an event.
@@ -17,13 +17,28 @@ impl ExecutionGraph {
         failure: Vec<String>,
         actions: &mut Vec<GraphAction>,
     ) {
+        self.fail_job(self.failure_of(attempt, failure), actions);
+    }
+
+    /// Says of a failure whose it is.
+    fn failure_of(&self, attempt: AttemptId, failure: Vec<String>) -> Vec<String> {
         let name = self.task_name(attempt);
         let place = self
             .location(attempt)
             .map_or_else(String::new, |location| format!(" on {}", location.resource));
         let mut chain = vec![format!("task {name} failed{place}")];
         chain.extend(failure);
-        self.fail_job(chain, actions);
+        chain
+    }
+
+    /// Lets the job fail for this reason, if so far it fails for one that follows from another: a
+    /// task often hears that its neighbour is gone before the JobMaster hears why.
+    pub(super) fn found_root(&mut self, attempt: AttemptId, failure: &[String]) {
+        if self.status == JobStatus::Failing && self.fails_by_neighbour {
+            let failure = self.failure_of(attempt, failure.to_vec());
+            self.failure = self.config.shorten(failure);
+            self.fails_by_neighbour = false;
+        }
     }
 
     /// Fails attempts, all before what follows from it, so that none of them is cancelled too.

@@ -1,7 +1,9 @@
 //! Failures and reconciliation.
 
-use super::{Fixture, NOW, pair, single, status};
-use crate::gateway::{ExecutionState, JobStatus, Shortage, TaskExecutorReport, TaskIo};
+use super::{Fixture, NOW, pair, single, status, update};
+use crate::gateway::{
+    ExecutionState, JobStatus, Shortage, TaskExecutionState, TaskExecutorReport, TaskIo,
+};
 use crate::id::{AllocationId, ResourceId};
 use crate::job_master::execution_graph::{ExecutionGraph, ExecutionGraphConfig, GraphAction};
 
@@ -33,6 +35,34 @@ fn a_failed_task_fails_the_job_and_cancels_the_others() {
     let chain = ["task source (2/2) failed on tm0", "outer", "inner"];
     assert_eq!(fixture.failure(), chain);
     assert_eq!(fixture.graph.info(NOW).failure, chain);
+}
+
+#[test]
+fn a_root_cause_that_comes_late_is_the_reason_all_the_same() {
+    let mut fixture = Fixture::running(pair());
+    let all = fixture.all();
+    let failed = |attempt, text: &str, by_neighbour| TaskExecutionState {
+        by_neighbour,
+        ..update(attempt, ExecutionState::Failed, cause(text))
+    };
+    let first = failed(all[0], "its consumer is gone", true);
+    fixture.graph.update_state(first, NOW).unwrap();
+    assert_eq!(
+        fixture.failure(),
+        ["task source (1/2) failed on tm0", "its consumer is gone"]
+    );
+    let root = failed(all[3], "cannot write", false);
+    fixture.graph.update_state(root, NOW).unwrap();
+    // It was being cancelled by then, and counts as such.
+    assert_eq!(fixture.state(all[3]), ExecutionState::Canceled);
+    let second = failed(all[1], "cannot read", false);
+    fixture.graph.update_state(second, NOW).unwrap();
+    fixture.report(all[2], ExecutionState::Canceled);
+    assert_eq!(fixture.graph.status(), JobStatus::Failed);
+    assert_eq!(
+        fixture.failure(),
+        ["task sink (2/2) failed on tm0", "cannot write"]
+    );
 }
 
 #[test]

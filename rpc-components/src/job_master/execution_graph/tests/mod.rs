@@ -117,6 +117,7 @@ fn update(attempt: AttemptId, state: ExecutionState, failure: Vec<String>) -> Ta
         attempt,
         state,
         failure,
+        by_neighbour: false,
         io: TaskIo::default(),
     }
 }

@@ -1,0 +1,820 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
+use tokio::time::{Instant, advance};
+
+use super::{JobMaster, JobMasterConfig};
+use crate::gateway::{
+    AllocatedSlot, ExecutionState, FileSplit, JobInfo, JobMasterGateway, JobStatus,
+    MockResourceManagerGateway, MockTaskExecutorGateway, RegistrationResponse, RequirementsError,
+    ResultsGone, Shortage, SlotOffer, TaskDeploymentDescriptor, TaskExecutionState,
+    TaskExecutorReport, TaskIo, TaskManagerLocation, TaskSubmissionError, UnknownAttempt,
+    UnknownTaskManager,
+};
+use crate::id::{
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId,
+    VertexId,
+};
+use crate::job_graph::{Edge, JobGraph, OperatorSpec, Ship, Vertex};
+use crate::operator::OperatorRegistry;
+use crate::testing::{Heard, StubResourceManager, StubTaskExecutor, retrieval_of, until};
+
+/// A JobMaster, and what the others were told.
+struct Fixture {
+    rpc: RpcService,
+    server: RpcServer<JobMaster>,
+    gateway: Arc<dyn JobMasterGateway>,
+    job: JobId,
+    registered: Heard<JobMasterId>,
+    /// How many slots the job needs.
+    declared: Heard<u32>,
+    /// Where the job stood when the ResourceManager was left.
+    left: Heard<JobStatus>,
+    tasks: Heard<TaskDeploymentDescriptor>,
+    cancelled: Heard<AttemptId>,
+    freed: Heard<AllocationId>,
+    /// Why TaskExecutors were left.
+    parted: Heard<String>,
+    beats: Heard<Vec<AllocatedSlot>>,
+    /// How the job has ended, and how much it has printed.
+    ended: Heard<(JobInfo, u64)>,
+}
+
+const RM: ResourceManagerId = ResourceManagerId::new(FencingToken::new(7));
+const ID: JobMasterId = JobMasterId::new(FencingToken::new(1));
+
+/// A job of one vertex, whose subtasks print lines.
+fn graph(parallelism: u32, slot_wait: Option<Duration>) -> JobGraph {
+    let vertex = |name: &str| Vertex {
+        name: name.to_owned(),
+        operator: OperatorSpec::new(name),
+        parallelism,
+    };
+    JobGraph {
+        id: JobId::random(),
+        name: String::from("job"),
+        vertices: vec![vertex("generator-source"), vertex("stdout-sink")],
+        edges: vec![Edge {
+            from: VertexId(0),
+            to: VertexId(1),
+            ship: Ship::Forward,
+        }],
+        slot_wait,
+    }
+}
+
+impl Fixture {
+    /// Starts the JobMaster of a job, and no ResourceManager.
+    async fn alone(graph: JobGraph, change: impl FnOnce(&mut JobMasterConfig)) -> Self {
+        let rpc = RpcService::local();
+        let (job, ended) = (graph.id, Heard::new());
+        let plan = graph.plan(&OperatorRegistry::new()).unwrap();
+        let split = |start| FileSplit {
+            path: PathBuf::from("file"),
+            start,
+            length: 1,
+        };
+        let splits = BTreeMap::from([(VertexId(0), (0..40).map(split).collect())]);
+        let mut config = JobMasterConfig::default();
+        config.registration.error_delay = Duration::from_secs(1);
+        change(&mut config);
+        let retrieval = retrieval_of(&rpc, "rm", RM).await;
+        let end = ended.clone();
+        let on_end = Box::new(move |info, bytes| end.put((info, bytes)));
+        let job_master = JobMaster::new(plan, splits, retrieval, config, on_end).unwrap();
+        let server = rpc.start_server("jm", job_master).unwrap();
+        JobMaster::start(&server, ID).await.unwrap();
+        Self {
+            gateway: server.gateway_fenced::<dyn JobMasterGateway>(ID),
+            rpc,
+            server,
+            job,
+            registered: Heard::new(),
+            declared: Heard::new(),
+            left: Heard::new(),
+            tasks: Heard::new(),
+            cancelled: Heard::new(),
+            freed: Heard::new(),
+            parted: Heard::new(),
+            beats: Heard::new(),
+            ended,
+        }
+    }
+
+    /// Starts the JobMaster of a job that needs so many slots.
+    async fn new(slots: u32) -> Self {
+        Self::alone(graph(slots, None), |_| {}).await
+    }
+
+    fn mock_resource_manager(&self) -> MockResourceManagerGateway {
+        let (registered, declared, left) = (
+            self.registered.clone(),
+            self.declared.clone(),
+            self.left.clone(),
+        );
+        MockResourceManagerGateway::default()
+            .register_job_master(move |id, _, address, _| {
+                assert_eq!(address, "jm");
+                registered.put(id);
+                Ok(RegistrationResponse::Success(ResourceId::new("rm")))
+            })
+            .declare_required_resources(move |id, requirements| {
+                assert_eq!((id, requirements.job_master_address.as_str()), (ID, "jm"));
+                declared.put(requirements.slots);
+                Ok(())
+            })
+            .disconnect_job_manager(move |_, id, status, _| {
+                assert_eq!(id, ID);
+                left.put(status);
+            })
+            .heartbeat_from_job_manager(|_| Ok(()))
+    }
+
+    fn start_resource_manager(&self) -> RpcServer<StubResourceManager> {
+        StubResourceManager::new(self.mock_resource_manager(), RM).start(&self.rpc, "rm")
+    }
+
+    /// What a TaskExecutor does that takes all tasks and answers heartbeats.
+    fn mock_task_executor(&self, name: &'static str) -> MockTaskExecutorGateway {
+        let (tasks, cancelled, freed, parted, beats) = (
+            self.tasks.clone(),
+            self.cancelled.clone(),
+            self.freed.clone(),
+            self.parted.clone(),
+            self.beats.clone(),
+        );
+        let gateway = Arc::clone(&self.gateway);
+        MockTaskExecutorGateway::default()
+            .submit_task(move |task, id| {
+                assert_eq!(id, ID);
+                tasks.put(*task);
+                Ok(())
+            })
+            .cancel_task(move |attempt| {
+                cancelled.put(attempt);
+                Ok(())
+            })
+            .free_slot(move |allocation, _| {
+                freed.put(allocation);
+                Ok(())
+            })
+            .disconnect_job_manager(move |_, id, cause| {
+                assert_eq!(id, ID);
+                parted.put(cause);
+            })
+            .heartbeat_from_job_manager(move |_, slots| {
+                beats.put(slots);
+                let report = TaskExecutorReport::default();
+                gateway
+                    .heartbeat_from_task_manager(ResourceId::new(name), report)
+                    .detach();
+                Ok(())
+            })
+    }
+
+    fn start_task_executor(&self, name: &'static str) -> RpcServer<StubTaskExecutor> {
+        StubTaskExecutor::new(self.mock_task_executor(name)).start(&self.rpc, name)
+    }
+
+    async fn register(&self, name: &str, session: InstanceId) -> RegistrationResponse<ResourceId> {
+        self.register_for(self.job, name, session).await
+    }
+
+    async fn register_for(
+        &self,
+        job: JobId,
+        name: &str,
+        session: InstanceId,
+    ) -> RegistrationResponse<ResourceId> {
+        let location = TaskManagerLocation {
+            resource: ResourceId::new(name),
+            address: name.to_owned(),
+            data_address: String::from("data"),
+        };
+        self.gateway
+            .register_task_manager(job, location, session)
+            .await
+            .unwrap()
+    }
+
+    /// Registers a TaskExecutor that is started, and offers slots of it; returns those that are
+    /// taken.
+    async fn bring(&self, name: &str, slots: u32) -> Vec<AllocationId> {
+        let answer = self.register(name, InstanceId::random()).await;
+        assert!(
+            matches!(answer, RegistrationResponse::Success(_)),
+            "{answer:?}"
+        );
+        self.offer(name, slots).await.unwrap()
+    }
+
+    async fn offer(
+        &self,
+        name: &str,
+        slots: u32,
+    ) -> Result<Vec<AllocationId>, RpcError<UnknownTaskManager>> {
+        let offer = |slot_index| SlotOffer {
+            allocation: AllocationId::random(),
+            slot_index,
+        };
+        let offers = (0..slots).map(offer).collect();
+        let accepted = self
+            .gateway
+            .offer_slots(ResourceId::new(name), offers)
+            .await?;
+        Ok(accepted.into_iter().map(|it| it.allocation).collect())
+    }
+
+    async fn tell(
+        &self,
+        attempt: AttemptId,
+        state: ExecutionState,
+    ) -> Result<(), RpcError<UnknownAttempt>> {
+        let update = TaskExecutionState {
+            attempt,
+            state,
+            failure: Vec::new(),
+            io: TaskIo::default(),
+        };
+        self.gateway.update_task_execution_state(update).await
+    }
+
+    /// Tells that a task that was deployed runs.
+    async fn run(&self) -> AttemptId {
+        let attempt = self.tasks.next().await.attempt;
+        for state in [ExecutionState::Initializing, ExecutionState::Running] {
+            self.tell(attempt, state).await.unwrap();
+        }
+        attempt
+    }
+
+    async fn status(&self) -> JobStatus {
+        self.gateway.request_job_status().await.unwrap()
+    }
+
+    /// Waits for the end of the job: where it stands, and why.
+    async fn end(&self) -> (JobStatus, Vec<String>) {
+        let (info, _) = self.ended.next().await;
+        (info.details.status, info.failure)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_registers_and_says_how_many_slots_the_job_needs() {
+    // Flink: JobMasterTest#testResourceManagerConnectionAfterStart
+    let fixture = Fixture::new(3).await;
+    assert_eq!(fixture.status().await, JobStatus::Created);
+    let _rm = fixture.start_resource_manager();
+    assert_eq!(fixture.registered.next().await, ID);
+    assert_eq!(fixture.declared.next().await, 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_registers_again_when_the_resource_manager_disconnects() {
+    // Flink: JobMasterTest#testReconnectionAfterDisconnect
+    let fixture = Fixture::new(1).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.declared.next().await;
+    fixture.registered.next().await;
+    let former = ResourceManagerId::new(FencingToken::new(6));
+    fixture
+        .gateway
+        .disconnect_resource_manager(former, String::from("it is deposed"));
+    fixture.status().await;
+    assert_eq!(fixture.registered.take(), []);
+    fixture
+        .gateway
+        .disconnect_resource_manager(RM, String::from("it was lost"));
+    fixture.registered.next().await;
+    assert_eq!(fixture.declared.next().await, 1);
+    // Whoever says it knows it.
+    assert_eq!(fixture.left.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_resource_manager_is_left_and_looked_for() {
+    // Flink: JobMasterTest#testHeartbeatTimeoutWithResourceManager
+    let fixture = Fixture::new(1).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.registered.next().await;
+    assert_eq!(fixture.left.next().await, JobStatus::Created);
+    fixture.registered.next().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_manager_that_cannot_be_answered_is_left() {
+    // Flink: JobMasterTest#testResourceManagerBecomesUnreachableTriggersDisconnect
+    let fixture = Fixture::new(1).await;
+    let rm = fixture.start_resource_manager();
+    fixture.registered.next().await;
+    fixture.declared.next().await;
+    rm.close().await.unwrap();
+    let _successor = fixture.start_resource_manager();
+    for _ in 0..2 {
+        let asked = fixture
+            .gateway
+            .heartbeat_from_resource_manager(ResourceId::new("rm"));
+        asked.await.unwrap();
+        advance(Duration::from_secs(1)).await;
+    }
+    let started = Instant::now();
+    fixture.registered.next().await;
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_job_needs_is_declared_until_it_is_heard() {
+    let fixture = Fixture::new(2).await;
+    let (job, declared) = (fixture.job, fixture.declared.clone());
+    let answers = Heard::new();
+    answers.put(RequirementsError::TooManyJobs { job, max: 1 });
+    answers.put(RequirementsError::UnknownJobMaster { job, id: ID });
+    let mock = fixture.mock_resource_manager();
+    let mock = mock.declare_required_resources(move |_, requirements| {
+        declared.put(requirements.slots);
+        let mut left = answers.take().into_iter();
+        match left.next() {
+            Some(refusal) => {
+                left.for_each(|it| answers.put(it));
+                Err(refusal)?
+            }
+            None => Ok(()),
+        }
+    });
+    let _rm = StubResourceManager::new(mock, RM).start(&fixture.rpc, "rm");
+    fixture.registered.next().await;
+    let started = Instant::now();
+    assert_eq!(fixture.declared.next().await, 2);
+    assert_eq!(fixture.declared.next().await, 2);
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    // Who is not known any more registers first.
+    fixture.registered.next().await;
+    assert_eq!(fixture.declared.next().await, 2);
+    advance(Duration::from_secs(5)).await;
+    fixture.status().await;
+    assert_eq!(fixture.declared.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_the_resource_manager_rejects_fails() {
+    let fixture = Fixture::new(1).await;
+    let rejection = || RegistrationResponse::Rejection(String::from("no such jobs here"));
+    let mock = fixture.mock_resource_manager();
+    let mock = mock.register_job_master(move |_, _, _, _| Ok(rejection()));
+    let _rm = StubResourceManager::new(mock, RM).start(&fixture.rpc, "rm");
+    let reason = String::from("the resource manager rejects the job: no such jobs here");
+    assert_eq!(fixture.end().await, (JobStatus::Failed, vec![reason]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_registers_for_this_job_only() {
+    // Flink: JobMasterTest#testJobMasterRejectsTaskExecutorRegistrationIfJobIdsAreNotEqual
+    let fixture = Fixture::new(1).await;
+    let _te = fixture.start_task_executor("te");
+    let answer = fixture
+        .register_for(JobId::random(), "te", InstanceId::random())
+        .await;
+    assert!(
+        matches!(answer, RegistrationResponse::Rejection(_)),
+        "{answer:?}"
+    );
+    let answer = fixture.register("nobody", InstanceId::random()).await;
+    assert!(
+        matches!(answer, RegistrationResponse::Failure(_)),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_was_started_anew_takes_its_own_place() {
+    // Flink: JobMasterTest#testJobMasterAcknowledgesDuplicateTaskExecutorRegistrations,
+    //   #testJobMasterDisconnectsOldTaskExecutorIfNewSessionIsSeen
+    let fixture = Fixture::new(2).await;
+    let _te = fixture.start_task_executor("te");
+    let first = InstanceId::random();
+    for _ in 0..2 {
+        let answer = fixture.register("te", first).await;
+        assert!(
+            matches!(answer, RegistrationResponse::Success(_)),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(fixture.parted.take(), [""; 0]);
+    assert_eq!(fixture.offer("te", 1).await.unwrap().len(), 1);
+    let answer = fixture.register("te", InstanceId::random()).await;
+    assert!(
+        matches!(answer, RegistrationResponse::Success(_)),
+        "{answer:?}"
+    );
+    assert_eq!(
+        fixture.parted.next().await,
+        "the task manager was started anew"
+    );
+    // The slot of the first session is lost, and both are needed again.
+    assert_eq!(fixture.offer("te", 3).await.unwrap().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_registered_task_executor_is_asked_for_heartbeats() {
+    // Flink: JobMasterTest#testTaskManagerRegistrationTriggersHeartbeating,
+    //   #testAllocatedSlotReportDoesNotContainStaleInformation
+    let fixture = Fixture::new(2).await;
+    let _te = fixture.start_task_executor("te");
+    let allocations = fixture.bring("te", 1).await;
+    let claimed =
+        |it: Vec<AllocatedSlot>| it.into_iter().map(|it| it.allocation).collect::<Vec<_>>();
+    assert_eq!(claimed(fixture.beats.next().await), allocations);
+    let second = fixture.offer("te", 1).await.unwrap();
+    fixture
+        .gateway
+        .fail_slot(ResourceId::new("te"), allocations[0], String::from("lost"));
+    assert_eq!(claimed(fixture.beats.next().await), second);
+    // As long as it answers it is kept.
+    for _ in 0..100 {
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(fixture.status().await, JobStatus::Created);
+    }
+    assert_eq!(fixture.parted.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_task_executor_takes_its_tasks_along() {
+    // Flink: JobMasterTest#testHeartbeatTimeoutWithTaskManager,
+    //   #testJobFailureWhenTaskExecutorHeartbeatTimeout
+    let fixture = Fixture::new(1).await;
+    let mock = fixture
+        .mock_task_executor("te")
+        .heartbeat_from_job_manager(|_, _| Ok(()));
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    fixture.bring("te", 1).await;
+    fixture.run().await;
+    let cause = String::from("task manager te sent no heartbeat in time");
+    assert_eq!(fixture.parted.next().await, cause);
+    let task = String::from("task generator-source -> stdout-sink (1/1) failed on te");
+    assert_eq!(fixture.end().await, (JobStatus::Failed, vec![task, cause]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_cannot_be_reached_any_more_is_lost_sooner() {
+    // Flink: JobMasterTest#testTaskManagerBecomesUnreachableTriggersDisconnect
+    let fixture = Fixture::new(1).await;
+    let te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    fixture.run().await;
+    te.close().await.unwrap();
+    let started = Instant::now();
+    let (status, failure) = fixture.end().await;
+    assert_eq!(
+        (status, failure[1].as_str()),
+        (JobStatus::Failed, "task manager te is unreachable")
+    );
+    assert!(started.elapsed() < Duration::from_secs(25));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_finds_nobody_counts_as_a_failed_heartbeat() {
+    // The first of two vertices is cancelled at a TaskExecutor that is dead; the second, elsewhere,
+    // takes its time to end, so that the job goes on.
+    let fixture = Fixture::new(2).await;
+    let dead = fixture.start_task_executor("dead");
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("dead", 1).await;
+    fixture.bring("te", 1).await;
+    fixture.run().await;
+    fixture.run().await;
+    dead.close().await.unwrap();
+    let started = Instant::now();
+    fixture.gateway.cancel().await.unwrap();
+    until(async || {
+        let known = fixture
+            .server
+            .main_thread()
+            .call_async(|it, _| it.task_managers.len());
+        known.await.unwrap() == 1
+    })
+    .await;
+    // The call and one heartbeat, and not two.
+    assert!(started.elapsed() < Duration::from_secs(15));
+    assert_eq!(fixture.status().await, JobStatus::Cancelling);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_leaves_takes_its_tasks_along() {
+    // Flink: JobMasterTest#testJobFailureWhenGracefulTaskExecutorTermination
+    let fixture = Fixture::new(2).await;
+    let _servers = ["a", "b"].map(|name| fixture.start_task_executor(name));
+    fixture.bring("a", 1).await;
+    fixture.bring("b", 1).await;
+    let lost = fixture.run().await;
+    let other = fixture.run().await;
+    let cause = String::from("it stops");
+    let left = fixture
+        .gateway
+        .disconnect_task_manager(ResourceId::new("a"), cause.clone());
+    left.await.unwrap();
+    assert_eq!(fixture.parted.next().await, cause);
+    assert_eq!(fixture.cancelled.next().await, other);
+    let unknown = Err(RpcError::App(UnknownAttempt { attempt: lost }));
+    assert_eq!(fixture.tell(lost, ExecutionState::Running).await, unknown);
+    fixture.tell(other, ExecutionState::Canceled).await.unwrap();
+    let (status, failure) = fixture.end().await;
+    assert_eq!((status, &failure[1]), (JobStatus::Failed, &cause));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_whose_last_slot_is_lost_is_left() {
+    // Flink: JobMasterTest#testReleasingTaskExecutorIfNoMoreSlotsRegistered
+    let fixture = Fixture::new(3).await;
+    let _servers = ["a", "b"].map(|name| fixture.start_task_executor(name));
+    let at_a = fixture.bring("a", 1).await;
+    let at_b = fixture.bring("b", 1).await;
+    let fail = |name: &str, allocation| {
+        let cause = String::from("it is lost");
+        fixture
+            .gateway
+            .fail_slot(ResourceId::new(name), allocation, cause);
+    };
+    // Of a slot of another it has no say.
+    fail("b", at_a[0]);
+    fail("a", at_a[0]);
+    assert_eq!(fixture.freed.next().await, at_a[0]);
+    assert_eq!(
+        fixture.parted.next().await,
+        "the job has no more slots there"
+    );
+    assert_eq!(fixture.status().await, JobStatus::Created);
+    let unknown = UnknownTaskManager {
+        task_manager: ResourceId::new("a"),
+    };
+    assert_eq!(fixture.offer("a", 1).await, Err(RpcError::App(unknown)));
+    assert_eq!(fixture.offer("b", 3).await.unwrap().len(), 2);
+    assert!(!fixture.freed.take().contains(&at_b[0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_deployed_when_it_has_all_its_slots_and_ends_with_its_tasks() {
+    let fixture = Fixture::new(2).await;
+    let _rm = fixture.start_resource_manager();
+    assert_eq!(fixture.declared.next().await, 2);
+    let _servers = ["a", "b"].map(|name| fixture.start_task_executor(name));
+    let at_a = fixture.bring("a", 1).await;
+    fixture.status().await;
+    assert!(fixture.tasks.take().is_empty());
+    let at_b = fixture.bring("b", 2).await;
+    assert_eq!(at_b.len(), 1);
+    let [first, second] = [fixture.run().await, fixture.run().await];
+    assert_eq!(fixture.status().await, JobStatus::Running);
+    for attempt in [first, second] {
+        fixture
+            .tell(attempt, ExecutionState::Finished)
+            .await
+            .unwrap();
+    }
+    assert_eq!(fixture.end().await, (JobStatus::Finished, vec![]));
+    // The slots and the TaskExecutors are the cluster's again.
+    let freed = [fixture.freed.next().await, fixture.freed.next().await];
+    assert_eq!(freed, [at_a[0].min(at_b[0]), at_a[0].max(at_b[0])]);
+    assert_eq!(fixture.declared.next().await, 0);
+    assert_eq!(fixture.left.next().await, JobStatus::Finished);
+    for _ in 0..2 {
+        assert_eq!(fixture.parted.next().await, "the job has ended");
+    }
+    // There is nothing to fetch: it is of no use any more.
+    fixture.server.terminated().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_has_waited_for_too_long_says_what_it_lacks() {
+    // Flink: MiniClusterITCase#testHandlingNotEnoughSlotsThroughTimeout
+    let wait = Duration::from_secs(30);
+    let fixture = Fixture::alone(graph(3, Some(wait)), |_| {}).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.declared.next().await;
+    let _te = fixture.start_task_executor("te");
+    let shortage = Shortage {
+        needed: 3,
+        acquired: 0,
+        slots: 2,
+        slots_free: 0,
+    };
+    fixture
+        .gateway
+        .notify_not_enough_resources_available(shortage);
+    fixture.bring("te", 1).await;
+    assert_eq!(fixture.status().await, JobStatus::Created);
+    let text = "not enough slots: the job needs 3 and has 1, \
+                the cluster has 2 and 0 of them are free";
+    assert_eq!(
+        fixture.end().await,
+        (JobStatus::Failed, vec![text.to_owned()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_does_not_wait_fails_by_the_first_word_of_a_shortage() {
+    // Flink: MiniClusterITCase#testHandlingNotEnoughSlotsThroughEarlyAbortRequest,
+    //   DeclarativeSlotPoolBridgeTest#testNotEnoughResourcesAvailableFailsPendingRequests
+    let fixture = Fixture::alone(graph(3, Some(Duration::ZERO)), |_| {}).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.declared.next().await;
+    assert_eq!(fixture.status().await, JobStatus::Created);
+    let shortage = Shortage {
+        needed: 3,
+        acquired: 1,
+        slots: 1,
+        slots_free: 0,
+    };
+    fixture
+        .gateway
+        .notify_not_enough_resources_available(shortage);
+    assert_eq!(fixture.end().await.0, JobStatus::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_was_told_nothing_says_so() {
+    let wait = Some(Duration::from_secs(30));
+    let fixture = Fixture::alone(graph(2, wait), |_| {}).await;
+    let text = "not enough slots: the job needs 2 and has 0 after 30s, \
+                no resource manager has answered";
+    assert_eq!(
+        fixture.end().await,
+        (JobStatus::Failed, vec![text.to_owned()])
+    );
+
+    let fixture = Fixture::alone(graph(2, wait), |_| {}).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.declared.next().await;
+    let text = "not enough slots: the job needs 2 and has 0 after 30s, \
+                the others were promised and have not come";
+    assert_eq!(
+        fixture.end().await,
+        (JobStatus::Failed, vec![text.to_owned()])
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_cannot_be_submitted_fails_the_job() {
+    // Flink: DefaultSchedulerTest#testRestartAfterDeploymentFails, without a restart
+    let fixture = Fixture::new(1).await;
+    let mock = fixture.mock_task_executor("te");
+    let mock = mock.submit_task(|task, _| {
+        let reason = format!("{} is too much", task.name);
+        Err(TaskSubmissionError::Refused { reason })?
+    });
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    fixture.bring("te", 1).await;
+    let (status, failure) = fixture.end().await;
+    assert_eq!(status, JobStatus::Failed);
+    assert!(
+        failure.last().unwrap().ends_with("is too much"),
+        "{failure:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_waits_is_cancelled_at_once() {
+    let fixture = Fixture::new(1).await;
+    fixture.gateway.cancel().await.unwrap();
+    assert_eq!(fixture.end().await, (JobStatus::Canceled, vec![]));
+    let _te = fixture.start_task_executor("te");
+    let answer = fixture.register("te", InstanceId::random()).await;
+    let reason = String::from("the job has ended");
+    assert_eq!(answer, RegistrationResponse::Rejection(reason));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_that_stops_suspends_its_job() {
+    // Flink: JobMasterTest#testJobMasterOnlyTerminatesAfterTheSchedulerHasClosed, in part
+    let fixture = Fixture::new(1).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.declared.next().await;
+    let _te = fixture.start_task_executor("te");
+    let allocations = fixture.bring("te", 1).await;
+    fixture.run().await;
+    fixture.server.close().await.unwrap();
+    assert_eq!(fixture.left.next().await, JobStatus::Suspended);
+    assert_eq!(fixture.parted.next().await, "the job master stops");
+    assert_eq!(fixture.freed.next().await, allocations[0]);
+    // The job has not ended: another JobMaster may take it up.
+    assert!(fixture.ended.take().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_tasks_that_live_are_handed_files() {
+    // Flink: JobMasterTest#testRequestNextInputSplitWithLocalFailover, in part
+    let fixture = Fixture::new(1).await;
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let attempt = fixture.run().await;
+    let mut starts = Vec::new();
+    loop {
+        let splits = fixture
+            .gateway
+            .request_next_input_splits(attempt)
+            .await
+            .unwrap();
+        if splits.is_empty() {
+            break;
+        }
+        starts.extend(splits.into_iter().map(|it| it.start));
+    }
+    assert_eq!(starts, (0..40).collect::<Vec<_>>());
+    let stranger = AttemptId {
+        attempt: attempt.attempt + 1,
+        ..attempt
+    };
+    fixture
+        .tell(attempt, ExecutionState::Finished)
+        .await
+        .unwrap();
+    for attempt in [attempt, stranger] {
+        let refused = fixture.gateway.request_next_input_splits(attempt).await;
+        assert_eq!(refused, Err(RpcError::App(UnknownAttempt { attempt })));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_printed_waits_for_the_client() {
+    let change = |it: &mut JobMasterConfig| it.results_bytes_max = 4;
+    let fixture = Fixture::alone(graph(1, None), change).await;
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let attempt = fixture.run().await;
+    let send = |text: &'static str| fixture.gateway.send_results(attempt, Bytes::from(text));
+    send("abcd").await.unwrap();
+    // There is no room: the sink waits, and has one piece to wait with.
+    let waiting = send("efgh");
+    assert!(matches!(send("ijkl").await, Err(RpcError::Failed(_))));
+    assert_eq!(
+        fixture.gateway.fetch_results(0).await,
+        Ok(Bytes::from("abcd"))
+    );
+    assert_eq!(
+        fixture.gateway.fetch_results(4).await,
+        Ok(Bytes::from("efgh"))
+    );
+    waiting.await.unwrap();
+    fixture
+        .tell(attempt, ExecutionState::Finished)
+        .await
+        .unwrap();
+    let (_, bytes) = fixture.ended.next().await;
+    assert_eq!(bytes, 8);
+    // A client that takes its time is waited for as long as it comes back.
+    for _ in 0..5 {
+        advance(Duration::from_secs(50)).await;
+        assert_eq!(
+            fixture.gateway.fetch_results(6).await,
+            Ok(Bytes::from("gh"))
+        );
+    }
+    let gone = ResultsGone { position: 6 };
+    assert_eq!(
+        fixture.gateway.fetch_results(0).await,
+        Err(RpcError::App(gone))
+    );
+    assert_eq!(fixture.gateway.fetch_results(8).await, Ok(Bytes::new()));
+    fixture.server.terminated().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_fetches_is_not_kept_for_ever() {
+    let fixture = Fixture::new(1).await;
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    let attempt = fixture.run().await;
+    fixture
+        .gateway
+        .send_results(attempt, Bytes::from("abc"))
+        .await
+        .unwrap();
+    let first = fixture.gateway.fetch_results(3);
+    let second = fixture.gateway.fetch_results(3);
+    // There is one place for a client.
+    assert!(matches!(first.await, Err(RpcError::Failed(_))));
+    fixture
+        .gateway
+        .send_results(attempt, Bytes::from("def"))
+        .await
+        .unwrap();
+    assert_eq!(second.await, Ok(Bytes::from("def")));
+    let started = Instant::now();
+    fixture
+        .tell(attempt, ExecutionState::Finished)
+        .await
+        .unwrap();
+    let unknown = Err(RpcError::App(UnknownAttempt { attempt }));
+    assert_eq!(
+        fixture
+            .gateway
+            .send_results(attempt, Bytes::from("ghi"))
+            .await,
+        unknown
+    );
+    fixture.server.terminated().await.unwrap();
+    assert_eq!(started.elapsed().as_secs(), 60);
+}
