@@ -1,4 +1,76 @@
-//! The components.
+//! The cluster: Dispatcher, JobMaster, ResourceManager, TaskExecutor and MetricQueryService, as in
+//! Apache Flink, on the RPC of [`rpc_core`].
+//!
+//! ```text
+//!                    JobManager process                          TaskManager processes
+//!           ┌────────────────────────────────────┐          ┌───────────────────────────────┐
+//!  client ──▶ Dispatcher ── starts ─▶ JobMaster ───── tasks ──▶ TaskExecutor ── Task, Task… │
+//!           │                            │       │          │     ▲     ╚══ records ══╗     │
+//!           │        ResourceManager ◀ needs     │          └─────│───────────────────║─────┘
+//!           └─────────────│──────────────────────┘                │             other TaskManagers
+//!                         └───────────── gives slots ─────────────┘
+//! ```
+//!
+//! A [job](job_graph::JobGraph) is a graph of [operators](operator). The Dispatcher takes it and
+//! starts a JobMaster for it, which declares to the ResourceManager how many slots it needs.
+//! TaskExecutors offer the slots that they are told to give, the JobMaster deploys the job's tasks
+//! into them, and follows them to their end. Records go from task to task [with
+//! credit](shuffle): a slow one slows those before it.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use rpc_components::job_graph::JobGraph;
+//! use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
+//! use rpc_components::operator::OperatorRegistry;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! let mut config = MiniClusterConfig::default();
+//! config.task_managers = 2;
+//! let cluster = MiniCluster::start(Arc::new(OperatorRegistry::new()), config).await?;
+//! let client = cluster.client().await?;
+//!
+//! let graph = JobGraph::word_count(vec!["Cargo.toml".into()], None, 2);
+//! let job = client.submit(graph).await?;
+//! let mut counts = Vec::new();
+//! client
+//!     .follow_results(job, |piece| {
+//!         counts.extend_from_slice(&piece);
+//!         std::future::ready(())
+//!     })
+//!     .await?;
+//! assert!(String::from_utf8(counts)?.contains("workspace\t"));
+//! cluster.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Read next: [`gateway`] for the whole wire contract, [`entrypoint`] for what makes a process,
+//! [`operator::Operator`] for what to implement.
+//!
+//! # What happens when a process dies
+//!
+//! A TaskManager that dies fails the jobs that have tasks in it, and its slots are gone; the others
+//! go on, and when it is started again it registers by itself. A JobManager that dies takes its jobs
+//! with it: TaskManagers fail the tasks, keep looking for it, and register at the one that comes
+//! next, whose term is later, so that calls meant for its predecessor are refused.
+//!
+//! # Features
+//!
+//! A feature makes a transport available; the scheme of an address chooses it, and an address whose
+//! transport is not there is an error that names the feature.
+//!
+//! | feature | default | addresses |
+//! |---|---|---|
+//! | `local` | yes | `local://name`, within the process |
+//! | `quic` | no | `quic://host:port`, always with TLS |
+//! | `tcp` | yes | `tcp://host:port`, plain on the loopback interface or with mutual TLS |
+//!
+//! # Non-goals
+//!
+//! So far a job is neither restarted nor checkpointed, and one JobManager leads for as long as it
+//! lives. Whoever may submit a job may read and write files as the cluster's processes may.
 
 pub mod client;
 mod dispatcher;

@@ -238,6 +238,7 @@ impl Fixture {
             attempt,
             state,
             failure: Vec::new(),
+            by_neighbour: false,
             io: TaskIo::default(),
         };
         self.gateway.update_task_execution_state(update).await
@@ -422,7 +423,7 @@ async fn a_task_executor_that_was_started_anew_takes_its_own_place() {
 async fn a_registered_task_executor_is_asked_for_heartbeats() {
     // Flink: JobMasterTest#testTaskManagerRegistrationTriggersHeartbeating,
     //   #testAllocatedSlotReportDoesNotContainStaleInformation
-    let fixture = Fixture::new(2).await;
+    let fixture = Fixture::new(3).await;
     let _te = fixture.start_task_executor("te");
     let allocations = fixture.bring("te", 1).await;
     let claimed =
@@ -680,10 +681,6 @@ async fn a_job_that_waits_is_cancelled_at_once() {
     let fixture = Fixture::new(1).await;
     fixture.gateway.cancel().await.unwrap();
     assert_eq!(fixture.end().await, (JobStatus::Canceled, vec![]));
-    let _te = fixture.start_task_executor("te");
-    let answer = fixture.register("te", InstanceId::random()).await;
-    let reason = String::from("the job has ended");
-    assert_eq!(answer, RegistrationResponse::Rejection(reason));
 }
 
 #[tokio::test(start_paused = true)]
@@ -706,9 +703,9 @@ async fn a_job_master_that_stops_suspends_its_job() {
 #[tokio::test(start_paused = true)]
 async fn only_tasks_that_live_are_handed_files() {
     // Flink: JobMasterTest#testRequestNextInputSplitWithLocalFailover, in part
-    let fixture = Fixture::new(1).await;
+    let fixture = Fixture::new(2).await;
     let _te = fixture.start_task_executor("te");
-    fixture.bring("te", 1).await;
+    fixture.bring("te", 2).await;
     let attempt = fixture.run().await;
     let mut starts = Vec::new();
     loop {
@@ -807,6 +804,9 @@ async fn what_nobody_fetches_is_not_kept_for_ever() {
         .tell(attempt, ExecutionState::Finished)
         .await
         .unwrap();
+    let answer = fixture.register("te", InstanceId::random()).await;
+    let reason = String::from("the job has ended");
+    assert_eq!(answer, RegistrationResponse::Rejection(reason));
     let unknown = Err(RpcError::App(UnknownAttempt { attempt }));
     assert_eq!(
         fixture
