@@ -3,9 +3,10 @@
 use rpc_components::client::ClientError;
 use rpc_components::gateway::{CancelError, JobStatus};
 use rpc_components::id::JobId;
+use rpc_components::job_graph::OperatorSpec;
 use rpc_core::RpcError;
 
-use crate::fixture::{cluster, endless, finish, wait_for};
+use crate::fixture::{chain, cluster, endless, finish, wait_for};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_job_frees_its_slots_for_the_next() {
@@ -35,6 +36,18 @@ async fn only_a_job_that_runs_or_was_cancelled_can_be_cancelled() {
     client.cancel(job).await.unwrap();
     finish(&client, job).await;
     client.cancel(job).await.unwrap();
+
+    let source = OperatorSpec::new("generator-source").with("count", 1_i64);
+    let graph = chain("short", 1, [source, OperatorSpec::new("discard-sink")]);
+    let ended = client.submit(graph).await.unwrap();
+    finish(&client, ended).await;
+    let error = client.cancel(ended).await.unwrap_err();
+    let has_ended = matches!(
+        error,
+        ClientError::Cancel(RpcError::App(CancelError::HasEnded { job, .. })) if job == ended
+    );
+    assert!(has_ended, "{error}");
+
     let nobody = JobId::random();
     let error = client.cancel(nobody).await.unwrap_err();
     let not_found = matches!(
