@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rpc_components::client::{ClientError, ClusterClient};
-use rpc_components::gateway::{JobDetails, JobInfo, MetricValue, SubmitError};
-use rpc_components::rpc_core::{RpcConfig, RpcError, RpcService};
+use rpc_components::gateway::{JobDetails, JobInfo, MetricValue};
+use rpc_components::rpc_core::{RpcConfig, RpcService};
 use rpc_components::transport::Network;
 
 use crate::args::{JobArgs, SecurityArgs, TargetArgs};
@@ -175,11 +175,7 @@ fn seconds(ms: u64) -> String {
 
 /// The cluster refuses, or does not answer.
 pub(crate) fn failed(error: ClientError) -> CliError {
-    let mut causes = vec![chain(&error)];
-    if let ClientError::Submit(RpcError::App(SubmitError::Failed { causes: why, .. })) = error {
-        causes.extend(why);
-    }
-    CliError::job(&causes)
+    CliError::job(&[chain(&error)])
 }
 
 /// How long `cancel` waits for the job's end.

@@ -43,8 +43,8 @@ impl Dispatcher {
                 dispatcher.jobs.submission_failed(job);
                 dispatcher.answer_waiting(job, &Err(JobError::NotFound { job }));
             });
-            let causes = Failure::new(&*error).texts();
-            Err(SubmitError::Failed { job, causes })?;
+            let source = Failure::new(&*error);
+            Err(SubmitError::Failed { job, source })?;
         }
         Ok(job)
     }

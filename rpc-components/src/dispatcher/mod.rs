@@ -13,3 +13,6 @@ mod handlers;
 pub(crate) mod jobs;
 
 pub use self::endpoint::{Dispatcher, DispatcherConfig, DispatcherServices};
+
+#[cfg(test)]
+mod tests;

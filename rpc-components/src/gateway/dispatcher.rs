@@ -1,7 +1,7 @@
 //! What the Dispatcher may be asked: to take, show and cancel jobs.
 
 use bytes::Bytes;
-use rpc_core::{AppError, Call, rpc_gateway};
+use rpc_core::{AppError, Call, Failure, rpc_gateway};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -97,8 +97,8 @@ pub enum SubmitError {
     Failed {
         /// The job.
         job: JobId,
-        /// Why, the outermost cause first.
-        causes: Vec<String>,
+        /// Why.
+        source: Failure,
     },
     /// The job's graph makes no sense.
     #[error("job {job} cannot be run")]

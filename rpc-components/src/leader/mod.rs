@@ -21,3 +21,6 @@ pub fn new_term() -> FencingToken {
     let micros = since_1970.map_or(1, |it| it.as_micros());
     FencingToken::new(u64::try_from(micros).unwrap_or(u64::MAX))
 }
+
+#[cfg(test)]
+mod tests;

@@ -104,3 +104,6 @@ mod process {
 
 /// More metrics are not taken: the answer has to fit in a frame.
 const METRICS_MAX: usize = 50_000;
+
+#[cfg(test)]
+mod tests;
