@@ -53,8 +53,12 @@
 //!
 //! A TaskManager that dies fails the jobs that have tasks in it, and its slots are gone; the others
 //! go on, and when it is started again it registers by itself. A JobManager that dies takes its jobs
-//! with it: TaskManagers fail the tasks, keep looking for it, and register at the one that comes
-//! next, whose term is later, so that calls meant for its predecessor are refused.
+//! with it: TaskManagers fail the tasks, look for it for
+//! [as long as they may](TaskExecutorConfig::registration_timeout), and register at the one that
+//! comes next, whose term is later, so that calls meant for its predecessor are refused.
+//!
+//! A process that is stopped says so before it goes. One that dies is noticed by the first
+//! [two calls](HeartbeatConfig::rpc_failures_max) to it that fail, or by its silence.
 //!
 //! # Features
 //!

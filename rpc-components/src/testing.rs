@@ -69,6 +69,11 @@ impl<T> Heard<T> {
         next.expect("something is said in time")
     }
 
+    /// Returns how many words were said and not taken.
+    pub(crate) fn len(&self) -> usize {
+        self.0.words.lock().len()
+    }
+
     /// Takes the words that were said so far.
     pub(crate) fn take(&self) -> Vec<T> {
         self.0.words.lock().drain(..).collect()
@@ -169,12 +174,12 @@ impl StubTaskExecutor {
         self.mock.free_inactive_slots(job);
     }
 
-    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String) {
-        self.mock.disconnect_job_manager(job, id, cause);
+    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String) -> RpcResult<()> {
+        at_once(self.mock.disconnect_job_manager(job, id, cause))
     }
 
-    fn disconnect_resource_manager(&self, instance: InstanceId, cause: String) {
-        self.mock.disconnect_resource_manager(instance, cause);
+    fn disconnect_resource_manager(&self, instance: InstanceId, cause: String) -> RpcResult<()> {
+        at_once(self.mock.disconnect_resource_manager(instance, cause))
     }
 }
 
@@ -296,8 +301,8 @@ impl StubJobMaster {
         self.mock.fail_slot(task_manager, allocation, cause);
     }
 
-    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String) {
-        self.mock.disconnect_resource_manager(id, cause);
+    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String) -> RpcResult<()> {
+        at_once(self.mock.disconnect_resource_manager(id, cause))
     }
 
     fn notify_not_enough_resources_available(&self, shortage: Shortage) {
@@ -415,9 +420,11 @@ impl StubResourceManager {
         task_manager: ResourceId,
         instance: InstanceId,
         cause: String,
-    ) {
-        self.mock
-            .disconnect_task_manager(task_manager, instance, cause);
+    ) -> RpcResult<()> {
+        at_once(
+            self.mock
+                .disconnect_task_manager(task_manager, instance, cause),
+        )
     }
 
     fn disconnect_job_manager(
@@ -426,8 +433,8 @@ impl StubResourceManager {
         id: JobMasterId,
         status: JobStatus,
         cause: String,
-    ) {
-        self.mock.disconnect_job_manager(job, id, status, cause);
+    ) -> RpcResult<()> {
+        at_once(self.mock.disconnect_job_manager(job, id, status, cause))
     }
 }
 

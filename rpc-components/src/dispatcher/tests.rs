@@ -106,7 +106,7 @@ impl Fixture {
                 Ok(())
             })
             .free_slot(|_, _| Ok(()))
-            .disconnect_job_manager(|_, _, _| {});
+            .disconnect_job_manager(|_, _, _| Ok(()));
         let te = StubTaskExecutor::new(mock).start(&self.rpc, "te");
         let location = TaskManagerLocation {
             resource: ResourceId::new("te"),
@@ -366,15 +366,10 @@ async fn an_unknown_job_is_not_found() {
     // Flink: DispatcherTest#testThrowExceptionIfJobExecutionResultNotFound
     let fixture = Fixture::new().await;
     let job = JobId::random();
-    let not_found = || Err(RpcError::App(JobError::NotFound { job }));
-    assert_eq!(
-        fixture.gateway.request_job(job).await,
-        not_found().map(|()| unreachable!())
-    );
-    assert_eq!(
-        fixture.result(job).await,
-        not_found().map(|()| unreachable!())
-    );
+    let not_found = RpcError::App(JobError::NotFound { job });
+    let asked = fixture.gateway.request_job(job).await;
+    assert_eq!(asked, Err(not_found.clone()));
+    assert_eq!(fixture.result(job).await, Err(not_found));
     let fetched = fixture.fetch(job, 0).await;
     assert_eq!(fetched, Err(RpcError::App(FetchError::NotFound { job })));
 }

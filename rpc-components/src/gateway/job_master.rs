@@ -51,7 +51,7 @@ pub trait JobMasterGateway {
     fn disconnect_task_manager(&self, task_manager: ResourceId, cause: String) -> Call<()>;
 
     /// Says that the ResourceManager of this term does not know the job any more.
-    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String);
+    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String) -> Call<()>;
 
     /// Says that the job will not get the slots that it needs, unless something changes.
     fn notify_not_enough_resources_available(&self, shortage: Shortage);

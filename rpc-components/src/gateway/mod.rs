@@ -1,4 +1,7 @@
 //! The whole wire contract: what each component may be asked, and the messages that travel.
+//!
+//! Where Flink only *tells* that a connection ends, here it is a call: whoever stops can wait until
+//! it was heard.
 
 mod dispatcher;
 mod job_master;

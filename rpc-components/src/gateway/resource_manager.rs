@@ -58,11 +58,17 @@ pub trait ResourceManagerGateway {
         task_manager: ResourceId,
         instance: InstanceId,
         cause: String,
-    );
+    ) -> Call<()>;
 
     /// Says that a JobMaster leaves, or has lost this ResourceManager. What its job needs is
     /// forgotten if the job has ended.
-    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, status: JobStatus, cause: String);
+    fn disconnect_job_manager(
+        &self,
+        job: JobId,
+        id: JobMasterId,
+        status: JobStatus,
+        cause: String,
+    ) -> Call<()>;
 
     /// Returns what is known of each TaskExecutor.
     fn request_task_manager_info(&self) -> Call<Vec<TaskManagerInfo>>;

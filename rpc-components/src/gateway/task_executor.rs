@@ -45,12 +45,12 @@ pub trait TaskExecutorGateway {
 
     /// Says that a JobMaster leaves, or has lost this TaskExecutor. Unlike in Flink it carries the
     /// JobMaster's term, so that a former one does not cut off its successor.
-    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String);
+    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String) -> Call<()>;
 
     /// Says that a registration at the ResourceManager has ended: it leaves, or has lost this
     /// TaskExecutor. Unlike in Flink it names the registration, so that a late word of one does not
     /// end the next.
-    fn disconnect_resource_manager(&self, instance: InstanceId, cause: String);
+    fn disconnect_resource_manager(&self, instance: InstanceId, cause: String) -> Call<()>;
 
     /// Returns where the metrics of this process are to be had.
     fn request_metric_query_service_address(&self) -> Call<Option<String>>;

@@ -13,12 +13,15 @@
 //! that the endpoint has registered, and it is there that their number is limited.
 
 mod delivery;
+mod goodbye;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::time::Instant;
+
+pub(crate) use self::goodbye::until_heard;
 
 /// How the components watch each other.
 #[derive(Clone, Debug, PartialEq, Eq)]

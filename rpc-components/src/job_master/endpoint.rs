@@ -21,7 +21,7 @@ use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
     UnknownAttempt,
 };
-use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, until_heard};
 use crate::id::{AttemptId, InstanceId, JobId, JobMasterId, ResourceId, VertexId};
 use crate::job_graph::JobPlan;
 use crate::leader::LeaderRetrieval;
@@ -292,7 +292,8 @@ impl JobMaster {
         if !status.is_terminal() {
             return;
         }
-        self.disconnect_all("the job has ended");
+        let goodbyes = self.disconnect_all("the job has ended");
+        goodbyes.into_iter().for_each(Call::detach);
         let answers = self.results.end();
         if let Some(on_end) = self.on_end.take() {
             on_end(self.graph.info(now_ms()), self.results.bytes());
@@ -338,11 +339,12 @@ impl RpcEndpoint for JobMaster {
     type Gateways = gateways![JobMasterGateway];
 
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
-        main.run(|job_master, cx| {
+        let goodbyes = main.run(|job_master, cx| {
             let actions = job_master.graph.suspend(now_ms());
             job_master.run(cx, actions);
-            job_master.disconnect_all("the job master stops");
+            job_master.disconnect_all("the job master stops")
         });
+        until_heard(goodbyes).await;
         Ok(())
     }
 }

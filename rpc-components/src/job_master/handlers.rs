@@ -137,11 +137,12 @@ impl JobMaster {
         cx: &mut Context<Self>,
         id: ResourceManagerId,
         cause: String,
-    ) {
+    ) -> RpcResult<()> {
         if self.resource_manager.id() == Some(id) {
             tracing::info!(job = %self.job, cause, "the resource manager has disconnected");
             self.connect_resource_manager(cx);
         }
+        Ok(())
     }
 
     /// It may change yet: the job fails only when it has waited as long as it may.

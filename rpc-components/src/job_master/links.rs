@@ -194,7 +194,10 @@ impl JobMaster {
             self.close_task_manager(cx, &resource, &format!("task manager {resource} {cause}"));
         }
         for (_, cause) in self.resource_manager_heartbeats.lost(now()) {
-            self.leave_resource_manager(&format!("the resource manager {cause}"));
+            let cause = format!("the resource manager {cause}");
+            if let Some(told) = self.leave_resource_manager(&cause) {
+                told.detach();
+            }
             self.connect_resource_manager(cx);
         }
         for slot in self.pool.release_idle(now()) {
@@ -215,41 +218,39 @@ impl JobMaster {
         tracing::info!(job = %self.job, %resource, cause, "task manager gone");
         self.task_manager_heartbeats.unmonitor(resource);
         self.pool.release_task_manager(resource);
-        self.say_goodbye(&task_manager, cause);
+        if let Some(told) = self.say_goodbye(&task_manager, cause) {
+            told.detach();
+        }
         let failure = vec![cause.to_owned()];
         let actions = self.graph.task_manager_lost(resource, failure, now_ms());
         self.run(cx, actions);
     }
 
-    /// Takes leave of everybody.
-    pub(super) fn disconnect_all(&mut self, cause: &str) {
+    /// Takes leave of everybody; returns what was said.
+    pub(super) fn disconnect_all(&mut self, cause: &str) -> Vec<Call<()>> {
+        let mut goodbyes = Vec::new();
         for (resource, task_manager) in std::mem::take(&mut self.task_managers) {
             self.task_manager_heartbeats.unmonitor(&resource);
             self.pool.release_task_manager(&resource);
-            self.say_goodbye(&task_manager, cause);
+            goodbyes.extend(self.say_goodbye(&task_manager, cause));
         }
-        self.leave_resource_manager(cause);
+        goodbyes.extend(self.leave_resource_manager(cause));
         self.resource_manager.connection.close();
+        goodbyes
     }
 
-    fn say_goodbye(&self, task_manager: &TaskManager, cause: &str) {
-        if let Some(id) = self.id {
-            task_manager
-                .gateway
-                .disconnect_job_manager(self.job, id, cause.to_owned());
-        }
+    fn say_goodbye(&self, task_manager: &TaskManager, cause: &str) -> Option<Call<()>> {
+        let gateway = &task_manager.gateway;
+        Some(gateway.disconnect_job_manager(self.job, self.id?, cause.to_owned()))
     }
 
     /// As `JobMaster#dissolveResourceManagerConnection`.
-    fn leave_resource_manager(&mut self, cause: &str) {
-        if let Some(left) = self.resource_manager.drop_current()
-            && let Some(id) = self.id
-        {
-            tracing::info!(job = %self.job, cause, "leaving the resource manager");
-            self.resource_manager_heartbeats.unmonitor(&left.resource);
-            let status = self.graph.status();
-            left.gateway
-                .disconnect_job_manager(self.job, id, status, cause.to_owned());
-        }
+    fn leave_resource_manager(&mut self, cause: &str) -> Option<Call<()>> {
+        let left = self.resource_manager.drop_current()?;
+        tracing::info!(job = %self.job, cause, "leaving the resource manager");
+        self.resource_manager_heartbeats.unmonitor(&left.resource);
+        let (job, id, status) = (self.job, self.id?, self.graph.status());
+        let gateway = left.gateway;
+        Some(gateway.disconnect_job_manager(job, id, status, cause.to_owned()))
     }
 }

@@ -130,6 +130,7 @@ impl Fixture {
             .disconnect_job_manager(move |_, id, status, _| {
                 assert_eq!(id, ID);
                 left.put(status);
+                Ok(())
             })
             .heartbeat_from_job_manager(|_| Ok(()))
     }
@@ -165,6 +166,7 @@ impl Fixture {
             .disconnect_job_manager(move |_, id, cause| {
                 assert_eq!(id, ID);
                 parted.put(cause);
+                Ok(())
             })
             .heartbeat_from_job_manager(move |_, slots| {
                 beats.put(slots);
@@ -284,12 +286,14 @@ async fn it_registers_again_when_the_resource_manager_disconnects() {
     let former = ResourceManagerId::new(FencingToken::new(6));
     fixture
         .gateway
-        .disconnect_resource_manager(former, String::from("it is deposed"));
+        .disconnect_resource_manager(former, String::from("it is deposed"))
+        .detach();
     fixture.status().await;
     assert_eq!(fixture.registered.take(), []);
     fixture
         .gateway
-        .disconnect_resource_manager(RM, String::from("it was lost"));
+        .disconnect_resource_manager(RM, String::from("it was lost"))
+        .detach();
     fixture.registered.next().await;
     assert_eq!(fixture.declared.next().await, 1);
     // Whoever says it knows it.

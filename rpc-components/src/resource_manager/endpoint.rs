@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{BoxError, Context, MainThread, RpcEndpoint, RpcResult, gateways};
+use rpc_core::{BoxError, Call, Context, MainThread, RpcEndpoint, RpcResult, gateways};
 use tokio::time::Instant;
 
 use super::slot_manager::{NotEnough, SlotManager, SlotManagerAction, SlotManagerConfig};
@@ -13,7 +13,7 @@ use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, Shortage, SlotRequest, TaskExecutorGateway,
     TaskExecutorRegistration,
 };
-use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, until_heard};
 use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId};
 
 /// How a ResourceManager behaves.
@@ -175,11 +175,20 @@ impl ResourceManager {
         resource: &ResourceId,
         cause: &str,
     ) {
-        if let Some(known) = self.remove_task_executor(cx, resource, cause) {
-            known
-                .gateway
-                .disconnect_resource_manager(known.instance, cause.to_owned());
+        if let Some(told) = self.part_from_task_executor(cx, resource, cause) {
+            told.detach();
         }
+    }
+
+    fn part_from_task_executor(
+        &mut self,
+        cx: &mut Context<Self>,
+        resource: &ResourceId,
+        cause: &str,
+    ) -> Option<Call<()>> {
+        let known = self.remove_task_executor(cx, resource, cause)?;
+        let gateway = known.gateway;
+        Some(gateway.disconnect_resource_manager(known.instance, cause.to_owned()))
     }
 
     /// Forgets a TaskExecutor that knows of it, because it leaves.
@@ -209,11 +218,15 @@ impl ResourceManager {
     /// As `ResourceManager#closeJobManagerConnection` for a job that goes on: what it needs is kept,
     /// and met when its JobMaster is back.
     pub(super) fn close_job_master(&mut self, job: JobId, cause: &str) {
-        if let Some(known) = self.remove_job_master(job, cause) {
-            known
-                .gateway
-                .disconnect_resource_manager(self.id, cause.to_owned());
+        if let Some(told) = self.part_from_job_master(job, cause) {
+            told.detach();
         }
+    }
+
+    fn part_from_job_master(&mut self, job: JobId, cause: &str) -> Option<Call<()>> {
+        let known = self.remove_job_master(job, cause)?;
+        let gateway = known.gateway;
+        Some(gateway.disconnect_resource_manager(self.id, cause.to_owned()))
     }
 
     /// Forgets a JobMaster that knows of it, because it leaves.
@@ -333,17 +346,20 @@ impl RpcEndpoint for ResourceManager {
     /// The JobMasters first, who are then not told of the TaskExecutors: those are not gone, and
     /// neither are the jobs.
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
-        main.run(|rm, cx| {
+        let goodbyes = main.run(|rm, cx| {
             let cause = "the resource manager stops";
+            let mut goodbyes = Vec::new();
             let jobs: Vec<_> = rm.jobs.keys().copied().collect();
             for job in jobs {
-                rm.close_job_master(job, cause);
+                goodbyes.extend(rm.part_from_job_master(job, cause));
             }
             let task_executors: Vec<_> = rm.task_executors.keys().cloned().collect();
             for resource in task_executors {
-                rm.close_task_executor(cx, &resource, cause);
+                goodbyes.extend(rm.part_from_task_executor(cx, &resource, cause));
             }
+            goodbyes
         });
+        until_heard(goodbyes).await;
         Ok(())
     }
 }

@@ -147,11 +147,12 @@ impl ResourceManager {
         task_manager: ResourceId,
         instance: InstanceId,
         cause: String,
-    ) {
+    ) -> RpcResult<()> {
         let known = self.task_executors.get(&task_manager);
         if known.is_some_and(|it| it.instance == instance) {
             self.remove_task_executor(cx, &task_manager, &cause);
         }
+        Ok(())
     }
 
     /// As `ResourceManager#disconnectJobManager`: only of a job that has ended is it forgotten what
@@ -163,14 +164,15 @@ impl ResourceManager {
         id: JobMasterId,
         status: JobStatus,
         cause: String,
-    ) {
+    ) -> RpcResult<()> {
         if self.jobs.get(&job).is_some_and(|it| it.id != id) {
-            return;
+            return Ok(());
         }
         self.remove_job_master(job, &cause);
         if status.is_terminal() {
             self.forget_job(cx, job);
         }
+        Ok(())
     }
 
     fn request_task_manager_info(&self) -> RpcResult<Vec<TaskManagerInfo>> {

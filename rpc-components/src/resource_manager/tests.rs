@@ -85,7 +85,10 @@ impl Fixture {
                     .detach();
                 Ok(())
             })
-            .disconnect_resource_manager(move |instance, _| ended.put(instance))
+            .disconnect_resource_manager(move |instance, _| {
+                ended.put(instance);
+                Ok(())
+            })
             .free_inactive_slots(move |job| freed.put(job))
     }
 
@@ -129,7 +132,10 @@ impl Fixture {
                 lost.put(task_manager.to_string());
                 Ok(())
             })
-            .disconnect_resource_manager(move |id, _| disconnected.put(format!("rm {id}")))
+            .disconnect_resource_manager(move |id, _| {
+                disconnected.put(format!("rm {id}"));
+                Ok(())
+            })
             .notify_not_enough_resources_available(move |shortage| shortages.put(shortage))
     }
 
@@ -390,7 +396,8 @@ async fn a_task_executor_that_leaves_is_forgotten_and_the_jobs_are_told() {
         let cause = String::from("it leaves");
         fixture
             .gateway
-            .disconnect_task_manager(ResourceId::new("te"), instance, cause);
+            .disconnect_task_manager(ResourceId::new("te"), instance, cause)
+            .detach();
     };
     // A late word of the first registration does not end the second.
     leave(first);
@@ -515,11 +522,15 @@ async fn a_silent_job_master_is_lost_and_its_needs_are_kept() {
     );
     let _te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
-    // Nobody would take the slot.
+    // Nobody would take the slot for it: it is the next job's.
     advance(Duration::from_secs(5)).await;
     assert_eq!(fixture.slots().await, (1, 1));
+    let (other, _server) = fixture.bring_job(1).await;
+    assert_eq!(fixture.requests.next().await.job, other);
     fixture.register_job(job, FIRST).await;
     fixture.declare(job, 1).await.unwrap();
+    let _next = fixture.start_task_executor("next");
+    fixture.bring("next", 1).await;
     assert_eq!(fixture.requests.next().await.job, job);
 }
 
@@ -547,7 +558,8 @@ async fn a_job_that_has_ended_needs_nothing_any_more() {
         let (status, cause) = (JobStatus::Finished, String::from("done"));
         fixture
             .gateway
-            .disconnect_job_manager(job, id, status, cause);
+            .disconnect_job_manager(job, id, status, cause)
+            .detach();
     };
     // A former leader of the job has no say.
     leave(SECOND);
@@ -580,7 +592,8 @@ async fn a_job_that_goes_on_is_remembered_for_a_while() {
         let (status, cause) = (JobStatus::Suspended, String::from("it stops"));
         fixture
             .gateway
-            .disconnect_job_manager(job, FIRST, status, cause);
+            .disconnect_job_manager(job, FIRST, status, cause)
+            .detach();
     };
     leave();
     assert_eq!(fixture.count(|rm| rm.abandoned.len()).await, 1);

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use rpc_core::{BoxError, Context, MainThread, RpcEndpoint, gateways};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -14,7 +14,7 @@ use super::links::{JobLink, ResourceManagerLink};
 use super::slot_table::{FreedSlot, Freeing, SlotTable, SlotTableConfig};
 use super::tasks::Tasks;
 use crate::gateway::TaskExecutorGateway;
-use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, until_heard};
 use crate::id::{AllocationId, InstanceId, JobId, ResourceId, SlotId};
 use crate::leader::LeaderRetrieval;
 use crate::metric_query::MetricRegistry;
@@ -208,12 +208,12 @@ impl RpcEndpoint for TaskExecutor {
 
     /// As `TaskExecutor#onStop`: everybody is told, tasks are failed, and their threads awaited.
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
-        let (ended, timeout) = main.run(|te, _| {
+        let (goodbyes, ended, timeout) = main.run(|te, _| {
             let cause = "the task manager stops";
-            te.close_resource_manager(cause);
+            let mut goodbyes: Vec<_> = te.close_resource_manager(cause).into_iter().collect();
             let jobs: Vec<_> = te.jobs.keys().copied().collect();
             for job in jobs {
-                te.disconnect_job(job, cause);
+                goodbyes.extend(te.leave_job(job, cause));
             }
             for freeing in te.slots.close() {
                 if let Freeing::Releasing(tasks) = freeing {
@@ -222,12 +222,12 @@ impl RpcEndpoint for TaskExecutor {
                         .for_each(|attempt| te.tasks.fail(attempt, cause));
                 }
             }
-            (te.tasks.ended(), te.config.cancellation_timeout)
+            let timeout = te.config.cancellation_timeout;
+            (goodbyes, te.tasks.ended(), timeout)
         });
-        if tokio::time::timeout(timeout, join_all(ended))
-            .await
-            .is_err()
-        {
+        let ended = tokio::time::timeout(timeout, join_all(ended));
+        let (ended, ()) = join(ended, until_heard(goodbyes)).await;
+        if ended.is_err() {
             tracing::warn!(?timeout, "a task has not ended, and is left behind");
         }
         main.run(|te, _| match te.fatal.take() {

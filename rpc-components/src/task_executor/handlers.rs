@@ -163,11 +163,12 @@ impl TaskExecutor {
         job: JobId,
         id: JobMasterId,
         cause: String,
-    ) {
+    ) -> RpcResult<()> {
         let link = self.jobs.get(&job);
         if link.is_some_and(|it| it.id == id && it.gateway.is_some()) {
             self.reconnect_job_master(cx, job, &cause);
         }
+        Ok(())
     }
 
     fn disconnect_resource_manager(
@@ -175,12 +176,13 @@ impl TaskExecutor {
         cx: &mut Context<Self>,
         instance: InstanceId,
         cause: String,
-    ) {
+    ) -> RpcResult<()> {
         if self.resource_manager.instance() == Some(instance) {
             tracing::info!(cause, "the resource manager has disconnected");
             self.forget_resource_manager();
             self.connect_resource_manager(cx);
         }
+        Ok(())
     }
 
     fn request_metric_query_service_address(&self) -> RpcResult<Option<String>> {

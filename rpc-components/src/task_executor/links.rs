@@ -217,7 +217,9 @@ impl TaskExecutor {
                     }
                 }
                 Err(error) => {
-                    te.leave_resource_manager(&error.to_string());
+                    if let Some(told) = te.leave_resource_manager(&error.to_string()) {
+                        told.detach();
+                    }
                     let config = te.config.registration.clone();
                     let registration = Registration::after_error(config, Instant::now());
                     te.register_at_resource_manager(cx, registration);
@@ -235,22 +237,24 @@ impl TaskExecutor {
 
     /// The ResourceManager is lost: slots and tasks are kept, and the leading one is looked for.
     pub(super) fn reconnect_resource_manager(&mut self, cx: &mut Context<Self>, cause: &str) {
-        self.leave_resource_manager(cause);
+        if let Some(told) = self.leave_resource_manager(cause) {
+            told.detach();
+        }
         self.connect_resource_manager(cx);
     }
 
-    pub(super) fn close_resource_manager(&mut self, cause: &str) {
-        self.leave_resource_manager(cause);
+    /// Leaves the ResourceManager for good; returns what was said to it.
+    pub(super) fn close_resource_manager(&mut self, cause: &str) -> Option<Call<()>> {
+        let told = self.leave_resource_manager(cause);
         self.resource_manager.connection.close();
+        told
     }
 
-    fn leave_resource_manager(&mut self, cause: &str) {
-        if let Some(left) = self.forget_resource_manager() {
-            tracing::info!(resource = %left.resource, cause, "leaving the resource manager");
-            let own = self.resource.clone();
-            left.gateway
-                .disconnect_task_manager(own, left.instance, cause.to_owned());
-        }
+    fn leave_resource_manager(&mut self, cause: &str) -> Option<Call<()>> {
+        let left = self.forget_resource_manager()?;
+        tracing::info!(resource = %left.resource, cause, "leaving the resource manager");
+        let (own, gateway) = (self.resource.clone(), left.gateway);
+        Some(gateway.disconnect_task_manager(own, left.instance, cause.to_owned()))
     }
 
     /// Forgets the ResourceManager, which knows of it or is told.
@@ -410,15 +414,17 @@ impl TaskExecutor {
         }
     }
 
-    /// The JobMaster is lost or leaves: its tasks fail, and its slots wait for the next one as long
-    /// as slots wait.
+    /// Leaves the JobMaster of a job, if there is one.
     pub(super) fn disconnect_job(&mut self, job: JobId, cause: &str) {
-        let Some(link) = self.jobs.get_mut(&job) else {
-            return;
-        };
-        let Some(gateway) = link.drop_current() else {
-            return;
-        };
+        if let Some(told) = self.leave_job(job, cause) {
+            told.detach();
+        }
+    }
+
+    /// The JobMaster is lost or leaves: its tasks fail, and its slots wait for the next one as long
+    /// as slots wait. Returns what was said to it.
+    pub(super) fn leave_job(&mut self, job: JobId, cause: &str) -> Option<Call<()>> {
+        let gateway = self.jobs.get_mut(&job)?.drop_current()?;
         tracing::info!(%job, cause, "leaving the job master");
         self.job_master_heartbeats.unmonitor(&job);
         for attempt in self.slots.tasks_of(job) {
@@ -427,7 +433,6 @@ impl TaskExecutor {
         for slot in self.slots.slots_of(job, SlotState::Active) {
             self.slots.mark_inactive(slot.allocation, Instant::now());
         }
-        let told = gateway.disconnect_task_manager(self.resource.clone(), cause.to_owned());
-        told.detach();
+        Some(gateway.disconnect_task_manager(self.resource.clone(), cause.to_owned()))
     }
 }

@@ -130,7 +130,10 @@ impl Fixture {
                 reports.put(report);
                 Ok(())
             })
-            .disconnect_task_manager(move |_, instance, _| left.put(instance))
+            .disconnect_task_manager(move |_, instance, _| {
+                left.put(instance);
+                Ok(())
+            })
             .notify_slot_available(move |_, _, allocation| available.put(allocation))
             .heartbeat_from_task_manager(move |_, report| {
                 beats.put(report);
@@ -386,7 +389,10 @@ async fn it_registers_again_when_the_resource_manager_disconnects() {
     fixture.reports.next().await;
     let disconnect = |instance| {
         let cause = String::from("it is lost");
-        fixture.gateway.disconnect_resource_manager(instance, cause);
+        fixture
+            .gateway
+            .disconnect_resource_manager(instance, cause)
+            .detach();
     };
     // A word of some other registration is not for this one.
     disconnect(InstanceId::random());
@@ -433,7 +439,8 @@ async fn it_stops_when_it_has_lost_the_resource_manager_for_too_long() {
     let started = Instant::now();
     fixture
         .gateway
-        .disconnect_resource_manager(instance, String::from("it stops"));
+        .disconnect_resource_manager(instance, String::from("it stops"))
+        .detach();
     assert!(fixture.server.terminated().await.is_err());
     assert_eq!(started.elapsed().as_secs(), 20);
 }
@@ -561,18 +568,28 @@ async fn the_offers_of_two_jobs_do_not_meet() {
 #[tokio::test(start_paused = true)]
 async fn the_answer_of_a_job_master_that_is_gone_activates_nothing() {
     let (fixture, _rm) = Fixture::new().await;
-    let job = JobId::random();
-    let _jm = fixture.start_slow_job_master(job);
-    fixture.allocate(job, 0).await;
+    let (job, joined) = (JobId::random(), fixture.joined.clone());
+    let mock = fixture.mock_job_master();
+    // It does not come back.
+    let mock = mock.register_task_manager(move |job, _, _| {
+        joined.put(job);
+        Ok(match joined.len() {
+            1 => RegistrationResponse::Success(ResourceId::new("jm")),
+            _ => RegistrationResponse::Failure(String::from("not now")),
+        })
+    });
+    let stub = StubJobMaster::new(mock, FIRST).offers_to(&fixture.offers);
+    let _jm = stub.start(&fixture.rpc, &job.to_string());
+    let allocation = fixture.allocate(job, 0).await;
     let (offers, reply) = fixture.offers.next().await;
     let cause = String::from("it leaves");
-    fixture.gateway.disconnect_job_manager(job, FIRST, cause);
-    assert_eq!(fixture.parted.next().await, "it leaves");
+    let left = fixture.gateway.disconnect_job_manager(job, FIRST, cause);
+    left.await.unwrap();
     reply.answer(Ok(offers));
-    // It is offered to whoever leads the job now, and freed when nobody takes it.
-    let (_, _reply) = fixture.offers.next().await;
-    fixture.available.next().await;
+    // Were it active, nobody would ever free it.
+    assert_eq!(fixture.available.next().await, allocation);
     assert_eq!(fixture.taken().await, []);
+    assert_eq!(fixture.parted.take(), ["it leaves"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -704,8 +721,12 @@ async fn a_job_master_that_disconnects_is_found_again() {
     let cause = String::from("it leaves");
     fixture
         .gateway
-        .disconnect_job_manager(job, SECOND, cause.clone());
-    fixture.gateway.disconnect_job_manager(job, FIRST, cause);
+        .disconnect_job_manager(job, SECOND, cause.clone())
+        .detach();
+    fixture
+        .gateway
+        .disconnect_job_manager(job, FIRST, cause)
+        .detach();
     assert_eq!(fixture.joined.next().await, job);
     fixture.until_active(allocation).await;
     assert_eq!(fixture.parted.take(), ["it leaves"]);
@@ -958,7 +979,10 @@ async fn the_tasks_of_a_job_master_that_leaves_fail_and_their_slot_waits() {
     let attempt = attempt(job, 0);
     fixture.submit(endless(attempt, allocation)).await.unwrap();
     let cause = String::from("it leaves");
-    fixture.gateway.disconnect_job_manager(job, FIRST, cause);
+    fixture
+        .gateway
+        .disconnect_job_manager(job, FIRST, cause)
+        .detach();
     let failed = fixture.told(attempt, ExecutionState::Failed).await;
     assert_eq!(failed.failure, ["it leaves"]);
     // The next one, here the same, has it.

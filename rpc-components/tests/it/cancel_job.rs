@@ -1,59 +1,79 @@
-//! Jobs that are cancelled.
+//! A job that is cancelled ends, and gives back what it had.
 
 use rpc_components::client::ClientError;
-use rpc_components::gateway::{CancelError, JobStatus};
+use rpc_components::gateway::{CancelError, ExecutionState, JobStatus};
 use rpc_components::id::JobId;
-use rpc_components::job_graph::OperatorSpec;
-use rpc_core::RpcError;
+use rpc_components::rpc_core::RpcError;
 
-use crate::fixture::{chain, cluster, endless, finish, wait_for};
+use crate::fixture::{cluster, endless, in_time, run, transports, until, until_running};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cancelled_job_frees_its_slots_for_the_next() {
-    let cluster = cluster("local", 2, 1).await;
-    let client = cluster.client().await.unwrap();
-    let first = client.submit(endless(2)).await.unwrap();
-    wait_for(&client, first, JobStatus::Running).await;
-    assert_eq!(client.overview().await.unwrap().slots_free, 0);
-    // It waits for the slots that the first job has.
-    let second = client.submit(endless(2)).await.unwrap();
-    client.cancel(first).await.unwrap();
-    let (_, result) = finish(&client, first).await;
-    assert_eq!(result.status, JobStatus::Canceled);
-    wait_for(&client, second, JobStatus::Running).await;
-    client.cancel(second).await.unwrap();
-    assert_eq!(finish(&client, second).await.1.status, JobStatus::Canceled);
-    cluster.close().await.unwrap();
+async fn the_slots_of_a_cancelled_job_are_the_next_ones() {
+    for transport in transports() {
+        let cluster = cluster(transport, 2, 1).await;
+        let client = cluster.client().await.unwrap();
+        let mut next = client.submit(endless(2)).await.unwrap();
+        for _ in 0..3 {
+            let job = next;
+            until_running(&client, job).await;
+            assert_eq!(client.overview().await.unwrap().slots_free, 0);
+            // It waits for the slots that the other job has.
+            next = client.submit(endless(2)).await.unwrap();
+            client.cancel(job).await.unwrap();
+            let result = in_time(client.job_result(job)).await.unwrap();
+            assert_eq!(
+                (result.status, result.failure),
+                (JobStatus::Canceled, vec![])
+            );
+            let info = client.job(job).await.unwrap();
+            let mut subtasks = info.vertices.iter().flat_map(|it| &it.subtasks);
+            assert!(
+                subtasks.all(|it| it.state == ExecutionState::Canceled),
+                "{info:?}"
+            );
+        }
+        client.cancel(next).await.unwrap();
+        until(async || client.overview().await.unwrap().slots_free == 2).await;
+        in_time(cluster.close()).await.unwrap();
+    }
 }
 
-// Flink: DispatcherTest#testCancellationOfCanceledTerminalDoesNotThrowException,
-// #testCancellationOfNonCanceledTerminalJobFailsWithAppropriateException
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_a_job_that_runs_or_was_cancelled_can_be_cancelled() {
+async fn a_job_that_waits_for_slots_is_cancelled_at_once() {
     let cluster = cluster("local", 1, 1).await;
     let client = cluster.client().await.unwrap();
-    let job = client.submit(endless(1)).await.unwrap();
+    let job = client.submit(endless(5)).await.unwrap();
     client.cancel(job).await.unwrap();
-    finish(&client, job).await;
+    let result = in_time(client.job_result(job)).await.unwrap();
+    assert_eq!(result.status, JobStatus::Canceled);
+    // Once more is once too many, but no error.
     client.cancel(job).await.unwrap();
+    until(async || client.overview().await.unwrap().slots_free == 1).await;
+    in_time(cluster.close()).await.unwrap();
+}
 
-    let source = OperatorSpec::new("generator-source").with("count", 1_i64);
-    let graph = chain("short", 1, [source, OperatorSpec::new("discard-sink")]);
-    let ended = client.submit(graph).await.unwrap();
-    finish(&client, ended).await;
-    let error = client.cancel(ended).await.unwrap_err();
-    let has_ended = matches!(
-        error,
-        ClientError::Cancel(RpcError::App(CancelError::HasEnded { job, .. })) if job == ended
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_ended_otherwise_is_not_cancelled() {
+    // Flink: DispatcherTest#testCancellationOfCanceledTerminalDoesNotThrowException,
+    //   #testCancellationOfNonCanceledTerminalJobFailsWithAppropriateException
+    let cluster = cluster("local", 1, 1).await;
+    let client = cluster.client().await.unwrap();
+    let mut graph = endless(2);
+    graph.slot_wait = Some(std::time::Duration::ZERO);
+    let (result, _) = run(&client, graph).await;
+    let (job, status) = (result.job, result.status);
+    let refused = client.cancel(job).await;
+    let ended = CancelError::HasEnded { job, status };
+    assert!(
+        matches!(&refused, Err(ClientError::Cancel(RpcError::App(it))) if *it == ended),
+        "{refused:?}"
     );
-    assert!(has_ended, "{error}");
-
-    let nobody = JobId::random();
-    let error = client.cancel(nobody).await.unwrap_err();
-    let not_found = matches!(
-        error,
-        ClientError::Cancel(RpcError::App(CancelError::NotFound { job })) if job == nobody
+    let job = JobId::random();
+    let refused = client.cancel(job).await;
+    let unknown = CancelError::NotFound { job };
+    assert!(
+        matches!(&refused, Err(ClientError::Cancel(RpcError::App(it))) if *it == unknown),
+        "{refused:?}"
     );
-    assert!(not_found, "{error}");
-    cluster.close().await.unwrap();
+    in_time(cluster.close()).await.unwrap();
 }
