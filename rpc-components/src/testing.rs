@@ -231,7 +231,7 @@ impl RpcEndpoint for StubJobMaster {
     type Gateways = gateways![JobMasterGateway];
 
     fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
-        cx.set_fencing_token(Some(self.token));
+        cx.set_fencing_token(Some(self.token))?;
         Ok(())
     }
 }
@@ -341,7 +341,7 @@ impl RpcEndpoint for StubResourceManager {
     type Gateways = gateways![ResourceManagerGateway];
 
     fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
-        cx.set_fencing_token(Some(self.token));
+        cx.set_fencing_token(Some(self.token))?;
         Ok(())
     }
 }

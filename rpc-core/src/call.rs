@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::connection::{IncomingCall, RemoteCall};
+use crate::deadlines::Expiry;
 use crate::error::{Failure, Never, RpcError, RpcResult};
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
@@ -44,8 +45,8 @@ struct Waiting<T, E> {
     method: &'static MethodInfo,
     after: Option<Duration>,
     deadline: Option<Instant>,
-    /// Made when the call is first found waiting: most calls to one's own service never need it.
-    timer: Option<Pin<Box<Sleep>>>,
+    /// Tells when the deadline has passed; `None` for a call that has no deadline and gets none.
+    expiry: Option<Expiry>,
     detached: bool,
 }
 
@@ -61,6 +62,7 @@ impl<T, E> Call<T, E> {
         slot: Arc<ReplySlot<T, E>>,
         method: &'static MethodInfo,
         time: Time,
+        expiry: Option<Expiry>,
         remote: Option<RemoteCall>,
     ) -> Self {
         Self {
@@ -70,7 +72,7 @@ impl<T, E> Call<T, E> {
                 method,
                 after: time.after,
                 deadline: time.deadline,
-                timer: None,
+                expiry,
                 detached: false,
             }),
         }
@@ -101,7 +103,7 @@ impl<T, E> Call<T, E> {
             }
             waiting.after = time.after;
             waiting.deadline = time.deadline;
-            waiting.timer = None;
+            waiting.expiry.iter_mut().for_each(Expiry::reset);
         }
         self
     }
@@ -133,30 +135,32 @@ impl<T, E> Future for Call<T, E> {
 }
 
 impl<T, E> Waiting<T, E> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RpcResult<T, E>> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
         if let Poll::Ready(result) = self.slot.poll(cx) {
             return Poll::Ready(result);
         }
-        let Some(deadline) = self.deadline else {
+        let (Some(deadline), Some(expiry)) = (self.deadline, &mut self.expiry) else {
             return Poll::Pending;
         };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        std::task::ready!(timer.as_mut().poll(cx));
-        self.give_up();
-        Poll::Ready(Err(RpcError::Timeout {
-            method: self.method.name.to_owned(),
-            after: self.after.unwrap_or_default(),
+        // A call that was made too late, within another whose time is over, need not wait.
+        if self.after != Some(Duration::ZERO) {
+            std::task::ready!(expiry.poll(deadline, cx));
+        }
+        Poll::Ready(Err(match self.give_up() {
+            Some(never_sent) => never_sent,
+            None => RpcError::Timeout {
+                method: self.method.name.to_owned(),
+                after: self.after.unwrap_or_default(),
+            },
         }))
     }
 
-    fn give_up(&mut self) {
-        if self.slot.abandon()
-            && let Some(remote) = self.remote.take()
-        {
-            remote.cancel();
+    /// Tells the callee that nobody waits. Returns the error of a call that it never heard of.
+    fn give_up(&mut self) -> Option<RpcError<E>> {
+        if !self.slot.abandon() {
+            return None;
         }
+        self.remote.take()?.give_up().map(RpcError::widen)
     }
 }
 
@@ -215,9 +219,13 @@ impl Time {
 
     /// What is left, as it travels.
     pub(crate) fn remaining_us(&self) -> Option<u64> {
-        self.after
-            .map(|after| u64::try_from(after.as_micros()).unwrap_or(u64::MAX))
+        self.after.map(micros)
     }
+}
+
+/// Counts a time as it travels.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The right to answer a call.
@@ -231,8 +239,19 @@ pub struct ReplyTo<T, E = Never> {
 
 enum To<T, E> {
     Caller(Arc<ReplySlot<T, E>>),
+    /// A caller in this service, whose answer has to survive the codec.
+    Strict(Arc<ReplySlot<T, E>>, Check<T, E>),
     Peer(Arc<IncomingCall>, Encode<T, E>),
 }
+
+/// How a result is encoded and decoded as if it travelled; a plain function, as [`Encode`] is.
+pub(crate) struct Check<T, E> {
+    pub(crate) method: &'static MethodInfo,
+    pub(crate) limit: usize,
+    pub(crate) check: Checked<T, E>,
+}
+
+type Checked<T, E> = fn(RpcResult<T, E>, &MethodInfo, usize) -> RpcResult<T, E>;
 
 /// How a result becomes a frame; a plain function, so that no bounds are needed where one answers.
 pub(crate) type Encode<T, E> = fn(&IncomingCall, RpcResult<T, E>);
@@ -241,6 +260,12 @@ impl<T, E> ReplyTo<T, E> {
     pub(crate) const fn caller(slot: Arc<ReplySlot<T, E>>) -> Self {
         Self {
             to: Some(To::Caller(slot)),
+        }
+    }
+
+    pub(crate) fn strict(slot: Arc<ReplySlot<T, E>>, check: Check<T, E>) -> Self {
+        Self {
+            to: Some(To::Strict(slot, check)),
         }
     }
 
@@ -274,7 +299,7 @@ impl<T, E> ReplyTo<T, E> {
         E: Send,
     {
         match &self.to {
-            Some(To::Caller(slot)) => slot.is_abandoned(),
+            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.is_abandoned(),
             Some(To::Peer(call, _)) => call.is_abandoned(),
             None => true,
         }
@@ -299,7 +324,7 @@ impl<T, E> ReplyTo<T, E> {
         E: Send,
     {
         match &self.to {
-            Some(To::Caller(slot)) => slot.poll_abandoned(cx),
+            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.poll_abandoned(cx),
             Some(To::Peer(call, _)) => call.poll_abandoned(cx),
             None => Poll::Ready(()),
         }
@@ -310,6 +335,9 @@ impl<T, E> To<T, E> {
     fn give(self, result: RpcResult<T, E>) {
         match self {
             Self::Caller(slot) => slot.fill(result),
+            Self::Strict(slot, check) => {
+                slot.fill((check.check)(result, check.method, check.limit))
+            }
             Self::Peer(call, encode) => encode(&call, result),
         }
     }

@@ -14,44 +14,97 @@ pub struct RpcConfig {
     /// How long a call may take that says nothing else. Flink's `ask.timeout`. Too small, and slow
     /// handlers fail; too large, and a lost answer is noticed late. The default is 10 s.
     pub call_timeout: Duration,
+    /// How many calls one connection may have under way. More fail with `Overloaded` before they
+    /// are sent. The default is 65,536.
+    pub calls_max: usize,
+    /// How many channels that peers opened may wait to be accepted, by name. The default is 256.
+    pub channel_backlog_max: usize,
+    /// How long closing waits for peers to read what they were told last. The default is 1 s.
+    pub close_timeout: Duration,
     /// How long connecting may take: dialling, handshake and resolving together. The default is 10 s.
     pub connect_timeout: Duration,
+    /// How old a connection may become before it is replaced as soon as no call is under way on it:
+    /// certificates are judged only when a connection is made. The default is `None`: any age.
+    pub connection_age_max: Option<Duration>,
     /// How many connections peers may open. More are turned away. The default is 4,096.
     pub connections_max: usize,
-    /// How many calls one connection may have under way at the callee. More are answered
-    /// `Overloaded`. The default is 65,536.
-    pub calls_max: usize,
+    /// How many connections the peers of one host may open. More are turned away, so that a single
+    /// host does not keep the others out. The default is 4,096.
+    pub connections_per_host_max: usize,
     /// How large a frame may be, in bytes. A larger message fails at its sender, at once. It is
     /// also what a peer can make this service allocate by one frame. The default is 10 MiB.
     pub frame_bytes_max: usize,
+    /// How long a frame that has begun to come in may take. A peer that drips is cut off after it;
+    /// too short, and large frames over slow links are too. The default is 60 s.
+    pub frame_timeout: Duration,
     /// How many gateways one connection may have resolved. The default is 65,536.
     pub gateways_max: usize,
     /// How long a peer that connects may take to say who it is. A slow-loris peer is cut off after
     /// it. The default is 5 s.
     pub handshake_timeout: Duration,
+    /// How many peers may be about to say who they are. More are turned away. The default is 1,024.
+    pub handshakes_max: usize,
+    /// After how long a silence a peer is asked whether it is there. The default is 5 s.
+    pub keepalive_interval: Duration,
+    /// How long a peer may be silent though it was asked. The connection is lost then: too short,
+    /// and a pause of the peer loses it; too long, and a vanished host is noticed late. The default
+    /// is 15 s.
+    pub keepalive_timeout: Duration,
+    /// How many bytes of requests that came over connections may wait in an endpoint's mailbox. More
+    /// are answered `Overloaded`. It is less than `window_bytes`, so that one slow endpoint does not
+    /// use up a connection that it shares with others. The default is 16 MiB.
+    pub mailbox_bytes_max: usize,
     /// How many messages may wait in an endpoint's mailbox. More are answered `Overloaded`, and
     /// one-way messages are dropped and counted. The default is 131,072.
     pub mailbox_messages_max: usize,
-    /// How many bytes may wait to be written to one connection. A call beyond it fails with
-    /// `Overloaded`; a peer that does not read its answers is disconnected. The default is 64 MiB.
+    /// How many bytes may wait to be written to one connection, or for a lost connection to come
+    /// back. A call beyond it fails with `Overloaded`; a peer that does not read its answers is
+    /// disconnected. The default is 64 MiB.
     pub outbox_bytes_max: usize,
-    /// How many channels that peers opened may wait to be accepted, by name. The default is 256.
-    pub channel_backlog_max: usize,
+    /// The longest time between two attempts to reach a peer again. The default is 5 s.
+    pub redial_delay_max: Duration,
+    /// The shortest time between two attempts to reach a peer again. The delay grows from it, and is
+    /// spread at random, so that many callers of a peer that comes back do not come all at once. The
+    /// default is 50 ms.
+    pub redial_delay_min: Duration,
+    /// Whether calls between endpoints of this service are encoded and decoded as those to others
+    /// are, so that tests find what cannot travel. Flink's `force-invocation-serialization`. Methods
+    /// marked `#[rpc(local)]` are exempt. The default is no: values are moved.
+    pub strict_local: bool,
+    /// How many bytes of messages one connection may have at the callee that its endpoints have not
+    /// begun to handle. Calls beyond it fail with `Overloaded` before they are sent; it is what a
+    /// peer can make this service hold. The default is 64 MiB.
+    pub window_bytes: usize,
+    /// How long a peer may take to read anything of what waits for it. The default is 30 s.
+    pub write_timeout: Duration,
 }
 
 impl Default for RpcConfig {
     fn default() -> Self {
         Self {
             call_timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(10),
-            connections_max: 4096,
             calls_max: 1 << 16,
+            channel_backlog_max: 256,
+            close_timeout: Duration::from_secs(1),
+            connect_timeout: Duration::from_secs(10),
+            connection_age_max: None,
+            connections_max: 4096,
+            connections_per_host_max: 4096,
             frame_bytes_max: 10 << 20,
+            frame_timeout: Duration::from_secs(60),
             gateways_max: 1 << 16,
             handshake_timeout: Duration::from_secs(5),
+            handshakes_max: 1024,
+            keepalive_interval: Duration::from_secs(5),
+            keepalive_timeout: Duration::from_secs(15),
+            mailbox_bytes_max: 16 << 20,
             mailbox_messages_max: 1 << 17,
             outbox_bytes_max: 64 << 20,
-            channel_backlog_max: 256,
+            redial_delay_max: Duration::from_secs(5),
+            redial_delay_min: Duration::from_millis(50),
+            strict_local: false,
+            window_bytes: 64 << 20,
+            write_timeout: Duration::from_secs(30),
         }
     }
 }

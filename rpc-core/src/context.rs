@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::endpoint::RpcEndpoint;
-use crate::fencing::FencingToken;
+use crate::fencing::{FencingToken, StaleToken};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
 use crate::service::RpcService;
@@ -85,8 +85,13 @@ impl<E: RpcEndpoint> Context<E> {
     ///
     /// Code that was posted to the main thread under another token is dropped, unless it was posted
     /// without fencing.
-    pub fn set_fencing_token(&mut self, token: Option<FencingToken>) {
-        self.core.set_token(token);
+    ///
+    /// # Errors
+    ///
+    /// The token is older than one that was set before: whoever hears late of its election does not
+    /// depose its successor.
+    pub fn set_fencing_token(&mut self, token: Option<FencingToken>) -> Result<(), StaleToken> {
+        self.core.set_token(token)
     }
 
     /// Runs `run` on the main thread after `delay`. Flink's `scheduleRunAsync`.

@@ -5,13 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::connection::IncomingCall;
 use crate::context::Context;
 use crate::error::{BoxError, RpcError};
-use crate::fencing::FencingToken;
-use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
+use crate::gateway::{Delivery, Exposed, Gateway, Head, LocalRoute, WireRoute};
 use crate::main_thread::MainThread;
 use crate::method::MethodInfo;
 use crate::shared::EndpointCore;
@@ -136,28 +135,43 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> LocalRoute<G::Request> for RouteTo<E, 
     fn push(&self, head: Head, request: G::Request) {
         self.core.push(head, (self.wrap)(request));
     }
+
+    fn ended(&self) -> BoxFuture<'static, ()> {
+        let mut termination = self.core.termination.subscribe();
+        async move {
+            // The sender is in the endpoint's own task: if it is gone, so is the endpoint.
+            let _ = termination.wait_for(Option::is_some).await;
+        }
+        .boxed()
+    }
 }
 
 impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
-    fn deliver(
-        &self,
-        method: usize,
-        body: &Bytes,
-        token: Option<FencingToken>,
-        call: Option<Arc<IncomingCall>>,
-    ) {
-        let info = &G::METHODS[method];
+    fn deliver(&self, delivery: Delivery) {
+        let Delivery {
+            method,
+            body,
+            token,
+            trace,
+            call,
+            charge,
+        } = delivery;
         // A wrong token is refused before anything of the message is decoded.
-        if info.fenced
+        if G::METHODS[method].fenced
             && let Err(error) = self.core.check_token(token)
         {
             IncomingCall::deny(call, error);
             return;
         }
-        match G::decode(method, body, call.clone()) {
+        match G::decode(method, &body, call.clone()) {
             Ok(request) => {
-                let call = call.map(|call| call as _);
-                self.core.push(Head { call, token }, (self.wrap)(request));
+                let head = Head {
+                    call: call.map(|call| call as _),
+                    token,
+                    trace,
+                    charge: Some(charge),
+                };
+                self.core.push(head, (self.wrap)(request));
             }
             Err(error) => IncomingCall::deny(call, error),
         }

@@ -53,12 +53,12 @@ impl Error for Never {}
 pub enum RpcError<E = Never> {
     /// The callee ran the call and refused, as the method's contract allows.
     App(E),
-    /// The caller's own task was told to stop before the answer came.
-    Cancelled,
     /// A message could not be encoded or decoded.
     Codec {
         /// The gateway's method.
         method: String,
+        /// Whether it is the method's response, and the callee has run the call.
+        response: bool,
         /// What is wrong with which bytes.
         detail: String,
     },
@@ -77,6 +77,13 @@ pub enum RpcError<E = Never> {
         expected: Option<FencingToken>,
         /// The gateway's token.
         got: Option<FencingToken>,
+    },
+    /// The peer's certificate does not allow the call.
+    Forbidden {
+        /// The gateway's method.
+        method: String,
+        /// The roles that the certificate gives.
+        roles: Vec<String>,
     },
     /// The callee's gateway has no such method, or another version of it.
     Incompatible {
@@ -109,8 +116,10 @@ pub enum RpcError<E = Never> {
     },
     /// A message is larger than a frame may be; nothing of it was sent.
     TooLarge {
-        /// The gateway's method, and whether it is its request or its response.
-        message: String,
+        /// The gateway's method.
+        method: String,
+        /// Whether it is the method's response, and the callee has run the call.
+        response: bool,
         /// The message's size in bytes.
         size: u64,
         /// The limit in bytes.
@@ -142,21 +151,24 @@ impl<E> RpcError<E> {
     #[must_use]
     pub const fn outcome(&self) -> Outcome {
         match self {
-            Self::App(_) | Self::Failed(_) | Self::Panicked { .. } => Outcome::Executed,
-            Self::Disconnected {
+            Self::App(_)
+            | Self::Failed(_)
+            | Self::Panicked { .. }
+            | Self::Codec { response: true, .. }
+            | Self::TooLarge { response: true, .. } => Outcome::Executed,
+            Self::Codec { .. }
+            | Self::Disconnected {
                 possibly_executed: false,
                 ..
             }
             | Self::Fenced { .. }
+            | Self::Forbidden { .. }
             | Self::Incompatible { .. }
             | Self::NotStarted { .. }
             | Self::Overloaded { .. }
+            | Self::TooLarge { .. }
             | Self::Unreachable { .. } => Outcome::NotExecuted,
-            Self::Cancelled
-            | Self::Codec { .. }
-            | Self::Disconnected { .. }
-            | Self::Timeout { .. }
-            | Self::TooLarge { .. } => Outcome::Unknown,
+            Self::Disconnected { .. } | Self::Timeout { .. } => Outcome::Unknown,
         }
     }
 
@@ -201,8 +213,15 @@ impl<E> RpcError<E> {
     fn try_map_app<F, X>(self, f: impl FnOnce(E) -> Result<F, X>) -> Result<RpcError<F>, X> {
         Ok(match self {
             Self::App(error) => RpcError::App(f(error)?),
-            Self::Cancelled => RpcError::Cancelled,
-            Self::Codec { method, detail } => RpcError::Codec { method, detail },
+            Self::Codec {
+                method,
+                response,
+                detail,
+            } => RpcError::Codec {
+                method,
+                response,
+                detail,
+            },
             Self::Disconnected {
                 peer,
                 possibly_executed,
@@ -212,17 +231,20 @@ impl<E> RpcError<E> {
             },
             Self::Failed(failure) => RpcError::Failed(failure),
             Self::Fenced { expected, got } => RpcError::Fenced { expected, got },
+            Self::Forbidden { method, roles } => RpcError::Forbidden { method, roles },
             Self::Incompatible { method } => RpcError::Incompatible { method },
             Self::NotStarted { endpoint } => RpcError::NotStarted { endpoint },
             Self::Overloaded { queue, limit } => RpcError::Overloaded { queue, limit },
             Self::Panicked { endpoint } => RpcError::Panicked { endpoint },
             Self::Timeout { method, after } => RpcError::Timeout { method, after },
             Self::TooLarge {
-                message,
+                method,
+                response,
                 size,
                 limit,
             } => RpcError::TooLarge {
-                message,
+                method,
+                response,
                 size,
                 limit,
             },
@@ -264,8 +286,11 @@ impl<E: fmt::Display> fmt::Display for RpcError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::App(error) => error.fmt(f),
-            Self::Cancelled => f.write_str("the call was cancelled"),
-            Self::Codec { method, detail } => write!(f, "the message of {method} is bad: {detail}"),
+            Self::Codec {
+                method,
+                response,
+                detail,
+            } => write!(f, "the {} of {method} is bad: {detail}", message(*response)),
             Self::Disconnected {
                 peer,
                 possibly_executed,
@@ -283,6 +308,16 @@ impl<E: fmt::Display> fmt::Display for RpcError<E> {
                 f.write_str(", the gateway's is ")?;
                 write_token(f, *got)
             }
+            Self::Forbidden { method, roles } if roles.is_empty() => {
+                write!(f, "{method} is forbidden to a peer without a role")
+            }
+            Self::Forbidden { method, roles } => {
+                write!(
+                    f,
+                    "{method} is forbidden to a peer with the role {}",
+                    roles.join(", ")
+                )
+            }
             Self::Incompatible { method } => {
                 write!(f, "the callee has no {method}, or another version of it")
             }
@@ -291,10 +326,17 @@ impl<E: fmt::Display> fmt::Display for RpcError<E> {
             Self::Panicked { endpoint } => write!(f, "a handler of endpoint {endpoint} panicked"),
             Self::Timeout { method, after } => write!(f, "{method} timed out after {after:?}"),
             Self::TooLarge {
-                message,
+                method,
+                response,
                 size,
                 limit,
-            } => write!(f, "{message} has {size} bytes, more than the limit {limit}"),
+            } => {
+                let message = message(*response);
+                write!(
+                    f,
+                    "the {message} of {method} has {size} bytes, more than the limit {limit}"
+                )
+            }
             Self::Unreachable { address, restarted } => {
                 write!(f, "endpoint {address} is unreachable")?;
                 if *restarted {
@@ -304,6 +346,10 @@ impl<E: fmt::Display> fmt::Display for RpcError<E> {
             }
         }
     }
+}
+
+const fn message(response: bool) -> &'static str {
+    if response { "response" } else { "request" }
 }
 
 fn write_token(f: &mut fmt::Formatter<'_>, token: Option<FencingToken>) -> fmt::Result {
@@ -505,9 +551,9 @@ mod tests {
             expected: Some(FencingToken::new(9)),
             got: None,
         };
-        assert_eq!(encoded(&fenced)[..], [5, 1, 9, 0]);
+        assert_eq!(encoded(&fenced)[..], [4, 1, 9, 0]);
         let failed = RpcError::<Never>::Failed(Failure::from_texts(["a".into(), "b".into()]));
-        assert_eq!(encoded(&failed)[..], *b"\x04\x02\x01a\x01b");
+        assert_eq!(encoded(&failed)[..], *b"\x03\x02\x01a\x01b");
     }
 
     #[test]
@@ -584,9 +630,16 @@ mod tests {
         let outcomes: Vec<_> = kinds().iter().map(RpcError::outcome).collect();
         let (ran, not, unknown) = (Outcome::Executed, Outcome::NotExecuted, Outcome::Unknown);
         let expected = [
-            unknown, unknown, unknown, ran, not, not, not, not, ran, unknown, unknown, not,
+            not, unknown, ran, not, not, not, not, not, ran, unknown, not, not,
         ];
         assert_eq!(outcomes, expected);
+        let too_large = RpcError::<Never>::TooLarge {
+            method: String::new(),
+            response: true,
+            size: 2,
+            limit: 1,
+        };
+        assert_eq!(too_large.outcome(), ran);
         let disconnected = RpcError::<Never>::Disconnected {
             peer: String::new(),
             possibly_executed: false,
@@ -599,9 +652,9 @@ mod tests {
     fn kinds() -> Vec<RpcError> {
         let text = || String::from("it");
         vec![
-            RpcError::Cancelled,
             RpcError::Codec {
                 method: text(),
+                response: false,
                 detail: text(),
             },
             RpcError::Disconnected {
@@ -612,6 +665,10 @@ mod tests {
             RpcError::Fenced {
                 expected: None,
                 got: Some(FencingToken::new(1)),
+            },
+            RpcError::Forbidden {
+                method: text(),
+                roles: vec![text()],
             },
             RpcError::Incompatible { method: text() },
             RpcError::NotStarted { endpoint: text() },
@@ -625,7 +682,8 @@ mod tests {
                 after: Duration::MAX,
             },
             RpcError::TooLarge {
-                message: text(),
+                method: text(),
+                response: false,
                 size: 2,
                 limit: 1,
             },

@@ -33,3 +33,14 @@ impl fmt::Display for FencingToken {
         write!(f, "{:016x}", self.0)
     }
 }
+
+/// A token that is older than one that the endpoint has had: a newer leader was here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token {stale} is older than {newest}, which the endpoint has had")]
+#[non_exhaustive]
+pub struct StaleToken {
+    /// The token that was to be set.
+    pub stale: FencingToken,
+    /// The newest token of the endpoint so far.
+    pub newest: FencingToken,
+}

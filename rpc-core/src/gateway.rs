@@ -3,25 +3,28 @@
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::address::Address;
-use crate::call::{Call, ReplyTo, Time};
+use crate::call::{Call, Check, ReplyTo, Time};
+use crate::caller::Caller;
 use crate::codec;
-use crate::connection::{IncomingCall, RemoteGateway};
+use crate::connection::{Ask, Charge, IncomingCall, RemoteGateway};
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
 use crate::method::MethodInfo;
 use crate::reply_slot::ReplySlot;
-use crate::scope::CallScope;
+use crate::scope::{self, CallScope};
+use crate::strict;
+use crate::trace::TraceContext;
 
 /// What every gateway answers by itself, without a message. Flink's `RpcGateway`.
 pub trait RpcGateway: fmt::Debug + Send + Sync + 'static {
@@ -30,6 +33,55 @@ pub trait RpcGateway: fmt::Debug + Send + Sync + 'static {
 
     /// Returns the host in the address; `localhost` for an endpoint of one's own service.
     fn hostname(&self) -> &str;
+
+    /// Waits until the endpoint has ended or can no longer be reached.
+    ///
+    /// It is about the incarnation of the endpoint that the gateway was connected to. Once that has
+    /// ended every call fails; when only the connection was lost, later calls look for it again.
+    fn closed(&self) -> Closed;
+}
+
+/// Waits for the end of an endpoint; see [`RpcGateway::closed`].
+///
+/// # Cancel safety
+///
+/// May be dropped and asked for again.
+#[must_use = "a future does nothing unless it is awaited"]
+pub struct Closed(BoxFuture<'static, GatewayClosed>);
+
+/// Why a gateway is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GatewayClosed {
+    /// The connection was lost; whether the endpoint lives is not known.
+    Disconnected,
+    /// The endpoint has ended.
+    Stopped,
+}
+
+impl Closed {
+    pub(crate) fn new(closed: impl Future<Output = GatewayClosed> + Send + 'static) -> Self {
+        Self(Box::pin(closed))
+    }
+
+    /// Waits for ever, as a mock does.
+    pub fn never() -> Self {
+        Self::new(std::future::pending())
+    }
+}
+
+impl Future for Closed {
+    type Output = GatewayClosed;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<GatewayClosed> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closed").finish_non_exhaustive()
+    }
 }
 
 /// What every fenced gateway also answers by itself. Flink's `FencedRpcGateway`.
@@ -84,7 +136,7 @@ pub struct Port<R> {
     /// The address as text, as [`RpcGateway::address`] returns it.
     text: Arc<str>,
     token: Option<FencingToken>,
-    call_timeout: Duration,
+    caller: Arc<Caller>,
 }
 
 enum Route<R> {
@@ -97,18 +149,27 @@ enum Route<R> {
 /// An endpoint of the same service, seen through one of its gateways.
 pub(crate) trait LocalRoute<R>: Send + Sync {
     fn push(&self, head: Head, request: R);
+
+    /// Waits until the endpoint has ended.
+    fn ended(&self) -> BoxFuture<'static, ()>;
 }
 
 /// An endpoint seen by a connection through one of its gateways.
 pub(crate) trait WireRoute: Send + Sync {
-    /// Hands on a message that came for method number `method`.
-    fn deliver(
-        &self,
-        method: usize,
-        body: &Bytes,
-        token: Option<FencingToken>,
-        call: Option<Arc<IncomingCall>>,
-    );
+    /// Hands on a message that came.
+    fn deliver(&self, delivery: Delivery);
+}
+
+/// A message that came over a connection.
+pub(crate) struct Delivery {
+    /// The place of the method in the gateway.
+    pub(crate) method: usize,
+    pub(crate) body: Bytes,
+    pub(crate) token: Option<FencingToken>,
+    pub(crate) trace: Option<Box<TraceContext>>,
+    /// `None` if the message is one-way.
+    pub(crate) call: Option<Arc<IncomingCall>>,
+    pub(crate) charge: Charge,
 }
 
 /// One gateway of an endpoint, found by its name.
@@ -125,6 +186,25 @@ pub(crate) struct Exposed {
 pub(crate) struct Head {
     pub(crate) call: Option<Arc<dyn CallScope>>,
     pub(crate) token: Option<FencingToken>,
+    /// Behind a pointer, since most calls have none, and a mailbox holds many.
+    pub(crate) trace: Option<Box<TraceContext>>,
+    /// What a message that came over a connection costs its sender until it is handled.
+    pub(crate) charge: Option<Charge>,
+}
+
+impl Head {
+    pub(crate) fn local(
+        call: Option<Arc<dyn CallScope>>,
+        token: Option<FencingToken>,
+        trace: Option<TraceContext>,
+    ) -> Self {
+        Self {
+            call,
+            token,
+            trace: trace.map(Box::new),
+            charge: None,
+        }
+    }
 }
 
 impl<R> Clone for Route<R> {
@@ -141,32 +221,32 @@ impl<R: Send + 'static> Port<R> {
         route: Arc<dyn LocalRoute<R>>,
         address: Arc<Address>,
         token: Option<FencingToken>,
-        call_timeout: Duration,
+        caller: Arc<Caller>,
     ) -> Self {
-        Self::new(Route::Local(route), address, token, call_timeout)
+        Self::new(Route::Local(route), address, token, caller)
     }
 
     pub(crate) fn remote(
         gateway: Arc<RemoteGateway>,
         address: Arc<Address>,
         token: Option<FencingToken>,
-        call_timeout: Duration,
+        caller: Arc<Caller>,
     ) -> Self {
-        Self::new(Route::Remote(gateway), address, token, call_timeout)
+        Self::new(Route::Remote(gateway), address, token, caller)
     }
 
     fn new(
         route: Route<R>,
         address: Arc<Address>,
         token: Option<FencingToken>,
-        call_timeout: Duration,
+        caller: Arc<Caller>,
     ) -> Self {
         Self {
             route,
             text: address.to_string().into(),
             address,
             token,
-            call_timeout,
+            caller,
         }
     }
 
@@ -189,6 +269,20 @@ impl<R: Send + 'static> Port<R> {
             .expect("a fenced gateway is connected with a token")
     }
 
+    /// Waits until the endpoint has ended or can no longer be reached.
+    pub fn closed(&self) -> Closed {
+        match &self.route {
+            Route::Local(route) => {
+                let ended = route.ended();
+                Closed::new(async move {
+                    ended.await;
+                    GatewayClosed::Stopped
+                })
+            }
+            Route::Remote(gateway) => Closed::new(Arc::clone(gateway).closed()),
+        }
+    }
+
     /// Makes a call that wants an answer.
     pub fn call<A, T, E>(
         &self,
@@ -198,45 +292,92 @@ impl<R: Send + 'static> Port<R> {
         request: impl FnOnce(A, ReplyTo<T, E>) -> R,
     ) -> Call<T, E>
     where
-        A: Serialize,
+        A: Message,
         T: Message,
         E: Message,
     {
-        let time = Time::new(info.timeout, self.call_timeout);
+        let time = Time::new(info.timeout, self.caller.call_timeout);
         let slot = Arc::new(ReplySlot::new(time.deadline));
+        let trace = scope::outgoing_trace();
         let remote = match &self.route {
             Route::Local(route) => {
-                let head = Head {
-                    call: Some(Arc::clone(&slot) as _),
-                    token: self.token,
-                };
-                route.push(head, request(arguments, ReplyTo::caller(Arc::clone(&slot))));
+                let head = Head::local(Some(Arc::clone(&slot) as _), self.token, trace);
+                match self.local_arguments(arguments, info) {
+                    Ok(arguments) => {
+                        let reply = self.local_reply(&slot, info);
+                        route.push(head, request(arguments, reply));
+                    }
+                    Err(error) => slot.fill(Err(error.widen())),
+                }
                 None
             }
             Route::Remote(gateway) => {
-                gateway.call(method, info, self.token, time, &arguments, &slot)
+                gateway.call(self.ask(method, info, trace), time, &arguments, &slot)
             }
         };
-        Call::waiting(slot, info, time, remote)
+        let expiry = self.caller.deadlines.expiry();
+        Call::waiting(slot, info, time, Some(expiry), remote)
     }
 
     /// Makes a call that wants none.
-    pub fn tell<A: Serialize>(
+    pub fn tell<A: Message>(
         &self,
         method: usize,
         info: &'static MethodInfo,
         arguments: A,
         request: impl FnOnce(A) -> R,
     ) {
+        let trace = scope::outgoing_trace();
         match &self.route {
-            Route::Local(route) => {
-                let head = Head {
-                    call: None,
-                    token: self.token,
+            Route::Local(route) => match self.local_arguments(arguments, info) {
+                Ok(arguments) => {
+                    route.push(Head::local(None, self.token, trace), request(arguments));
+                }
+                Err(error) => {
+                    tracing::warn!(method = info.name, %error, "one-way message dropped");
+                }
+            },
+            Route::Remote(gateway) => gateway.tell(self.ask(method, info, trace), &arguments),
+        }
+    }
+
+    const fn ask(
+        &self,
+        method: usize,
+        info: &'static MethodInfo,
+        trace: Option<TraceContext>,
+    ) -> Ask {
+        Ask {
+            method,
+            info,
+            token: self.token,
+            trace,
+        }
+    }
+
+    fn local_arguments<A: Message>(&self, arguments: A, info: &MethodInfo) -> Result<A, RpcError> {
+        match self.caller.strict.filter(|_| !info.local) {
+            Some(limit) => strict::arguments(&arguments, info, limit),
+            None => Ok(arguments),
+        }
+    }
+
+    fn local_reply<T: Message, E: Message>(
+        &self,
+        slot: &Arc<ReplySlot<T, E>>,
+        info: &'static MethodInfo,
+    ) -> ReplyTo<T, E> {
+        let slot = Arc::clone(slot);
+        match self.caller.strict.filter(|_| !info.local) {
+            Some(limit) => {
+                let check = Check {
+                    method: info,
+                    limit,
+                    check: strict::result,
                 };
-                route.push(head, request(arguments));
+                ReplyTo::strict(slot, check)
             }
-            Route::Remote(gateway) => gateway.tell(method, info, self.token, &arguments),
+            None => ReplyTo::caller(slot),
         }
     }
 }
@@ -248,7 +389,7 @@ impl<R> Clone for Port<R> {
             address: Arc::clone(&self.address),
             text: Arc::clone(&self.text),
             token: self.token,
-            call_timeout: self.call_timeout,
+            caller: Arc::clone(&self.caller),
         }
     }
 }
@@ -302,7 +443,8 @@ pub fn decode_arguments<A: DeserializeOwned>(
     body: &[u8],
 ) -> Result<A, RpcError> {
     codec::decode(body).map_err(|error| RpcError::Codec {
-        method: format!("the request of {}", info.name),
+        method: info.name.to_owned(),
+        response: false,
         detail: error.to_string(),
     })
 }
@@ -313,6 +455,7 @@ pub fn reply_to<T: Message, E: Message>(
 ) -> Result<ReplyTo<T, E>, RpcError> {
     let call = call.ok_or_else(|| RpcError::Codec {
         method: String::from("a one-way message"),
+        response: false,
         detail: String::from("its method wants an answer"),
     })?;
     Ok(ReplyTo::peer(call, IncomingCall::respond))

@@ -101,16 +101,20 @@ extern crate self as rpc_core;
 mod address;
 mod authority;
 mod call;
+mod caller;
 mod codec;
 mod config;
 mod connection;
 mod context;
+mod deadlines;
 mod endpoint;
 mod error;
 mod fencing;
 mod frame;
 mod gateway;
 mod lifecycle;
+#[cfg(all(test, rpc_loom))]
+mod loom_models;
 mod mailbox;
 mod main_loop;
 mod main_thread;
@@ -120,9 +124,12 @@ mod scope;
 mod server;
 mod service;
 mod shared;
+mod strict;
+mod sync;
 #[cfg(all(feature = "testing", feature = "macros"))]
 pub mod testing;
 mod timers;
+mod trace;
 pub mod transport;
 
 pub use self::address::{Address, AddressError};
@@ -133,13 +140,16 @@ pub use self::endpoint::{GatewayList, Handles, PanicPolicy, RpcEndpoint};
 pub use self::error::{
     AppError, BoxError, EndpointError, Failure, Never, Outcome, RpcError, RpcResult,
 };
-pub use self::fencing::FencingToken;
-pub use self::gateway::{Fenced, FencedRpcGateway, Gateway, RpcGateway, Unfenced};
+pub use self::fencing::{FencingToken, StaleToken};
+pub use self::gateway::{
+    Closed, Fenced, FencedRpcGateway, Gateway, GatewayClosed, RpcGateway, Unfenced,
+};
 pub use self::main_thread::{MainThread, MainThreadExecutor};
 pub use self::server::RpcServer;
 pub use self::service::{
     BuildError, ChannelListener, ConnectError, RpcService, RpcServiceBuilder, StartError,
 };
+pub use self::trace::{TraceContext, TraceContextError};
 /// Makes an impl block the handlers of a gateway: `#[rpc_endpoint(CounterGateway)]`.
 ///
 /// Each method of the gateway has a handler of its name, in one of four shapes:

@@ -7,16 +7,25 @@ use std::collections::VecDeque;
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
+use crate::sync::{Mutex, MutexGuard};
 
 /// A queue of messages `M` with a control lane of `C`.
 pub(crate) struct Mailbox<M, C> {
     inbox: Mutex<Inbox<M, C>>,
-    limit: usize,
+    limit: Limit,
+}
+
+/// What a mailbox takes from peers at most.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) messages: usize,
+    pub(crate) bytes: usize,
 }
 
 struct Inbox<M, C> {
     mail: VecDeque<M>,
+    /// What of it came over connections, in bytes.
+    bytes: usize,
     control: VecDeque<C>,
     waker: Option<Waker>,
     /// The reader has seen an empty queue and is to be woken.
@@ -27,14 +36,16 @@ struct Inbox<M, C> {
 /// A message that was not taken.
 pub(crate) enum Rejected<M> {
     Closed(M),
-    Full(M),
+    /// With the limit that is reached.
+    Full(M, usize),
 }
 
 impl<M, C> Mailbox<M, C> {
-    pub(crate) const fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: Limit) -> Self {
         Self {
             inbox: Mutex::new(Inbox {
                 mail: VecDeque::new(),
+                bytes: 0,
                 control: VecDeque::new(),
                 waker: None,
                 parked: false,
@@ -44,19 +55,25 @@ impl<M, C> Mailbox<M, C> {
         }
     }
 
-    pub(crate) const fn limit(&self) -> usize {
-        self.limit
+    /// Returns how many messages wait.
+    pub(crate) fn len(&self) -> usize {
+        self.inbox.lock().mail.len()
     }
 
-    /// Queues a message that a peer may have sent: the limit holds.
-    pub(crate) fn push(&self, message: M) -> Result<(), Rejected<M>> {
+    /// Queues a message that a peer may have sent, of so many bytes: the limits hold. The last may go
+    /// beyond that of bytes.
+    pub(crate) fn push(&self, message: M, bytes: usize) -> Result<(), Rejected<M>> {
         let mut inbox = self.inbox.lock();
         if inbox.closed {
             return Err(Rejected::Closed(message));
         }
-        if inbox.mail.len() >= self.limit {
-            return Err(Rejected::Full(message));
+        if inbox.mail.len() >= self.limit.messages {
+            return Err(Rejected::Full(message, self.limit.messages));
         }
+        if bytes > 0 && inbox.bytes >= self.limit.bytes {
+            return Err(Rejected::Full(message, self.limit.bytes));
+        }
+        inbox.bytes += bytes;
         inbox.mail.push_back(message);
         wake(inbox);
         Ok(())
@@ -93,6 +110,7 @@ impl<M, C> Mailbox<M, C> {
         control.append(&mut inbox.control);
         if mail.is_empty() {
             mem::swap(mail, &mut inbox.mail);
+            inbox.bytes = 0;
         }
         if !mail.is_empty() || !control.is_empty() {
             return Poll::Ready(());
@@ -119,7 +137,7 @@ impl<M, C> Mailbox<M, C> {
 }
 
 /// Wakes the reader outside the lock, once for each time that it found nothing.
-fn wake<M, C>(mut inbox: parking_lot::MutexGuard<'_, Inbox<M, C>>) {
+fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
     if mem::take(&mut inbox.parked) {
         let waker = inbox.waker.take();
         drop(inbox);
@@ -136,13 +154,13 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Wake, Waker};
 
-    use super::{Mailbox, Rejected};
+    use super::{Limit, Mailbox, Rejected};
 
     #[test]
     fn mail_is_taken_in_order_and_all_at_once() {
-        let mailbox = Mailbox::<_, ()>::new(3);
+        let mailbox = Mailbox::<_, ()>::new(messages(3));
         for message in 0..3 {
-            assert!(mailbox.push(message).is_ok());
+            assert!(mailbox.push(message, 0).is_ok());
         }
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(take(&mailbox, &mut mail, &mut control));
@@ -153,9 +171,9 @@ mod tests {
 
     #[test]
     fn what_was_taken_is_handled_before_more_is_taken() {
-        let mailbox = Mailbox::<_, ()>::new(3);
+        let mailbox = Mailbox::<_, ()>::new(messages(3));
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
-        assert!(mailbox.push(1).is_ok());
+        assert!(mailbox.push(1, 0).is_ok());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0]);
         mail.clear();
@@ -165,8 +183,8 @@ mod tests {
 
     #[test]
     fn control_messages_do_not_wait_behind_mail() {
-        let mailbox = Mailbox::new(3);
-        assert!(mailbox.push(1).is_ok());
+        let mailbox = Mailbox::new(messages(3));
+        assert!(mailbox.push(1, 0).is_ok());
         mailbox.push_control("first");
         mailbox.push_control("second");
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::from(["earlier"]));
@@ -177,25 +195,42 @@ mod tests {
 
     #[test]
     fn the_limit_holds_for_what_a_peer_sends() {
-        let mailbox = Mailbox::<_, ()>::new(2);
-        assert!(mailbox.push(0).is_ok());
-        assert!(mailbox.push(1).is_ok());
-        assert!(matches!(mailbox.push(2), Err(Rejected::Full(2))));
+        let mailbox = Mailbox::<_, ()>::new(messages(2));
+        assert!(mailbox.push(0, 0).is_ok());
+        assert!(mailbox.push(1, 0).is_ok());
+        assert!(matches!(mailbox.push(2, 0), Err(Rejected::Full(2, 2))));
         assert_eq!(mailbox.push_own(3), Ok(()));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0, 1, 3]);
         // What is being handled does not count any more.
-        assert!(mailbox.push(4).is_ok());
+        assert!(mailbox.push(4, 0).is_ok());
+    }
+
+    #[test]
+    fn the_limit_of_bytes_holds_for_what_came_over_connections() {
+        let limit = Limit {
+            messages: 9,
+            bytes: 10,
+        };
+        let mailbox = Mailbox::<_, ()>::new(limit);
+        assert!(mailbox.push(0, 9).is_ok());
+        assert!(mailbox.push(1, 9).is_ok(), "the last may go beyond");
+        assert!(matches!(mailbox.push(2, 1), Err(Rejected::Full(2, 10))));
+        assert!(mailbox.push(3, 0).is_ok(), "values have no size");
+        assert_eq!(mailbox.len(), 3);
+        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        assert!(take(&mailbox, &mut mail, &mut control));
+        assert!(mailbox.push(4, 9).is_ok());
     }
 
     #[test]
     fn a_closed_mailbox_gives_back_what_it_held_and_takes_no_more() {
-        let mailbox = Mailbox::new(2);
-        assert!(mailbox.push(0).is_ok());
+        let mailbox = Mailbox::new(messages(2));
+        assert!(mailbox.push(0, 0).is_ok());
         mailbox.push_control(());
         assert_eq!(mailbox.close(), [0]);
-        assert!(matches!(mailbox.push(1), Err(Rejected::Closed(1))));
+        assert!(matches!(mailbox.push(1, 0), Err(Rejected::Closed(1))));
         assert_eq!(mailbox.push_own(2), Err(2));
         mailbox.push_control(());
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
@@ -205,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_reader_is_woken_once_for_each_time_that_it_found_nothing() {
-        let mailbox = Mailbox::<_, ()>::new(9);
+        let mailbox = Mailbox::<_, ()>::new(messages(9));
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
@@ -213,14 +248,14 @@ mod tests {
             let cx = Context::from_waker(&waker);
             mailbox.poll_take(&cx, mail, &mut control).is_ready()
         };
-        assert!(mailbox.push(0).is_ok());
+        assert!(mailbox.push(0, 0).is_ok());
         assert_eq!(wakes.count(), 0, "nobody waits yet");
         assert!(poll(&mut mail));
         mail.clear();
         for round in 1..3 {
             assert!(!poll(&mut mail));
-            assert!(mailbox.push(1).is_ok());
-            assert!(mailbox.push(2).is_ok());
+            assert!(mailbox.push(1, 0).is_ok());
+            assert!(mailbox.push(2, 0).is_ok());
             assert_eq!(wakes.count(), round);
             assert!(poll(&mut mail));
             mail.clear();
@@ -242,6 +277,13 @@ mod tests {
     impl Wake for Wakes {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn messages(messages: usize) -> Limit {
+        Limit {
+            messages,
+            bytes: usize::MAX,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::error::{BoxError, EndpointError, Failure, RpcError};
 use crate::gateway::Head;
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
-use crate::scope::{self, Within};
+use crate::scope::{self, Scope, Within};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
 
 /// Runs an endpoint until it has stopped.
@@ -154,7 +154,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         head: Head,
         request: <E::Gateways as GatewayList<E>>::Request,
     ) {
-        let Head { call, token } = head;
+        let Head {
+            call,
+            token,
+            trace,
+            charge,
+        } = head;
+        // It waits no more: whoever sent it may send the next.
+        drop(charge);
         if E::Gateways::method(&request).fenced
             && let Err(error) = self.core.check_token(token)
         {
@@ -163,13 +170,15 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if call.as_ref().is_some_and(|call| call.is_abandoned()) {
             return;
         }
+        let trace = trace.map(|it| *it);
+        let scope = Scope { call, trace };
         let handling =
-            self.guard(|main| scope::within(call.as_ref(), || E::Gateways::handle(main, request)));
+            self.guard(|main| scope::within(&scope, || E::Gateways::handle(main, request)));
         let Some(Some(handling)) = handling else {
             return;
         };
         let mut handling = Within {
-            call,
+            scope,
             future: handling,
         };
         // Its beginning, before the next message is handled: calls are begun in their order.

@@ -178,7 +178,7 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
         fence: Fence,
         f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
     ) -> Call<T> {
-        let time = Time::new(CallTimeout::Default, self.core.call_timeout);
+        let time = Time::new(CallTimeout::Default, self.core.caller.call_timeout);
         let slot = Arc::new(ReplySlot::new(time.deadline));
         let reply = ReplyTo::caller(Arc::clone(&slot));
         let run: Run<E> = Box::new(move |access| match access {
@@ -186,7 +186,8 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
             Err(error) => reply.deny(error),
         });
         self.core.run(fence, run);
-        Call::waiting(slot, &CALL_ASYNC, time, None)
+        let expiry = self.core.caller.deadlines.expiry();
+        Call::waiting(slot, &CALL_ASYNC, time, Some(expiry), None)
     }
 }
 
@@ -215,11 +216,4 @@ impl<E: RpcEndpoint> Mail<E> {
 }
 
 /// What a time-out of [`MainThreadExecutor::call_async`] is called.
-static CALL_ASYNC: MethodInfo = MethodInfo {
-    name: "call_async",
-    fingerprint: 0,
-    one_way: false,
-    fenced: false,
-    no_cancel: false,
-    timeout: CallTimeout::Default,
-};
+static CALL_ASYNC: MethodInfo = MethodInfo::internal("call_async", CallTimeout::Default);

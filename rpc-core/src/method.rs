@@ -16,8 +16,31 @@ pub struct MethodInfo {
     pub fenced: bool,
     /// Whether a handler runs on when its caller has gone.
     pub no_cancel: bool,
+    /// Whether it may run several times for one call.
+    pub idempotent: bool,
+    /// Whether it may be called with values that cannot travel, within one service.
+    pub local: bool,
+    /// Who may call it, where roles are in force.
+    pub roles: &'static [&'static str],
     /// How long a call may take that says nothing else.
     pub timeout: CallTimeout,
+}
+
+impl MethodInfo {
+    /// Describes what is called like a method, and is none of a gateway.
+    pub(crate) const fn internal(name: &'static str, timeout: CallTimeout) -> Self {
+        Self {
+            name,
+            fingerprint: 0,
+            one_way: false,
+            fenced: false,
+            no_cancel: false,
+            idempotent: false,
+            local: true,
+            roles: &[],
+            timeout,
+        }
+    }
 }
 
 /// How long a call may take.

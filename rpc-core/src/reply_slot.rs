@@ -3,11 +3,11 @@
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
-use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::error::RpcResult;
 use crate::scope::CallScope;
+use crate::sync::Mutex;
 
 /// One answer on its way, seen from both sides.
 pub(crate) struct ReplySlot<T, E> {
@@ -32,7 +32,7 @@ enum Answer<T, E> {
 }
 
 impl<T, E> ReplySlot<T, E> {
-    pub(crate) const fn new(deadline: Option<Instant>) -> Self {
+    pub(crate) fn new(deadline: Option<Instant>) -> Self {
         Self {
             state: Mutex::new(State {
                 answer: Answer::Pending,

@@ -10,6 +10,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
+use tracing::Level;
+
+use crate::trace::TraceContext;
 
 /// A call as its handler sees it.
 pub(crate) trait CallScope: Send + Sync {
@@ -23,9 +26,16 @@ pub(crate) trait CallScope: Send + Sync {
     fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
+/// What the calls that a handler makes inherit.
+#[derive(Clone, Default)]
+pub(crate) struct Scope {
+    pub(crate) call: Option<Arc<dyn CallScope>>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
 /// Whose code runs on this thread just now.
 struct Current {
-    call: RefCell<Option<Arc<dyn CallScope>>>,
+    scope: RefCell<Scope>,
     /// The endpoint whose main thread this is.
     endpoint: RefCell<Option<Arc<str>>>,
     /// The endpoint stops, and what it drops is not the handlers' fault.
@@ -34,7 +44,7 @@ struct Current {
 
 thread_local! {
     static CURRENT: Current = const { Current {
-        call: RefCell::new(None),
+        scope: RefCell::new(Scope { call: None, trace: None }),
         endpoint: RefCell::new(None),
         stopping: Cell::new(false),
     } };
@@ -43,35 +53,52 @@ thread_local! {
 /// Returns until when the call waits that is being handled here.
 pub(crate) fn inherited_deadline() -> Option<Instant> {
     CURRENT.with(|current| {
-        current
-            .call
-            .borrow()
-            .as_ref()
-            .and_then(|call| call.deadline())
+        let scope = current.scope.borrow();
+        scope.call.as_ref().and_then(|call| call.deadline())
     })
 }
 
-/// Runs `f` as part of the handling of `call`.
-pub(crate) fn within<R>(call: Option<&Arc<dyn CallScope>>, f: impl FnOnce() -> R) -> R {
-    let outer = CURRENT.with(|current| current.call.replace(call.cloned()));
-    let _restore = Restore(Some(outer));
+/// Returns the place in a trace of a call that is made here: that of the call that is being handled
+/// goes on, and where there is none a trace begins if somebody records it.
+pub(crate) fn outgoing_trace() -> Option<TraceContext> {
+    let inherited = CURRENT.with(|current| current.scope.borrow().trace);
+    match inherited {
+        Some(trace) => Some(trace.child()),
+        None => {
+            let recorded = tracing::enabled!(target: "rpc_core::call", Level::INFO);
+            recorded.then(TraceContext::root)
+        }
+    }
+}
+
+/// Returns the trace of the call that is being handled here.
+pub(crate) fn current_trace() -> Option<TraceContext> {
+    CURRENT.with(|current| current.scope.borrow().trace)
+}
+
+/// Runs `f` as part of the handling of a call.
+pub(crate) fn within<R>(scope: &Scope, f: impl FnOnce() -> R) -> R {
+    let outer = CURRENT.with(|current| current.scope.replace(scope.clone()));
+    let _restore = Restore(outer);
     f()
 }
 
 /// Puts the outer scope back, also when the handler panics.
-struct Restore(Option<Option<Arc<dyn CallScope>>>);
+struct Restore(Scope);
 
 impl Drop for Restore {
     fn drop(&mut self) {
-        if let Some(outer) = self.0.take() {
-            CURRENT.with(|current| current.call.replace(outer));
-        }
+        CURRENT.with(|current| {
+            current
+                .scope
+                .swap(&RefCell::new(std::mem::take(&mut self.0)))
+        });
     }
 }
 
 /// A handler's future, polled within its call's scope.
 pub(crate) struct Within<F> {
-    pub(crate) call: Option<Arc<dyn CallScope>>,
+    pub(crate) scope: Scope,
     pub(crate) future: F,
 }
 
@@ -79,8 +106,8 @@ impl<F: Future + Unpin> Future for Within<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { call, future } = &mut *self;
-        within(call.as_ref(), || Pin::new(future).poll(cx))
+        let Self { scope, future } = &mut *self;
+        within(scope, || Pin::new(future).poll(cx))
     }
 }
 

@@ -118,8 +118,9 @@ impl<E: RpcEndpoint> RpcServer<E> {
         let exposed = self.exposed.iter().find(|it| it.name == G::NAME);
         let route = exposed.and_then(|it| it.local.downcast_ref::<LocalPort<G::Request>>());
         let route = route.expect("the gateway is in the endpoint's list");
-        let (address, timeout) = (Arc::clone(&self.core.address), self.core.call_timeout);
-        G::client(Port::local(Arc::clone(route), address, token, timeout))
+        let address = Arc::clone(&self.core.address);
+        let caller = Arc::clone(&self.core.caller);
+        G::client(Port::local(Arc::clone(route), address, token, caller))
     }
 
     /// Returns how many one-way messages were dropped because the mailbox was full.

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::address::Address;
+use crate::caller::Caller;
+use crate::config::RpcConfig;
 use crate::context::Context;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::{EndpointError, RpcError};
-use crate::fencing::FencingToken;
+use crate::fencing::{FencingToken, StaleToken};
 use crate::gateway::{Head, LocalRoute};
 use crate::lifecycle::Command;
-use crate::mailbox::{Mailbox, Rejected};
+use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::service::WeakService;
 use crate::timers::TimerId;
 
@@ -24,13 +25,23 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) address: Arc<Address>,
     pub(crate) mailbox: Mailbox<Mail<E>, Control>,
     /// The endpoint's token, which only its main thread changes.
-    token: Mutex<Option<FencingToken>>,
+    token: Mutex<Token>,
     /// One-way messages that a full mailbox turned away.
     dropped: AtomicU64,
-    pub(crate) call_timeout: Duration,
+    pub(crate) caller: Arc<Caller>,
+    /// Which start of an endpoint under its name it is.
+    pub(crate) incarnation: u64,
     pub(crate) service: WeakService,
     /// `None` until the endpoint has ended.
     pub(crate) termination: watch::Sender<Option<Result<(), EndpointError>>>,
+}
+
+/// Which leadership an endpoint follows.
+#[derive(Default)]
+struct Token {
+    current: Option<FencingToken>,
+    /// The newest that it ever had.
+    newest: Option<FencingToken>,
 }
 
 /// What waits in a mailbox.
@@ -59,17 +70,22 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     pub(crate) fn new(
         name: Arc<str>,
         address: Address,
-        mailbox_messages_max: usize,
-        call_timeout: Duration,
+        config: &RpcConfig,
+        caller: Arc<Caller>,
         service: WeakService,
     ) -> Self {
+        let limit = Limit {
+            messages: config.mailbox_messages_max,
+            bytes: config.mailbox_bytes_max,
+        };
         Self {
             name,
             address: Arc::new(address),
-            mailbox: Mailbox::new(mailbox_messages_max),
-            token: Mutex::new(None),
+            mailbox: Mailbox::new(limit),
+            token: Mutex::default(),
             dropped: AtomicU64::new(0),
-            call_timeout,
+            caller,
+            incarnation: fastrand::u64(..),
             service,
             termination: watch::Sender::new(None),
         }
@@ -77,10 +93,11 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Queues a request, or says at once why not.
     pub(crate) fn push(&self, head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
-        let (mail, error) = match self.mailbox.push(Mail::Call(head, request)) {
+        let bytes = head.charge.as_ref().map_or(0, |it| it.bytes());
+        let (mail, error) = match self.mailbox.push(Mail::Call(head, request), bytes) {
             Ok(()) => return,
             Err(Rejected::Closed(mail)) => (mail, self.unreachable()),
-            Err(Rejected::Full(mail)) => (mail, self.overloaded()),
+            Err(Rejected::Full(mail, limit)) => (mail, self.overloaded(limit)),
         };
         if let Mail::Call(head, request) = mail {
             if head.call.is_none() {
@@ -100,23 +117,32 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     pub(crate) fn unreachable(&self) -> RpcError {
         RpcError::Unreachable {
             address: self.address.to_string(),
-            restarted: false,
+            restarted: self.service.has_another(&self.name, self.incarnation),
         }
     }
 
-    fn overloaded(&self) -> RpcError {
+    fn overloaded(&self, limit: usize) -> RpcError {
         RpcError::Overloaded {
             queue: format!("the mailbox of endpoint {}", self.name),
-            limit: self.mailbox.limit() as u64,
+            limit: limit as u64,
         }
     }
 
     pub(crate) fn token(&self) -> Option<FencingToken> {
-        *self.token.lock()
+        self.token.lock().current
     }
 
-    pub(crate) fn set_token(&self, token: Option<FencingToken>) {
-        *self.token.lock() = token;
+    /// Sets the token, which never goes back.
+    pub(crate) fn set_token(&self, token: Option<FencingToken>) -> Result<(), StaleToken> {
+        let mut state = self.token.lock();
+        if let (Some(stale), Some(newest)) = (token, state.newest)
+            && stale < newest
+        {
+            return Err(StaleToken { stale, newest });
+        }
+        state.current = token;
+        state.newest = state.newest.max(token);
+        Ok(())
     }
 
     /// Tells whether a call with token `got` is the endpoint's business. An endpoint without a

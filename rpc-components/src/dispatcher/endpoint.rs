@@ -282,7 +282,7 @@ impl RpcEndpoint for Dispatcher {
 
     fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
         self.config.job_master.heartbeat.validate()?;
-        cx.set_fencing_token(Some(self.id.into()));
+        cx.set_fencing_token(Some(self.id.into()))?;
         Ok(())
     }
 

@@ -150,7 +150,10 @@ impl JobMaster {
     }
 
     fn start_execution(&mut self, cx: &mut Context<Self>, id: JobMasterId) {
-        cx.set_fencing_token(Some(id.into()));
+        if let Err(error) = cx.set_fencing_token(Some(id.into())) {
+            tracing::warn!(job = %self.job, %error, "a term that is over does not begin");
+            return;
+        }
         self.id = Some(id);
         self.address = cx.address();
         tracing::info!(job = %self.job, name = self.graph.plan().name, "job starts");

@@ -290,7 +290,9 @@ async fn the_driver_does_what_the_registration_says() {
             after: millis(100),
         }),
         Ok(RegistrationResponse::Failure(String::from("not now"))),
-        Err(RpcError::Cancelled),
+        Err(RpcError::Panicked {
+            endpoint: String::from("target"),
+        }),
         Ok(RegistrationResponse::Success(7)),
     ]);
     assert_eq!(target.register().await, Ok(7));

@@ -338,7 +338,7 @@ impl RpcEndpoint for ResourceManager {
 
     fn on_start(&mut self, cx: &mut Context<Self>) -> Result<(), BoxError> {
         self.config.heartbeat.validate()?;
-        cx.set_fencing_token(Some(self.id.into()));
+        cx.set_fencing_token(Some(self.id.into()))?;
         cx.schedule_every(self.config.heartbeat.tick(), |rm, cx| rm.tick(cx));
         Ok(())
     }

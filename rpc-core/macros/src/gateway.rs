@@ -1,52 +1,40 @@
 //! `#[rpc_gateway]`: from a trait to its client, its requests, its table of methods and its mock.
 
-use std::time::Duration;
-
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{
-    AngleBracketedGenericArguments, Attribute, Error, FnArg, Ident, ItemTrait, Pat, PathArguments,
-    ReceiverKind, Result, ReturnType, TraitItem, TraitItemFn, Type, parse_quote,
-};
+use syn::{Error, Ident, ItemTrait, Result, Token, TraitItem, parse_quote};
 
-use crate::variant;
+use crate::method::{Method, Timeout, roles};
 
 /// What stands in the attribute's brackets.
+#[derive(Default)]
 pub(crate) struct Options {
     fenced: bool,
+    roles: Vec<String>,
 }
 
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        if input.is_empty() {
-            return Ok(Self { fenced: false });
+        let mut options = Self::default();
+        while !input.is_empty() {
+            let word: Ident = input.parse()?;
+            if word == "fenced" {
+                options.fenced = true;
+            } else if word == "roles" {
+                input.parse::<Token![=]>()?;
+                options.roles = roles(&input.parse()?)?;
+            } else {
+                let message = "the options are `fenced` and `roles = \"a, b\"`";
+                return Err(Error::new(word.span(), message));
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
         }
-        let word: Ident = input.parse()?;
-        match word == "fenced" {
-            true => Ok(Self { fenced: true }),
-            false => Err(Error::new(word.span(), "the only option is `fenced`")),
-        }
+        Ok(options)
     }
-}
-
-/// A method of the gateway.
-struct Method {
-    name: Ident,
-    variant: Ident,
-    arguments: Vec<(Ident, Type)>,
-    /// `<T>` or `<T, E>` of the `Call` it returns; `None` if it is one-way.
-    reply: Option<AngleBracketedGenericArguments>,
-    timeout: Timeout,
-    no_cancel: bool,
-    fingerprint: u64,
-}
-
-enum Timeout {
-    After(Duration),
-    Default,
-    Never,
 }
 
 /// What all the pieces of the expansion are made of.
@@ -67,7 +55,7 @@ pub(crate) fn expand(options: &Options, mut item: ItemTrait) -> Result<TokenStre
     let mut methods = Vec::new();
     for member in &mut item.items {
         match member {
-            TraitItem::Fn(method) => methods.push(Method::parse(method)?),
+            TraitItem::Fn(method) => methods.push(Method::parse(method, &options.roles)?),
             other => return Err(Error::new(other.span(), "a gateway has methods only")),
         }
     }
@@ -85,131 +73,6 @@ pub(crate) fn expand(options: &Options, mut item: ItemTrait) -> Result<TokenStre
         item,
     };
     Ok(gateway.expand())
-}
-
-impl Method {
-    fn parse(method: &mut TraitItemFn) -> Result<Self> {
-        let signature = &method.sig;
-        if let Some(default) = &method.default {
-            let message = "a gateway's methods are the endpoint's to implement";
-            return Err(Error::new(default.span(), message));
-        }
-        if let Some(word) = &signature.asyncness {
-            let message = "a gateway's method returns `Call<T>`, which is a future by itself";
-            return Err(Error::new(word.span(), message));
-        }
-        let receiver = signature.receiver();
-        if !receiver.is_some_and(|it| matches!(it.kind, ReceiverKind::Reference(_, _, None))) {
-            let message = "a gateway's method takes `&self`";
-            return Err(Error::new(signature.span(), message));
-        }
-        let arguments = signature.inputs.iter().filter_map(|input| match input {
-            FnArg::Receiver(_) => None,
-            FnArg::Typed(argument) => Some(argument),
-        });
-        let arguments: Vec<(Ident, Type)> = arguments
-            .map(|argument| match &*argument.pat {
-                Pat::Ident(name) => Ok((name.ident.clone(), (*argument.ty).clone())),
-                other => Err(Error::new(other.span(), "an argument is a plain name here")),
-            })
-            .collect::<Result<_>>()?;
-        let reply = reply(&signature.output)?;
-        let (name, fingerprint) = (signature.ident.clone(), fingerprint(method));
-        let mut parsed = Self {
-            variant: variant(&name),
-            name,
-            arguments,
-            reply,
-            timeout: Timeout::Default,
-            no_cancel: false,
-            fingerprint,
-        };
-        for attribute in method.attrs.extract_if(.., |it| it.path().is_ident("rpc")) {
-            parsed.option(&attribute)?;
-        }
-        Ok(parsed)
-    }
-
-    /// Reads `#[rpc(timeout = "30s", no_cancel)]`.
-    fn option(&mut self, attribute: &Attribute) -> Result<()> {
-        attribute.parse_nested_meta(|meta| {
-            if self.reply.is_none() {
-                return Err(meta.error("nobody waits for a one-way method"));
-            }
-            if meta.path.is_ident("no_cancel") {
-                self.no_cancel = true;
-                return Ok(());
-            }
-            if meta.path.is_ident("timeout") {
-                let text: syn::LitStr = meta.value()?.parse()?;
-                self.timeout = timeout(&text)?;
-                return Ok(());
-            }
-            Err(meta.error("the options are `timeout = \"30s\"` and `no_cancel`"))
-        })
-    }
-
-    fn names(&self) -> impl Iterator<Item = &Ident> {
-        self.arguments.iter().map(|(name, _)| name)
-    }
-
-    fn types(&self) -> impl Iterator<Item = &Type> {
-        self.arguments.iter().map(|(_, of)| of)
-    }
-}
-
-/// Takes the type arguments of the `Call` that a method returns.
-fn reply(output: &ReturnType) -> Result<Option<AngleBracketedGenericArguments>> {
-    let ReturnType::Type(_, of) = output else {
-        return Ok(None);
-    };
-    if let Type::Path(path) = &**of
-        && let Some(last) = path.path.segments.last()
-        && last.ident == "Call"
-        && let PathArguments::AngleBracketed(arguments) = &last.arguments
-    {
-        return Ok(Some(arguments.clone()));
-    }
-    let message =
-        "a gateway's method returns `Call<T>` or `Call<T, E>`, or nothing if it is one-way";
-    Err(Error::new(of.span(), message))
-}
-
-/// Hashes what a method is on the wire (FNV-1a): its name, arguments and result, without spaces.
-fn fingerprint(method: &TraitItemFn) -> u64 {
-    let signature = &method.sig;
-    let types = signature.inputs.iter().filter_map(|input| match input {
-        FnArg::Receiver(_) => None,
-        FnArg::Typed(argument) => Some(&argument.ty),
-    });
-    let (name, output) = (&signature.ident, &signature.output);
-    let text = quote!(#name(#(#types),*) #output).to_string();
-    let bytes = text.bytes().filter(|it| !it.is_ascii_whitespace());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
-}
-
-fn timeout(text: &syn::LitStr) -> Result<Timeout> {
-    let value = text.value();
-    if value == "none" {
-        return Ok(Timeout::Never);
-    }
-    let digits = value.len()
-        - value
-            .trim_start_matches(|it: char| it.is_ascii_digit())
-            .len();
-    let (number, unit) = value.split_at(digits);
-    let number: Option<u64> = number.parse().ok();
-    let duration = number.and_then(|number| match unit {
-        "ms" => Some(Duration::from_millis(number)),
-        "s" => Some(Duration::from_secs(number)),
-        "min" => Some(Duration::from_secs(number.checked_mul(60)?)),
-        _ => None,
-    });
-    let message = "a timeout is a number of `ms`, `s` or `min`, or `none`";
-    let duration = duration.ok_or_else(|| Error::new(text.span(), message))?;
-    Ok(Timeout::After(duration))
 }
 
 impl Gateway {
@@ -316,6 +179,7 @@ impl Gateway {
         let name = format!("{}::{}", self.item.ident, method.name);
         let (fingerprint, one_way) = (method.fingerprint, method.reply.is_none());
         let (fenced, no_cancel) = (self.fenced, method.no_cancel);
+        let (idempotent, local, roles) = (method.idempotent, method.local, &method.roles);
         let timeout = match method.timeout {
             Timeout::After(after) => {
                 let millis = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
@@ -330,6 +194,9 @@ impl Gateway {
             one_way: #one_way,
             fenced: #fenced,
             no_cancel: #no_cancel,
+            idempotent: #idempotent,
+            local: #local,
+            roles: &[#(#roles),*],
             timeout: ::rpc_core::__private::CallTimeout::#timeout,
         })
     }
@@ -383,6 +250,10 @@ impl Gateway {
 
                 fn hostname(&self) -> &str {
                     self.0.hostname()
+                }
+
+                fn closed(&self) -> ::rpc_core::Closed {
+                    self.0.closed()
                 }
             }
 
@@ -457,35 +328,15 @@ impl Gateway {
                 fn hostname(&self) -> &str {
                     "localhost"
                 }
+
+                fn closed(&self) -> ::rpc_core::Closed {
+                    ::rpc_core::Closed::never()
+                }
             }
 
             #fencing
 
             impl #name for #mock { #(#methods)* }
         }
-    }
-}
-
-impl Method {
-    /// The arguments and the result, as in the trait.
-    fn signature(&self) -> TokenStream {
-        let (names, types) = (self.names(), self.types());
-        let output = self
-            .reply
-            .iter()
-            .map(|reply| quote!(-> ::rpc_core::Call #reply));
-        quote!((&self, #(#names: #types),*) #(#output)*)
-    }
-
-    fn mock_output(&self) -> TokenStream {
-        match &self.reply {
-            Some(reply) => quote!(::rpc_core::RpcResult #reply),
-            None => quote!(()),
-        }
-    }
-
-    fn mock_handler(&self) -> TokenStream {
-        let (types, output) = (self.types(), self.mock_output());
-        quote!(dyn Fn(#(#types),*) -> #output + ::std::marker::Send + ::std::marker::Sync)
     }
 }

@@ -2,6 +2,7 @@
 
 mod endpoint;
 mod gateway;
+mod method;
 #[cfg(test)]
 mod tests;
 

@@ -7,7 +7,8 @@ use crate::{endpoint, gateway};
 #[test]
 fn a_gateway_says_what_it_does_not_take() {
     let cases = [
-        ("loud", "trait Clock {}", "the only option is `fenced`"),
+        ("loud", "trait Clock {}", "the options are `fenced`"),
+        ("roles = \"a b\"", "trait Clock {}", "roles are words"),
         ("", "trait Clock<T> {}", "no type parameters"),
         ("", "trait Clock { const A: u32; }", "methods only"),
         (
@@ -40,6 +41,11 @@ fn a_gateway_says_what_it_does_not_take() {
         (
             "",
             "trait Clock { #[rpc(timeout = \"5s\")] fn reset(&self); }",
+            "nobody waits for a one-way method",
+        ),
+        (
+            "",
+            "trait Clock { #[rpc(idempotent)] fn reset(&self); }",
             "nobody waits for a one-way method",
         ),
         (

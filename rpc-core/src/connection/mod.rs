@@ -5,22 +5,34 @@
 //!  caller ◀── CallTable ◀── Outgoing ◀══ stream ══ Outbox ◀── IncomingCall
 //! ```
 
+mod calls;
+mod credit;
 mod handshake;
 mod incoming;
+mod liveness;
 mod outbox;
 mod outgoing;
+mod remote;
 
 pub use self::incoming::IncomingCall;
 
 pub(crate) use self::handshake::{HandshakeError, Hello, Purpose, Refusal, Welcome, dial, greet};
-pub(crate) use self::incoming::serve;
-pub(crate) use self::outgoing::{OutgoingConnection, RemoteCall, RemoteGateway, ResolveRefusal};
+pub(crate) use self::incoming::{Charge, IncomingConnection, Watchers};
+pub(crate) use self::outgoing::OutgoingConnection;
+pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use crate::frame::{self, Frame, FrameError};
+use self::liveness::{Lost, Progress};
+use self::outbox::Outbox;
+use crate::error::AppError;
+use crate::frame::{Frame, FrameCutter, FrameError};
+use crate::gateway::Exposed;
 
 /// Asks for a number for an endpoint's gateway.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -32,38 +44,98 @@ pub(crate) struct Resolve {
     pub(crate) methods: Vec<u64>,
 }
 
-/// The number, and which of the methods the callee has just so.
+/// The number, which start of the endpoint it is for, and which of the methods the callee has just so.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Resolved {
     pub(crate) gateway: u32,
+    pub(crate) incarnation: u64,
     pub(crate) compatible: Vec<bool>,
 }
 
-/// Cuts a stream into frames.
-struct FrameReader<R> {
-    reader: R,
-    input: BytesMut,
-    limit: usize,
+/// Why an endpoint's gateway has no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub(crate) enum ResolveRefusal {
+    #[error("there is no such endpoint")]
+    NoEndpoint,
+    #[error("the endpoint does not serve this gateway")]
+    NoGateway,
+    #[error("the connection has resolved too many gateways")]
+    TooMany,
 }
 
-impl<R: AsyncRead + Unpin> FrameReader<R> {
-    fn new(reader: R, limit: usize) -> Self {
+impl AppError for ResolveRefusal {}
+
+/// Where a connection finds the endpoints of its service.
+pub(crate) trait Directory: Send {
+    fn find(&self, endpoint: &str) -> Option<Listing>;
+}
+
+/// What is known of a running endpoint.
+#[derive(Clone)]
+pub(crate) struct Listing {
+    pub(crate) exposed: Arc<[Exposed]>,
+    /// Which start of an endpoint under its name it is.
+    pub(crate) incarnation: u64,
+    pub(crate) watchers: Arc<Watchers>,
+}
+
+/// What was heard on a connection, for whoever watches it.
+#[derive(Debug, Default)]
+struct Heard {
+    bytes: AtomicU64,
+    frames: AtomicU64,
+    within_frame: AtomicBool,
+}
+
+impl Heard {
+    fn progress(&self, outbox: &Outbox) -> Progress {
+        let (written, unwritten) = outbox.progress();
+        Progress {
+            read: self.bytes.load(Ordering::Relaxed),
+            frames: self.frames.load(Ordering::Relaxed),
+            within_frame: self.within_frame.load(Ordering::Relaxed),
+            written,
+            unwritten,
+        }
+    }
+}
+
+/// Cuts a stream into frames.
+struct FrameReader<'a, R> {
+    reader: R,
+    input: BytesMut,
+    cutter: FrameCutter,
+    heard: &'a Heard,
+}
+
+impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
+    fn new(reader: R, limit: usize, heard: &'a Heard) -> Self {
         Self {
             reader,
             input: BytesMut::with_capacity(READ_BYTES),
-            limit,
+            cutter: FrameCutter::new(limit),
+            heard,
         }
     }
 
     /// Returns the next frame; `None` at the end of the stream.
     async fn next(&mut self) -> Result<Option<Frame>, ReadError> {
         loop {
-            if let Some(frame) = frame::take(&mut self.input, self.limit)? {
+            if let Some(frame) = self.cutter.take(&mut self.input)? {
+                self.heard.frames.fetch_add(1, Ordering::Relaxed);
                 return Ok(Some(frame));
             }
+            let within_frame = !self.input.is_empty();
+            self.heard
+                .within_frame
+                .store(within_frame, Ordering::Relaxed);
             self.input.reserve(READ_BYTES);
-            if self.reader.read_buf(&mut self.input).await? == 0 {
-                return Ok(None);
+            let read = self.reader.read_buf(&mut self.input).await?;
+            self.heard.bytes.fetch_add(read as u64, Ordering::Relaxed);
+            match (read, within_frame) {
+                (0, false) => return Ok(None),
+                (0, true) => return Err(ReadError::Truncated),
+                _ => {}
             }
         }
     }
@@ -76,8 +148,12 @@ enum ReadError {
     Frame(#[from] FrameError),
     #[error(transparent)]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Lost(#[from] Lost),
     #[error("the peer sent a frame that it may not send: {0}")]
     Protocol(&'static str),
+    #[error("the stream ended within a frame")]
+    Truncated,
 }
 
 /// How much is read at once.

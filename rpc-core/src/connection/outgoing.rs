@@ -1,55 +1,59 @@
-//! Calls to another service.
+//! A connection that this service opened, and the calls that are under way on it.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use slab::Slab;
+use serde::Serialize;
 use tokio::io::AsyncRead;
+use tokio::time::{Duration, Instant};
 
+use super::calls::{CallTable, NotTaken};
+use super::credit::Credit;
+use super::liveness::{Liveness, Verdict};
 use super::outbox::{Outbox, SendError, Urgency};
-use super::{FrameReader, ReadError, Resolve, Resolved, Welcome};
+use super::remote::{Parked, RemoteGateway};
+use super::{FrameReader, Heard, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
 use crate::call::{Call, Time};
 use crate::codec;
 use crate::config::RpcConfig;
-use crate::error::{AppError, RpcError};
-use crate::fencing::FencingToken;
-use crate::frame::{self, Frame, Header, Kind, PutError};
+use crate::error::RpcError;
+use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
 use crate::gateway::Message;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
 use crate::transport::Stream;
 
-/// A connection that this service opened, with the calls that are under way on it.
+/// The calling side of a connection.
 pub(crate) struct OutgoingConnection {
     peer: String,
     /// The peer's own id, new with each start of the peer.
     service: u128,
     outbox: Outbox,
-    calls: Mutex<CallTable>,
+    calls: Mutex<CallTable<Pending>>,
+    credit: Credit,
+    heard: Heard,
+    /// The gateways that speak through this connection, by their number.
+    gateways: Mutex<BTreeMap<u32, Weak<RemoteGateway>>>,
     /// What the peer takes at most.
     frame_bytes_max: usize,
+    opened: Instant,
+    age_max: Option<Duration>,
 }
 
-/// The calls that wait for an answer. A slot that is used again gets another generation, so that a
-/// late answer never meets the wrong call.
-#[derive(Default)]
-struct CallTable {
-    calls: Slab<Pending>,
-    generation: u32,
-    closed: bool,
-}
-
-struct Pending {
-    generation: u32,
+/// A call that waits for its answer.
+pub(super) struct Pending {
     method: &'static MethodInfo,
     reply: Arc<dyn ReplySink>,
+    /// How to make the call again, if it may be made again.
+    again: Option<Box<Parked>>,
 }
 
 /// Where an answer goes, whatever its type.
-trait ReplySink: Send + Sync {
+pub(super) trait ReplySink: Send + Sync {
     fn complete(&self, method: &MethodInfo, error: bool, body: &[u8]);
     fn fail(&self, error: RpcError);
+    fn deadline(&self) -> Option<Instant>;
 }
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
@@ -60,7 +64,8 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
         };
         self.fill(result.unwrap_or_else(|error| {
             Err(RpcError::Codec {
-                method: format!("the response of {}", method.name),
+                method: method.name.to_owned(),
+                response: true,
                 detail: error.to_string(),
             })
         }));
@@ -69,6 +74,34 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
     fn fail(&self, error: RpcError) {
         self.fill(Err(error.widen()));
     }
+
+    fn deadline(&self) -> Option<Instant> {
+        crate::scope::CallScope::deadline(self)
+    }
+}
+
+/// Why a request is not on its way.
+pub(super) enum NotSent {
+    /// The connection is lost: another may carry the call.
+    Closed(Option<Box<Parked>>),
+    Refused(RpcError),
+}
+
+/// Why a connection ended, as far as it matters to those who used it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is old, and was idle.
+    Aged,
+    /// The peer's service ends, and says so.
+    Goodbye,
+    Lost,
+}
+
+/// What a gateway finds on a connection.
+pub(super) struct Registered {
+    pub(super) open: bool,
+    /// The endpoint has ended already.
+    pub(super) gone: bool,
 }
 
 impl OutgoingConnection {
@@ -79,14 +112,21 @@ impl OutgoingConnection {
         welcome: &Welcome,
         config: &RpcConfig,
     ) -> (Arc<Self>, impl Future<Output = ()> + use<>) {
+        let calls_max = config.calls_max.min(welcome.calls_max as usize);
         let connection = Arc::new(Self {
             peer,
             service: welcome.service,
             outbox: Outbox::new(stream.writer, config.outbox_bytes_max),
-            calls: Mutex::default(),
+            calls: Mutex::new(CallTable::new(calls_max)),
+            credit: Credit::new(welcome.window_bytes),
+            heard: Heard::default(),
+            gateways: Mutex::default(),
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
+            opened: Instant::now(),
+            age_max: config.connection_age_max,
         });
-        let driver = Arc::clone(&connection).drive(stream.reader, config.frame_bytes_max);
+        let liveness = Liveness::new(config, Instant::now());
+        let driver = Arc::clone(&connection).drive(stream.reader, liveness, config.frame_bytes_max);
         (connection, driver)
     }
 
@@ -95,272 +135,332 @@ impl OutgoingConnection {
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.calls.lock().closed
+        self.calls.lock().is_closed()
+    }
+
+    pub(crate) const fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// Fails all calls, and closes the stream.
     pub(crate) fn close(&self) {
-        let mut calls = self.calls.lock();
-        calls.closed = true;
-        let pending: Vec<Pending> = calls.calls.drain().collect();
-        drop(calls);
+        self.end(End::Lost);
+    }
+
+    fn end(&self, end: End) {
+        let pending = self.calls.lock().close();
         self.outbox.close();
-        for call in pending {
-            call.reply.fail(RpcError::Disconnected {
-                peer: self.peer.clone(),
-                possibly_executed: true,
-            });
+        let gateways = std::mem::take(&mut *self.gateways.lock());
+        // The latest first, since each goes before those that wait already.
+        for call in pending.into_iter().rev() {
+            let again = call.again.filter(|_| end != End::Goodbye);
+            match again.and_then(|again| again.gateway().map(|gateway| (gateway, again))) {
+                Some((gateway, again)) => gateway.park_again(self, again),
+                None => call.reply.fail(self.disconnected(true)),
+            }
+        }
+        for gateway in gateways.into_values().filter_map(|it| it.upgrade()) {
+            gateway.unbind(self, end);
         }
     }
 
-    async fn drive(self: Arc<Self>, reader: impl AsyncRead + Unpin, limit: usize) {
-        let error = tokio::select! {
+    async fn drive(
+        self: Arc<Self>,
+        reader: impl AsyncRead + Unpin,
+        liveness: Liveness,
+        limit: usize,
+    ) {
+        let ended = tokio::select! {
             biased;
-            read = self.read(FrameReader::new(reader, limit)) => read.err(),
-            write = self.outbox.drive() => write.err().map(ReadError::Io),
+            read = self.read(FrameReader::new(reader, limit, &self.heard)) => read,
+            write = self.outbox.drive() => write.map(|()| End::Lost).map_err(ReadError::Io),
+            ended = self.watch(liveness) => ended,
         };
-        if let Some(error) = error {
+        let end = ended.unwrap_or_else(|error| {
             tracing::debug!(peer = %self.peer, %error, "connection lost");
-        }
-        self.close();
+            End::Lost
+        });
+        self.end(end);
     }
 
-    async fn read(&self, mut frames: FrameReader<impl AsyncRead + Unpin>) -> Result<(), ReadError> {
-        while let Some(Frame { header, body }) = frames.next().await? {
+    async fn read(&self, mut frames: FrameReader<'_, impl AsyncRead + Unpin>) -> Ended {
+        while let Some(Frame { header, body, .. }) = frames.next().await? {
             match header.kind {
                 Kind::Response => {
-                    if let Some(call) = self.take(header.call) {
+                    let call = self.calls.lock().take(header.call);
+                    if let Some(call) = call {
                         call.reply.complete(call.method, header.error, &body);
                     }
                 }
                 Kind::Ping => self.send_empty(&Header::new(Kind::Pong, header.call)),
                 Kind::Pong => {}
-                Kind::Request | Kind::OneWay | Kind::Cancel | Kind::Extend | Kind::Resolve => {
+                Kind::Credit => self.credit.earn(header.call),
+                Kind::Gone => self.gone(header.gateway),
+                Kind::Goodbye => return Ok(End::Goodbye),
+                Kind::Request
+                | Kind::OneWay
+                | Kind::Cancel
+                | Kind::Extend
+                | Kind::Resolve
+                | Kind::Release => {
                     return Err(ReadError::Protocol("a request from the accepting side"));
                 }
             }
         }
-        Ok(())
+        Ok(End::Lost)
     }
 
-    /// Asks for the number of an endpoint's gateway.
-    pub(crate) fn resolve(&self, resolve: &Resolve) -> Call<Resolved, ResolveRefusal> {
-        let time = Time::new(CallTimeout::Never, std::time::Duration::MAX);
-        let slot = Arc::new(ReplySlot::new(None));
-        let header = Header::new(Kind::Resolve, 0);
-        self.request(header, &RESOLVE, resolve, &slot);
-        Call::waiting(slot, &RESOLVE, time, None)
+    fn gone(&self, number: u32) {
+        // A gateway that is about to be registered finds that it is here already.
+        let gateway = self.gateways.lock().entry(number).or_default().upgrade();
+        if let Some(gateway) = gateway {
+            gateway.stopped();
+        }
     }
 
-    /// Sends a request; `reply` gets the answer or the reason why there is none. Returns the call's
-    /// id if the request is on its way.
-    fn request<A: Serialize, T: Message, E: Message>(
-        &self,
-        mut header: Header,
-        method: &'static MethodInfo,
-        body: &A,
-        reply: &Arc<ReplySlot<T, E>>,
-    ) -> Option<u64> {
-        let Some((id, alone)) = self.put(method, Arc::clone(reply) as _) else {
-            reply.fail(self.disconnected());
-            return None;
-        };
-        header.call = id;
-        // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let urgency = if alone { Urgency::Now } else { Urgency::Soon };
-        let sent = self.outbox.send(urgency, |out| {
-            frame::put(out, &header, body, self.frame_bytes_max)
-        });
-        match sent {
-            Ok(()) => Some(id),
-            Err(error) => {
-                self.take(id);
-                reply.fail(self.not_sent(error, method));
-                None
+    /// Looks after the connection until there is a reason to end it.
+    async fn watch(&self, mut liveness: Liveness) -> Ended {
+        loop {
+            tokio::time::sleep(liveness.tick()).await;
+            let now = Instant::now();
+            match liveness.look(now, self.heard.progress(&self.outbox)) {
+                Verdict::Fine => {}
+                Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
+                Verdict::Lost(lost) => return Err(ReadError::Lost(lost)),
+            }
+            let age = now.saturating_duration_since(self.opened);
+            if self.age_max.is_some_and(|it| age >= it) && self.calls.lock().len() == 0 {
+                return Ok(End::Aged);
             }
         }
     }
 
-    fn put(&self, method: &'static MethodInfo, reply: Arc<dyn ReplySink>) -> Option<(u64, bool)> {
-        let mut table = self.calls.lock();
-        if table.closed {
-            return None;
+    /// Lets a gateway hear of this connection.
+    pub(super) fn register(&self, number: u32, gateway: Weak<RemoteGateway>) -> Registered {
+        let early = self.gateways.lock().insert(number, gateway);
+        // Whoever closes it takes the gateways after it has closed the table.
+        Registered {
+            open: !self.is_closed(),
+            gone: early.is_some(),
         }
-        table.generation = table.generation.wrapping_add(1);
-        let generation = table.generation;
-        let index = table.calls.insert(Pending {
-            generation,
-            method,
-            reply,
-        });
-        let index = u32::try_from(index).ok()?;
-        let alone = table.calls.len() == 1;
-        Some((u64::from(generation) << 32 | u64::from(index), alone))
     }
 
-    /// Takes a call out of the table, if it is still that call.
-    fn take(&self, id: u64) -> Option<Pending> {
-        let index = usize::try_from(id & u64::from(u32::MAX)).ok()?;
-        let mut table = self.calls.lock();
-        let generation = table.calls.get(index)?.generation;
-        (u64::from(generation) == id >> 32).then(|| table.calls.remove(index))
+    /// Gives a gateway's number back.
+    pub(super) fn release(&self, number: u32) {
+        self.gateways.lock().remove(&number);
+        let mut header = Header::new(Kind::Release, 0);
+        header.gateway = number;
+        self.send_empty(&header);
+    }
+
+    /// Asks for the number of an endpoint's gateway.
+    pub(crate) fn resolve(&self, resolve: &Resolve) -> Call<Resolved, ResolveRefusal> {
+        let time = Time::new(CallTimeout::Never, Duration::MAX);
+        let slot = Arc::new(ReplySlot::new(None));
+        let pending = Pending::new(&RESOLVE, Arc::clone(&slot) as _, None);
+        let put =
+            |out: &mut FrameBuffer, header: &Header| out.put(header, resolve, self.frame_bytes_max);
+        if let Err(not_sent) = self.send_call(Header::new(Kind::Resolve, 0), pending, false, put) {
+            slot.fail(not_sent.into_error(self));
+        }
+        Call::waiting(slot, &RESOLVE, time, None, None)
+    }
+
+    /// Sends a request; its reply gets the answer. Returns the call's id.
+    pub(super) fn request<A: Serialize>(
+        &self,
+        header: Header,
+        arguments: &A,
+        pending: Pending,
+    ) -> Result<u64, NotSent> {
+        self.send_call(header, pending, true, |out, header| {
+            out.put(header, arguments, self.frame_bytes_max)
+        })
+    }
+
+    /// As [`request`](Self::request), of arguments that are encoded already.
+    pub(super) fn request_encoded(
+        &self,
+        header: Header,
+        body: &[u8],
+        pending: Pending,
+    ) -> Result<u64, NotSent> {
+        self.send_call(header, pending, true, |out, header| {
+            out.put_encoded(header, body, self.frame_bytes_max)
+        })
+    }
+
+    fn send_call(
+        &self,
+        mut header: Header,
+        pending: Pending,
+        spends: bool,
+        put: impl FnOnce(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
+    ) -> Result<u64, NotSent> {
+        let method = pending.method;
+        let (id, alone) = {
+            let mut calls = self.calls.lock();
+            if calls.is_closed() {
+                return Err(NotSent::Closed(pending.again));
+            }
+            let inserted = calls.insert(pending);
+            (inserted, calls.len() == 1)
+        };
+        let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
+        header.call = id;
+        // A caller that is alone writes for itself; several leave it to be done for all at once.
+        let urgency = if alone { Urgency::Now } else { Urgency::Soon };
+        let sent = self
+            .outbox
+            .send(urgency, |out| self.spend(out, &header, spends, put));
+        let Err(error) = sent else { return Ok(id) };
+        match (self.calls.lock().take(id), error) {
+            (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
+            (Some(_), error) => Err(NotSent::Refused(self.not_sent(error, method))),
+            // It was answered by whoever closed the connection meanwhile.
+            (None, _) => Ok(id),
+        }
+    }
+
+    pub(super) fn tell<A: Serialize>(
+        &self,
+        header: &Header,
+        method: &MethodInfo,
+        arguments: &A,
+    ) -> Result<(), NotSent> {
+        let sent = self.outbox.send(Urgency::Soon, |out| {
+            self.spend(out, header, true, |out, header| {
+                out.put(header, arguments, self.frame_bytes_max)
+            })
+        });
+        match sent {
+            Ok(_) => Ok(()),
+            Err(SendError::Closed) => Err(NotSent::Closed(None)),
+            Err(error) => Err(NotSent::Refused(self.not_sent(error, method))),
+        }
+    }
+
+    /// Puts a message if the callee's window is open. Only one does so at a time, which keeps within
+    /// the window all but the last message.
+    fn spend(
+        &self,
+        out: &mut FrameBuffer,
+        header: &Header,
+        spends: bool,
+        put: impl FnOnce(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
+    ) -> Result<usize, PutError> {
+        if spends && !self.credit.is_left() {
+            let limit = self.credit.window();
+            return Err(PutError::Window { limit });
+        }
+        let size = put(out, header)?;
+        if spends {
+            self.credit.spend(size);
+        }
+        Ok(size)
+    }
+
+    /// Tells the callee that nobody waits for a call any more.
+    pub(super) fn cancel(&self, id: u64) {
+        let open = self.calls.lock().take(id).is_some();
+        if open {
+            self.send_empty(&Header::new(Kind::Cancel, id));
+        }
+    }
+
+    /// Tells the callee how long the caller waits from now on.
+    pub(super) fn extend(&self, id: u64, remaining_us: Option<u64>) {
+        let mut header = Header::new(Kind::Extend, id);
+        header.remaining_us = remaining_us;
+        self.send_empty(&header);
     }
 
     fn send_empty(&self, header: &Header) {
         // A lost cancel or pong is harmless: the connection is going down with it.
         let _ = self.outbox.send(Urgency::Now, |out| {
-            frame::put_empty(out, header);
+            out.put_empty(header);
             Ok(())
         });
     }
 
-    fn not_sent(&self, error: SendError, method: &MethodInfo) -> RpcError {
-        let message = format!("the request of {}", method.name);
+    fn not_taken(&self, error: NotTaken) -> RpcError {
         match error {
-            SendError::Closed => self.disconnected(),
+            NotTaken::Closed => self.disconnected(false),
+            NotTaken::Full { limit } => RpcError::Overloaded {
+                queue: format!("the table of calls to {}", self.peer),
+                limit: limit as u64,
+            },
+        }
+    }
+
+    fn not_sent(&self, error: SendError, method: &MethodInfo) -> RpcError {
+        match error {
+            SendError::Closed => self.disconnected(false),
             SendError::Full { limit } => RpcError::Overloaded {
                 queue: format!("the outbox to {}", self.peer),
                 limit: limit as u64,
             },
-            SendError::Put(error) => not_put(error, message),
+            SendError::Put(PutError::Window { limit }) => RpcError::Overloaded {
+                queue: format!("the window of {}", self.peer),
+                limit,
+            },
+            SendError::Put(error) => not_put(error, method.name, false),
         }
     }
 
-    fn disconnected(&self) -> RpcError {
+    fn disconnected(&self, possibly_executed: bool) -> RpcError {
         RpcError::Disconnected {
             peer: self.peer.clone(),
-            possibly_executed: false,
+            possibly_executed,
         }
     }
 }
 
+impl Pending {
+    pub(super) fn new(
+        method: &'static MethodInfo,
+        reply: Arc<dyn ReplySink>,
+        again: Option<Box<Parked>>,
+    ) -> Self {
+        Self {
+            method,
+            reply,
+            again,
+        }
+    }
+}
+
+impl NotSent {
+    fn into_error(self, connection: &OutgoingConnection) -> RpcError {
+        match self {
+            Self::Closed(_) => connection.disconnected(false),
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+type Ended = Result<End, ReadError>;
+
 /// Why a message was not put into a frame, as its sender is told.
-pub(super) fn not_put(error: PutError, message: String) -> RpcError {
+pub(super) fn not_put(error: PutError, method: &str, response: bool) -> RpcError {
+    let method = method.to_owned();
     match error {
         PutError::Codec(error) => RpcError::Codec {
-            method: message,
+            method,
+            response,
             detail: error.to_string(),
         },
         PutError::TooLarge { size, limit } => RpcError::TooLarge {
-            message,
+            method,
+            response,
             size: size as u64,
             limit: limit as u64,
+        },
+        PutError::Window { limit } => RpcError::Overloaded {
+            queue: String::from("the window"),
+            limit,
         },
     }
 }
 
-/// An endpoint of another service, seen through one of its gateways.
-pub(crate) struct RemoteGateway {
-    connection: Arc<OutgoingConnection>,
-    gateway: u32,
-    compatible: Vec<bool>,
-}
-
-impl RemoteGateway {
-    pub(crate) fn new(connection: Arc<OutgoingConnection>, resolved: Resolved) -> Self {
-        Self {
-            connection,
-            gateway: resolved.gateway,
-            compatible: resolved.compatible,
-        }
-    }
-
-    pub(crate) fn call<A: Serialize, T: Message, E: Message>(
-        &self,
-        method: usize,
-        info: &'static MethodInfo,
-        token: Option<FencingToken>,
-        time: Time,
-        arguments: &A,
-        slot: &Arc<ReplySlot<T, E>>,
-    ) -> Option<RemoteCall> {
-        if !self.compatible.get(method).is_some_and(|it| *it) {
-            slot.fail(RpcError::Incompatible {
-                method: info.name.to_owned(),
-            });
-            return None;
-        }
-        let mut header = self.header(Kind::Request, method, token);
-        header.remaining_us = time.remaining_us();
-        let id = self.connection.request(header, info, arguments, slot)?;
-        Some(RemoteCall {
-            connection: Arc::clone(&self.connection),
-            id,
-        })
-    }
-
-    pub(crate) fn tell<A: Serialize>(
-        &self,
-        method: usize,
-        info: &'static MethodInfo,
-        token: Option<FencingToken>,
-        arguments: &A,
-    ) {
-        let connection = &self.connection;
-        if !self.compatible.get(method).is_some_and(|it| *it) {
-            tracing::warn!(method = info.name, "the callee has no such one-way method");
-            return;
-        }
-        let header = self.header(Kind::OneWay, method, token);
-        let sent = connection.outbox.send(Urgency::Soon, |out| {
-            frame::put(out, &header, arguments, connection.frame_bytes_max)
-        });
-        if let Err(error) = sent {
-            let error = connection.not_sent(error, info);
-            tracing::warn!(method = info.name, %error, "one-way message dropped");
-        }
-    }
-
-    fn header(&self, kind: Kind, method: usize, token: Option<FencingToken>) -> Header {
-        let mut header = Header::new(kind, 0);
-        header.gateway = self.gateway;
-        header.method = u16::try_from(method).expect("a gateway has fewer than 65,536 methods");
-        header.token = token.map(FencingToken::get);
-        header
-    }
-}
-
-/// A call under way to another service.
-pub(crate) struct RemoteCall {
-    connection: Arc<OutgoingConnection>,
-    id: u64,
-}
-
-impl RemoteCall {
-    /// Tells the callee that nobody waits any more.
-    pub(crate) fn cancel(self) {
-        if self.connection.take(self.id).is_some() {
-            self.connection
-                .send_empty(&Header::new(Kind::Cancel, self.id));
-        }
-    }
-
-    /// Tells the callee that the caller waits as long as this from now on.
-    pub(crate) fn extend(&self, remaining_us: Option<u64>) {
-        let mut header = Header::new(Kind::Extend, self.id);
-        header.remaining_us = remaining_us;
-        self.connection.send_empty(&header);
-    }
-}
-
-/// Why an endpoint's gateway has no number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub(crate) enum ResolveRefusal {
-    #[error("there is no such endpoint")]
-    NoEndpoint,
-    #[error("the endpoint does not serve this gateway")]
-    NoGateway,
-    #[error("the connection has resolved too many gateways")]
-    TooMany,
-}
-
-impl AppError for ResolveRefusal {}
-
-static RESOLVE: MethodInfo = MethodInfo {
-    name: "resolve",
-    fingerprint: 0,
-    one_way: false,
-    fenced: false,
-    no_cancel: false,
-    timeout: CallTimeout::Never,
-};
+static RESOLVE: MethodInfo = MethodInfo::internal("resolve", CallTimeout::Never);

@@ -2,18 +2,27 @@
 //!
 //! ```text
 //!  0        4        8    9     10       12        16                 24
-//!  ┌────────┬────────┬────┬─────┬────────┬─────────┬──────────────────┬ ─ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ─ ─ ─ ┬──────┐
-//!  │ length │ crc32c │kind│flags│ method │ gateway │     call id      │ token  8  │ remaining µs  8  │ body │
-//!  └────────┴────────┴────┴─────┴────────┴─────────┴──────────────────┴ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ─ ─ ─ ┴──────┘
+//!  ┌────────┬────────┬────┬─────┬────────┬─────────┬──────────────────┬ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ┬──────┐
+//!  │ length │ crc32c │kind│flags│ method │ gateway │     call id      │ token 8 │ time left 8 │ trace 25│ body │
+//!  └────────┴────────┴────┴─────┴────────┴─────────┴──────────────────┴ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ┴──────┘
 //! ```
 //!
 //! All numbers are little-endian. `length` counts what follows it and is checked against the limit
-//! before anything is allocated; `crc32c` covers what follows it. The token is there with flag
-//! [`FENCED`], the remaining time with flag [`DEADLINE`]. The body is the codec's.
+//! before anything is allocated. `crc32c` covers the frame's number, which is not sent, and then what
+//! follows it: both sides count the frames of each direction from 0, so that a frame which is lost,
+//! repeated or out of order is as bad as one whose bytes are wrong. The token is there with flag
+//! [`FENCED`], the time that is left to the call, in microseconds, with flag [`DEADLINE`], and the
+//! trace (id 16, span 8, flags 1) with flag [`TRACED`]. The body is the codec's.
+
+mod buffer;
+mod cutter;
+
+pub(crate) use self::buffer::{FrameBuffer, PutError};
+pub(crate) use self::cutter::{Frame, FrameCutter, FrameError};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::codec::{self, CodecError};
+use crate::trace::TraceContext;
 
 /// What a frame is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +44,14 @@ pub(crate) enum Kind {
     Ping = 7,
     /// It is.
     Pong = 8,
+    /// The callee has handled messages of this many bytes in all; `call` has the number.
+    Credit = 9,
+    /// The endpoint behind a gateway has ended.
+    Gone = 10,
+    /// The callee's service ends: nothing more of this connection is answered.
+    Goodbye = 11,
+    /// The caller needs a gateway's number no more.
+    Release = 12,
 }
 
 impl Kind {
@@ -48,17 +65,23 @@ impl Kind {
             6 => Self::Resolve,
             7 => Self::Ping,
             8 => Self::Pong,
+            9 => Self::Credit,
+            10 => Self::Gone,
+            11 => Self::Goodbye,
+            12 => Self::Release,
             _ => return None,
         })
     }
 }
 
 /// A response is an error.
-pub(crate) const ERROR: u8 = 1;
+const ERROR: u8 = 1;
 /// A fencing token follows the header.
 const FENCED: u8 = 2;
 /// The remaining time follows the header.
 const DEADLINE: u8 = 4;
+/// A trace context follows the header.
+const TRACED: u8 = 8;
 
 /// All of a frame but its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +95,7 @@ pub(crate) struct Header {
     pub(crate) token: Option<u64>,
     /// What is left of the call's time, in microseconds.
     pub(crate) remaining_us: Option<u64>,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl Header {
@@ -85,13 +109,15 @@ impl Header {
             call,
             token: None,
             remaining_us: None,
+            trace: None,
         }
     }
 
     fn put(&self, out: &mut BytesMut) {
         let flags = flag(self.error, ERROR)
             | flag(self.token.is_some(), FENCED)
-            | flag(self.remaining_us.is_some(), DEADLINE);
+            | flag(self.remaining_us.is_some(), DEADLINE)
+            | flag(self.trace.is_some(), TRACED);
         out.put_u8(self.kind as u8);
         out.put_u8(flags);
         out.put_u16_le(self.method);
@@ -100,13 +126,18 @@ impl Header {
         for extra in [self.token, self.remaining_us].into_iter().flatten() {
             out.put_u64_le(extra);
         }
+        if let Some(trace) = &self.trace {
+            out.put_u128_le(trace.trace_id());
+            out.put_u64_le(trace.span_id());
+            out.put_u8(trace.flags());
+        }
     }
 
     fn get(bytes: &mut Bytes) -> Result<Self, FrameError> {
         let kind = bytes.get_u8();
         let kind = Kind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
         let flags = bytes.get_u8();
-        if flags & !(ERROR | FENCED | DEADLINE) != 0 {
+        if flags & !(ERROR | FENCED | DEADLINE | TRACED) != 0 {
             return Err(FrameError::Flags(flags));
         }
         let mut header = Self::new(kind, 0);
@@ -121,6 +152,14 @@ impl Header {
         };
         header.token = extra(FENCED)?;
         header.remaining_us = extra(DEADLINE)?;
+        if flags & TRACED != 0 {
+            if bytes.len() < TRACE_BYTES {
+                return Err(FrameError::Short(bytes.len()));
+            }
+            let (trace, span) = (bytes.get_u128_le(), bytes.get_u64_le());
+            let context = TraceContext::new(trace, span, bytes.get_u8());
+            header.trace = Some(context.ok_or(FrameError::Trace)?);
+        }
         Ok(header)
     }
 }
@@ -129,109 +168,15 @@ const fn flag(set: bool, flag: u8) -> u8 {
     if set { flag } else { 0 }
 }
 
-/// A whole frame.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
-    pub(crate) header: Header,
-    pub(crate) body: Bytes,
-}
-
-/// Appends a frame whose body is the encoding of `body`.
-///
-/// On an error `out` is as it was before: a message that cannot be sent leaves no trace.
-pub(crate) fn put<T: serde::Serialize + ?Sized>(
-    out: &mut BytesMut,
-    header: &Header,
-    body: &T,
-    limit: usize,
-) -> Result<(), PutError> {
-    put_with(out, header, limit, |out| codec::encode(body, out))
-}
-
-/// Appends a frame without a body.
-pub(crate) fn put_empty(out: &mut BytesMut, header: &Header) {
-    let fits = put_with(out, header, usize::MAX, |_| Ok(()));
-    debug_assert!(fits.is_ok(), "a frame without a body always fits");
-}
-
-fn put_with(
-    out: &mut BytesMut,
-    header: &Header,
-    limit: usize,
-    body: impl FnOnce(&mut BytesMut) -> Result<(), CodecError>,
-) -> Result<(), PutError> {
-    let start = out.len();
-    out.put_u64_le(0);
-    header.put(out);
-    if let Err(error) = body(out) {
-        out.truncate(start);
-        return Err(PutError::Codec(error));
-    }
-    let size = out.len() - start;
-    let Some(length) = u32::try_from(size - 4).ok().filter(|_| size <= limit) else {
-        out.truncate(start);
-        return Err(PutError::TooLarge { size, limit });
-    };
-    let crc = crc32c::crc32c(&out[start + 8..]);
-    out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-    out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
-    Ok(())
-}
-
-/// Takes the first frame out of `input`; `None` until all of it is there.
-pub(crate) fn take(input: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
-    let Some(length) = input.first_chunk::<4>() else {
-        return Ok(None);
-    };
-    let size = 4 + u32::from_le_bytes(*length) as usize;
-    if size > limit {
-        return Err(FrameError::TooLarge { size, limit });
-    }
-    if size < HEADER_BYTES {
-        return Err(FrameError::Short(size));
-    }
-    if input.len() < size {
-        input.reserve(size - input.len());
-        return Ok(None);
-    }
-    let mut bytes = input.split_to(size).freeze();
-    bytes.advance(4);
-    let expected = bytes.get_u32_le();
-    let found = crc32c::crc32c(&bytes);
-    if expected != found {
-        return Err(FrameError::Crc { expected, found });
-    }
-    let header = Header::get(&mut bytes)?;
-    Ok(Some(Frame {
-        header,
-        body: bytes,
-    }))
-}
-
-/// Why a message is not sent.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum PutError {
-    Codec(CodecError),
-    TooLarge { size: usize, limit: usize },
-}
-
-/// Why bytes are not a frame. The connection is of no use then.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum FrameError {
-    #[error("a frame's checksum is {found:08x} instead of {expected:08x}")]
-    Crc { expected: u32, found: u32 },
-    #[error("a frame has unknown flags {0:#04x}")]
-    Flags(u8),
-    #[error("a frame is of the unknown kind {0}")]
-    Kind(u8),
-    #[error("a frame of {0} bytes is too short")]
-    Short(usize),
-    #[error("a frame of {size} bytes is larger than the limit {limit}")]
-    TooLarge { size: usize, limit: usize },
+/// Hashes what a frame's checksum covers.
+fn checksum(number: u64, content: &[u8]) -> u32 {
+    crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), content)
 }
 
 /// The part that every frame has.
 const HEADER_BYTES: usize = 24;
+/// The ids and the flags of a trace context.
+const TRACE_BYTES: usize = 25;
 
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,29 @@
 use bytes::{Bytes, BytesMut};
 
-use super::{Frame, FrameError, HEADER_BYTES, Header, Kind, PutError, put, put_empty, take};
+use super::{
+    Frame, FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, PutError, checksum,
+};
 use crate::codec;
+use crate::trace::TraceContext;
 
 #[test]
 fn every_header_survives_the_round_trip() {
     for header in headers() {
         for text in ["", "a body"] {
             let mut wire = frame(&header, text);
-            let Frame { header: got, body } = take(&mut wire, LIMIT).unwrap().unwrap();
-            assert_eq!(got, header);
-            assert_eq!(codec::decode::<String>(&body).unwrap(), text);
+            let size = wire.len();
+            let frame = take(&mut wire, LIMIT).unwrap().unwrap();
+            assert_eq!((frame.header, frame.size), (header, size));
+            assert_eq!(codec::decode::<String>(&frame.body).unwrap(), text);
             assert!(wire.is_empty());
         }
-        let mut wire = BytesMut::new();
-        put_empty(&mut wire, &header);
-        let body = Bytes::new();
+        let mut buffer = FrameBuffer::default();
+        buffer.put_empty(&header);
+        let (body, size) = (Bytes::new(), buffer.len());
+        let mut wire = buffer.swap(BytesMut::new());
         assert_eq!(
             take(&mut wire, LIMIT),
-            Ok(Some(Frame { header, body })),
+            Ok(Some(Frame { header, body, size })),
             "without a body"
         );
     }
@@ -64,16 +69,46 @@ fn a_frame_that_is_not_whole_is_waited_for() {
 
 #[test]
 fn frames_are_taken_one_after_the_other() {
-    let mut wire = BytesMut::new();
+    let mut wire = three_frames().concat().as_slice().into();
+    let mut cutter = FrameCutter::new(LIMIT);
     for call in 0..3 {
-        put(&mut wire, &Header::new(Kind::Request, call), &call, LIMIT).unwrap();
+        let frame = cutter.take(&mut wire).unwrap().unwrap();
+        assert_eq!(frame.header, Header::new(Kind::Request, call));
+        assert_eq!(codec::decode::<u64>(&frame.body).unwrap(), call);
     }
-    for call in 0..3 {
-        let Frame { header, body } = take(&mut wire, LIMIT).unwrap().unwrap();
-        assert_eq!(header, Header::new(Kind::Request, call));
-        assert_eq!(codec::decode::<u64>(&body).unwrap(), call);
+    assert_eq!(cutter.take(&mut wire), Ok(None));
+}
+
+#[test]
+fn a_frame_that_is_repeated_lost_or_out_of_order_is_bad() {
+    let frames = three_frames();
+    for (order, sound) in [
+        (vec![0, 1, 2], 3),
+        (vec![0, 0], 1),
+        (vec![0, 1, 0], 2),
+        (vec![1], 0),
+        (vec![0, 2], 1),
+        (vec![1, 0], 0),
+    ] {
+        let mut cutter = FrameCutter::new(LIMIT);
+        for (place, index) in order.iter().enumerate() {
+            let mut wire = frames[*index].as_slice().into();
+            let taken = cutter.take(&mut wire);
+            assert_eq!(taken.is_ok(), place < sound, "{order:?}: {taken:?}");
+            if taken.is_err() {
+                break;
+            }
+        }
     }
-    assert_eq!(take(&mut wire, LIMIT), Ok(None));
+}
+
+fn three_frames() -> [Vec<u8>; 3] {
+    let mut buffer = FrameBuffer::default();
+    [0, 1, 2].map(|call| {
+        let header = Header::new(Kind::Request, call);
+        buffer.put(&header, &call, LIMIT).unwrap();
+        buffer.swap(BytesMut::new()).to_vec()
+    })
 }
 
 #[test]
@@ -82,13 +117,16 @@ fn the_limit_is_the_size_of_the_largest_frame() {
     let sound = frame(&header, "body");
     let size = sound.len();
 
-    let mut out = BytesMut::from("before");
-    put(&mut out, &header, "body", size).unwrap();
-    assert_eq!(out.split_off(6), sound);
-    let refusal = put(&mut out, &header, "body", size - 1).unwrap_err();
+    let mut out = FrameBuffer::default();
+    assert_eq!(out.put(&header, "body", size), Ok(size));
+    let refusal = out.put(&header, "body", size - 1).unwrap_err();
     let limit = size - 1;
     assert_eq!(refusal, PutError::TooLarge { size, limit });
-    assert_eq!(out, "before", "a message that is not sent leaves no trace");
+    let encoded = b"\x04body";
+    let refusal = out.put_encoded(&header, encoded, size - 1).unwrap_err();
+    assert_eq!(refusal, PutError::TooLarge { size, limit });
+    assert_eq!((out.len(), out.frames()), (size, 1), "it leaves no trace");
+    assert_eq!(out.swap(BytesMut::new()), sound);
 
     assert!(take(&mut sound.clone(), size).unwrap().is_some());
     // The first bytes are enough to refuse it.
@@ -105,10 +143,10 @@ fn what_cannot_be_encoded_leaves_no_trace() {
             Err(serde::ser::Error::custom("unfit"))
         }
     }
-    let mut out = BytesMut::from("before");
-    let error = put(&mut out, &full_header(), &("first", Unfit), LIMIT).unwrap_err();
-    assert!(matches!(error, PutError::Codec(_)));
-    assert_eq!(out, "before");
+    let mut out = FrameBuffer::default();
+    let error = out.put(&full_header(), &("first", Unfit), LIMIT);
+    assert!(matches!(error, Err(PutError::Codec(_))));
+    assert_eq!((out.len(), out.frames()), (0, 0));
 }
 
 #[test]
@@ -119,10 +157,16 @@ fn what_the_checksum_covers_is_checked_too() {
         take(&mut sealed(&content), LIMIT).unwrap_err()
     };
     assert_eq!(error(|it| it[0] = 0), FrameError::Kind(0));
-    assert_eq!(error(|it| it[0] = 9), FrameError::Kind(9));
-    assert_eq!(error(|it| it[1] = 8), FrameError::Flags(8));
+    assert_eq!(error(|it| it[0] = 13), FrameError::Kind(13));
+    assert_eq!(error(|it| it[1] = 16), FrameError::Flags(16));
     // A token is announced, and one byte is there.
     assert_eq!(error(|it| it[1] = 2), FrameError::Short(1));
+    assert_eq!(error(|it| it[1] = 8), FrameError::Short(1));
+    let no_trace = |it: &mut Vec<u8>| {
+        it[1] = 8;
+        it.resize(16 + 25, 0);
+    };
+    assert_eq!(error(no_trace), FrameError::Trace);
     assert_eq!(error(|it| it.truncate(15)), FrameError::Short(23));
     assert_eq!(error(Vec::clear), FrameError::Short(8));
 }
@@ -134,14 +178,19 @@ fn a_frame_has_these_bytes() {
     header.gateway = 0x1112_1314;
     header.token = Some(0x2122_2324_2526_2728);
     header.remaining_us = Some(0x3132_3334_3536_3738);
+    header.trace = TraceContext::new(0x41, 0x42, 1);
     let golden = [
-        &[0x27, 0, 0, 0][..],
-        &[0xAE, 0x66, 0xD9, 0xF9],
-        &[1, 6, 0x0B, 0x0A],
+        &[0x40, 0, 0, 0][..],
+        &[0x13, 0x32, 0xDF, 0x10],
+        &[1, 14, 0x0B, 0x0A],
         &[0x14, 0x13, 0x12, 0x11],
         &[8, 7, 6, 5, 4, 3, 2, 1],
         &[0x28, 0x27, 0x26, 0x25, 0x24, 0x23, 0x22, 0x21],
         &[0x38, 0x37, 0x36, 0x35, 0x34, 0x33, 0x32, 0x31],
+        &[0x41, 0, 0, 0, 0, 0, 0, 0],
+        &[0, 0, 0, 0, 0, 0, 0, 0],
+        &[0x42, 0, 0, 0, 0, 0, 0, 0],
+        &[1],
         b"\x02hi",
     ];
     assert_eq!(frame(&header, "hi")[..], golden.concat());
@@ -157,21 +206,24 @@ fn headers() -> Vec<Header> {
                     for (method, gateway, call) in
                         [(0, 0, 0), (1, 2, 3), (u16::MAX, u32::MAX, u64::MAX)]
                     {
-                        headers.push(Header {
-                            kind,
-                            error,
-                            method,
-                            gateway,
-                            call,
-                            token,
-                            remaining_us,
-                        });
+                        for trace in [None, TraceContext::new(1, 2, 3)] {
+                            headers.push(Header {
+                                kind,
+                                error,
+                                method,
+                                gateway,
+                                call,
+                                token,
+                                remaining_us,
+                                trace,
+                            });
+                        }
                     }
                 }
             }
         }
     }
-    assert_eq!(headers.len(), 8 * 2 * 3 * 3 * 3);
+    assert_eq!(headers.len(), 12 * 2 * 3 * 3 * 3 * 2);
     headers
 }
 
@@ -181,13 +233,19 @@ fn full_header() -> Header {
     header.gateway = 5;
     header.token = Some(11);
     header.remaining_us = Some(13);
+    header.trace = TraceContext::new(17, 19, 1);
     header
 }
 
 fn frame(header: &Header, body: &str) -> BytesMut {
-    let mut wire = BytesMut::new();
-    put(&mut wire, header, body, LIMIT).unwrap();
-    wire
+    let mut buffer = FrameBuffer::default();
+    buffer.put(header, body, LIMIT).unwrap();
+    buffer.swap(BytesMut::new())
+}
+
+/// Takes the first frame of a connection.
+fn take(wire: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
+    FrameCutter::new(limit).take(wire)
 }
 
 /// Makes a frame of what follows the checksum, whether it is sound or not.
@@ -195,7 +253,7 @@ fn sealed(content: &[u8]) -> BytesMut {
     let length = u32::try_from(content.len() + 4).unwrap();
     let mut wire = BytesMut::new();
     wire.extend_from_slice(&length.to_le_bytes());
-    wire.extend_from_slice(&crc32c::crc32c(content).to_le_bytes());
+    wire.extend_from_slice(&checksum(0, content).to_le_bytes());
     wire.extend_from_slice(content);
     wire
 }

@@ -1,15 +1,150 @@
 //! Peers that connect: who they are, and what they want.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
 
 use super::{RpcService, WeakService};
-use crate::connection::{Hello, Purpose, Refusal, greet, serve};
+use crate::config::RpcConfig;
+use crate::connection::{Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet};
 use crate::transport::{Connection, Listener, Stream};
+
+/// The connections that peers have opened.
+#[derive(Default)]
+pub(super) struct Accepted {
+    state: Mutex<State>,
+    /// A connection that calls came by has ended.
+    ended: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// How many connections each host has.
+    hosts: BTreeMap<String, usize>,
+    connections: usize,
+    /// How many streams whose peers have not said who they are.
+    greeting: usize,
+    serving: BTreeMap<u64, Weak<IncomingConnection>>,
+    served: u64,
+}
+
+/// Why a peer is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Full {
+    #[error("too many peers are about to say who they are")]
+    Greeting,
+    #[error("there are too many connections from this host")]
+    Host,
+    #[error("there are too many connections")]
+    Service,
+}
+
+impl Accepted {
+    fn admit(self: &Arc<Self>, peer: &str, config: &RpcConfig) -> Result<Admitted, Full> {
+        let host = peer
+            .rsplit_once(':')
+            .map_or(peer, |(host, _)| host)
+            .to_owned();
+        let mut state = self.state.lock();
+        if state.connections >= config.connections_max {
+            return Err(Full::Service);
+        }
+        let of_host = state.hosts.get(&host).copied().unwrap_or_default();
+        if of_host >= config.connections_per_host_max {
+            return Err(Full::Host);
+        }
+        state.connections += 1;
+        state.hosts.insert(host.clone(), of_host + 1);
+        drop(state);
+        Ok(Admitted {
+            accepted: Arc::clone(self),
+            host,
+        })
+    }
+
+    fn greet(self: &Arc<Self>, config: &RpcConfig) -> Result<Greeting, Full> {
+        let mut state = self.state.lock();
+        if state.greeting >= config.handshakes_max {
+            return Err(Full::Greeting);
+        }
+        state.greeting += 1;
+        drop(state);
+        Ok(Greeting(Arc::clone(self)))
+    }
+
+    fn serve(self: &Arc<Self>, connection: &Arc<IncomingConnection>) -> Serving {
+        let mut state = self.state.lock();
+        state.served += 1;
+        let number = state.served;
+        state.serving.insert(number, Arc::downgrade(connection));
+        drop(state);
+        Serving {
+            accepted: Arc::clone(self),
+            number,
+        }
+    }
+
+    /// Tells all peers that the service ends, and waits until they have heard it.
+    pub(super) async fn say_goodbye(&self) {
+        let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();
+        for connection in serving.iter().filter_map(Weak::upgrade) {
+            connection.say_goodbye();
+        }
+        loop {
+            let ended = self.ended.notified();
+            if self.state.lock().serving.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+/// One of the connections that are open.
+struct Admitted {
+    accepted: Arc<Accepted>,
+    host: String,
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        let mut state = self.accepted.state.lock();
+        state.connections -= 1;
+        if let Some(of_host) = state.hosts.get_mut(&self.host) {
+            *of_host -= 1;
+            if *of_host == 0 {
+                state.hosts.remove(&self.host);
+            }
+        }
+    }
+}
+
+/// One of the streams whose peers have not said who they are.
+struct Greeting(Arc<Accepted>);
+
+impl Drop for Greeting {
+    fn drop(&mut self) {
+        self.0.state.lock().greeting -= 1;
+    }
+}
+
+/// One of the connections that calls come by.
+struct Serving {
+    accepted: Arc<Accepted>,
+    number: u64,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.accepted.state.lock().serving.remove(&self.number);
+        self.accepted.ended.notify_one();
+    }
+}
 
 /// Accepts connections until the service is closed.
 pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>) {
-    let open = Arc::new(AtomicUsize::new(0));
     loop {
         let connection = match listener.accept().await {
             Ok(connection) => connection,
@@ -18,47 +153,30 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
                 return;
             }
         };
-        let Some(service) = service.upgrade() else {
+        let Some(service) = service.upgrade().filter(|it| !it.is_closed()) else {
+            connection.close();
             return;
         };
-        let guard = Counted::new(&open);
-        if guard.count > service.inner.config.connections_max {
-            tracing::warn!(peer = connection.peer(), "too many connections");
-            connection.close();
-            continue;
-        }
+        let inner = &service.inner;
+        let admitted = match inner.accepted.admit(&connection.peer(), &inner.config) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                tracing::warn!(peer = connection.peer(), %error, "connection turned away");
+                connection.close();
+                continue;
+            }
+        };
         let weak = WeakService(Arc::downgrade(&service.inner));
         service.spawn(async move {
-            accept_streams(&weak, &*connection).await;
+            accept_streams(&weak, &connection).await;
             // Not closed: a channel that was handed on outlives the task that accepted it.
-            drop((connection, guard));
+            drop((connection, admitted));
         });
     }
 }
 
-/// One of the connections that are open.
-struct Counted {
-    open: Arc<AtomicUsize>,
-    count: usize,
-}
-
-impl Counted {
-    fn new(open: &Arc<AtomicUsize>) -> Self {
-        Self {
-            open: Arc::clone(open),
-            count: open.fetch_add(1, Ordering::Relaxed) + 1,
-        }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Serves the streams of a connection, all at once, until it is closed.
-async fn accept_streams(service: &WeakService, connection: &dyn Connection) {
+async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>) {
     let mut streams = tokio::task::JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -69,8 +187,8 @@ async fn accept_streams(service: &WeakService, connection: &dyn Connection) {
         };
         match stream {
             Ok(stream) => {
-                let (service, peer) = (service.clone(), connection.peer());
-                streams.spawn(serve_stream(service, peer, stream));
+                let (service, connection) = (service.clone(), Arc::clone(connection));
+                streams.spawn(async move { serve_stream(service, &*connection, stream).await });
             }
             Err(error) => {
                 tracing::debug!(%error, "no more streams");
@@ -82,13 +200,22 @@ async fn accept_streams(service: &WeakService, connection: &dyn Connection) {
     while streams.join_next().await.is_some() {}
 }
 
-async fn serve_stream(service: WeakService, peer: String, mut stream: Stream) {
+async fn serve_stream(service: WeakService, connection: &dyn Connection, mut stream: Stream) {
     let Some(service) = service.upgrade() else {
         return;
     };
+    let peer = connection.peer();
+    let config = service.inner.config.clone();
+    let greeting = match service.inner.accepted.greet(&config) {
+        Ok(greeting) => greeting,
+        Err(error) => {
+            tracing::warn!(peer, %error, "stream turned away");
+            return;
+        }
+    };
     let own = service.hello(Purpose::Calls);
     let judge = |hello: &Hello| service.judge(hello);
-    let timeout = service.inner.config.handshake_timeout;
+    let timeout = config.handshake_timeout;
     let hello = match tokio::time::timeout(timeout, greet(&mut stream, &own, judge)).await {
         Ok(Ok(hello)) => hello,
         Ok(Err(error)) => {
@@ -100,28 +227,46 @@ async fn serve_stream(service: WeakService, peer: String, mut stream: Stream) {
             return;
         }
     };
+    drop(greeting);
     match hello.purpose {
         Purpose::Channel(name) => service.inner.channels.offer(&name, stream),
         Purpose::Calls => {
-            let config = service.inner.config.clone();
-            let lookup = service.weak_lookup();
+            let roles = service.roles_of(connection);
+            let Stream { reader, writer } = stream;
+            let incoming =
+                IncomingConnection::new(peer, roles, writer, hello.frame_bytes_max, &config);
+            let serving = service.inner.accepted.serve(&incoming);
+            if service.is_closed() {
+                incoming.say_goodbye();
+            }
+            let directory = WeakService(Arc::downgrade(&service.inner));
             drop(service);
-            serve(peer, stream, hello.frame_bytes_max, &config, lookup).await;
+            incoming.serve(reader, directory, &config).await;
+            drop(serving);
         }
     }
 }
 
 impl RpcService {
     fn judge(&self, hello: &Hello) -> Result<(), Refusal> {
+        if self.is_closed() {
+            return Err(Refusal::Closing);
+        }
         match &hello.purpose {
             Purpose::Channel(name) if !self.inner.channels.accepts(name) => Err(Refusal::NoChannel),
             Purpose::Channel(_) | Purpose::Calls => Ok(()),
         }
     }
 
-    /// Finds endpoints for a connection, which does not keep the service alive.
-    fn weak_lookup(&self) -> impl Fn(&str) -> Option<Arc<[crate::gateway::Exposed]>> + use<> {
-        let service = WeakService(Arc::downgrade(&self.inner));
-        move |name| service.upgrade()?.inner.registry.exposed(name)
+    /// Returns what a peer may do; `None` if everybody may do everything.
+    fn roles_of(&self, _connection: &dyn Connection) -> Option<Vec<String>> {
+        self.inner.roles_needed.then(Vec::new)
+    }
+}
+
+/// A connection does not keep the service alive.
+impl Directory for WeakService {
+    fn find(&self, endpoint: &str) -> Option<Listing> {
+        self.upgrade()?.find(endpoint)
     }
 }

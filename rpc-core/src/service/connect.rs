@@ -1,47 +1,18 @@
 //! From an address to a gateway.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-
-use super::{ConnectError, RpcService};
+use super::peers::Patience;
+use super::{ConnectError, RpcService, WeakService};
 use crate::address::Address;
 use crate::connection::{
-    HandshakeError, OutgoingConnection, Purpose, Refusal, RemoteGateway, Resolve, ResolveRefusal,
-    dial,
+    HandshakeError, Purpose, Refusal, RemoteGateway, Resolve, ResolveRefusal, dial,
 };
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::gateway::{Fenced, Gateway, Port, Unfenced};
 use crate::shared::LocalPort;
-use crate::transport::{Connection, Stream};
-
-/// The connections that this service has opened, by scheme and authority.
-#[derive(Default)]
-pub(super) struct Connections {
-    peers: Mutex<BTreeMap<(String, String), Arc<Peer>>>,
-}
-
-/// The connection to one authority; the lock lets one of many callers dial.
-#[derive(Default)]
-struct Peer(tokio::sync::Mutex<Option<Arc<OutgoingConnection>>>);
-
-impl Connections {
-    fn peer(&self, scheme: &str, authority: &str) -> Arc<Peer> {
-        let key = (scheme.to_owned(), authority.to_owned());
-        Arc::clone(self.peers.lock().entry(key).or_default())
-    }
-
-    pub(super) fn close(&self) {
-        for peer in std::mem::take(&mut *self.peers.lock()).into_values() {
-            // Whoever holds the lock is dialling, and finds the service closed.
-            if let Ok(connection) = peer.0.try_lock() {
-                connection.iter().for_each(|it| it.close());
-            }
-        }
-    }
-}
+use crate::transport::Stream;
 
 impl RpcService {
     /// Connects a gateway to the endpoint at `address`, of this or of another service.
@@ -75,6 +46,22 @@ impl RpcService {
         token: impl Into<FencingToken>,
     ) -> Result<Arc<G>, ConnectError> {
         self.connect_any(address, Some(token.into())).await
+    }
+
+    /// Connects anew to the endpoint of a gateway: to another incarnation, if there is one.
+    ///
+    /// A gateway whose endpoint was restarted fails for ever, so that nothing is silently delivered to
+    /// an endpoint that knows nothing of what was said before. For a fenced gateway use
+    /// [`connect_fenced`](Self::connect_fenced) with the token of the leader that is meant now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect).
+    pub async fn reconnect<G: Unfenced + ?Sized>(
+        &self,
+        gateway: &G,
+    ) -> Result<Arc<G>, ConnectError> {
+        self.connect(gateway.address()).await
     }
 
     /// Opens a stream of bytes to whoever accepts the channels of this name: the address is
@@ -119,7 +106,7 @@ impl RpcService {
             .await
     }
 
-    async fn within_time<T>(
+    pub(super) async fn within_time<T>(
         &self,
         address: &str,
         connecting: impl Future<Output = Result<T, ConnectError>>,
@@ -147,18 +134,18 @@ impl RpcService {
         address: Address,
         token: Option<FencingToken>,
     ) -> Result<Arc<G>, ConnectError> {
-        let exposed = self.inner.registry.exposed(address.endpoint());
-        let exposed = exposed.ok_or_else(|| ConnectError::NoEndpoint {
+        let listing = self.inner.registry.find(address.endpoint());
+        let listing = listing.ok_or_else(|| ConnectError::NoEndpoint {
             address: address.to_string(),
         })?;
-        let exposed = exposed.iter().find(|it| it.name == G::NAME);
+        let exposed = listing.exposed.iter().find(|it| it.name == G::NAME);
         let route = exposed.and_then(|it| it.local.downcast_ref::<LocalPort<G::Request>>());
         let route = route.ok_or_else(|| ConnectError::NoGateway {
             address: address.to_string(),
             gateway: G::NAME,
         })?;
-        let timeout = self.inner.config.call_timeout;
-        let port = Port::local(Arc::clone(route), Arc::new(address), token, timeout);
+        let caller = Arc::clone(&self.inner.caller);
+        let port = Port::local(Arc::clone(route), Arc::new(address), token, caller);
         Ok(G::client(port))
     }
 
@@ -167,7 +154,7 @@ impl RpcService {
         address: Address,
         token: Option<FencingToken>,
     ) -> Result<Arc<G>, ConnectError> {
-        let connection = self.connection(&address).await?;
+        let connection = self.connection(&address, Patience::None).await?;
         if connection.service() == self.inner.id {
             // Our own service, by a name of it that we did not know.
             return self.connect_own(address, token);
@@ -179,54 +166,16 @@ impl RpcService {
         };
         let resolved = connection.resolve(&resolve).await;
         let resolved = resolved.map_err(|error| resolve_error::<G>(&address, error))?;
-        let gateway = Arc::new(RemoteGateway::new(connection, resolved));
-        let timeout = self.inner.config.call_timeout;
-        let port = Port::remote(gateway, Arc::new(address), token, timeout);
-        Ok(G::client(port))
-    }
-
-    /// Returns the connection to an authority, which is dialled if there is none.
-    async fn connection(&self, address: &Address) -> Result<Arc<OutgoingConnection>, ConnectError> {
-        let scheme = address.scheme().unwrap_or_default();
-        let peer = self.inner.connections.peer(scheme, address.authority());
-        let mut current = peer.0.lock().await;
-        if let Some(connection) = current.as_ref().filter(|it| !it.is_closed()) {
-            return Ok(Arc::clone(connection));
-        }
-        let (transport, mut stream) = self.dial(address).await?;
-        let welcome = dial(&mut stream, &self.hello(Purpose::Calls)).await;
-        let welcome = welcome.map_err(|error| {
-            transport.close();
-            handshake(&address.to_string(), error)
-        })?;
-        let (connection, driver) =
-            OutgoingConnection::new(transport.peer(), stream, &welcome, &self.inner.config);
-        self.spawn(async move {
-            driver.await;
-            transport.close();
-        });
-        if self.is_closed() {
-            connection.close();
-            return Err(ConnectError::Closed);
-        }
-        *current = Some(Arc::clone(&connection));
-        Ok(connection)
-    }
-
-    async fn dial(&self, address: &Address) -> Result<(Arc<dyn Connection>, Stream), ConnectError> {
-        let scheme = address.scheme().unwrap_or_default();
-        let reach = self.inner.transports.get(scheme);
-        let reach = reach.ok_or_else(|| ConnectError::NoTransport {
-            address: address.to_string(),
-            scheme: scheme.to_owned(),
-        })?;
-        let connection = reach.transport.connect(address.authority()).await?;
-        let stream = connection.open_stream().await?;
-        Ok((connection, stream))
+        let address = Arc::new(address);
+        let service = WeakService(Arc::downgrade(&self.inner));
+        let gateway =
+            RemoteGateway::new(service, Arc::clone(&address), resolve, connection, resolved);
+        let caller = Arc::clone(&self.inner.caller);
+        Ok(G::client(Port::remote(gateway, address, token, caller)))
     }
 }
 
-fn handshake(address: &str, error: HandshakeError) -> ConnectError {
+pub(super) fn handshake(address: &str, error: HandshakeError) -> ConnectError {
     ConnectError::Handshake {
         address: address.to_owned(),
         source: Box::new(error),

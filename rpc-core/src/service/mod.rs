@@ -1,9 +1,11 @@
 //! The service: it starts endpoints, connects gateways, and owns every task it spawns.
 
 mod accept;
+mod backoff;
 mod channel;
 mod connect;
 mod error;
+mod peers;
 mod registry;
 
 pub use self::channel::ChannelListener;
@@ -17,13 +19,14 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::accept::listen;
+use self::accept::{Accepted, listen};
 use self::channel::Channels;
-use self::connect::Connections;
+use self::peers::Peers;
 use self::registry::Registry;
 use crate::address::Address;
+use crate::caller::Caller;
 use crate::config::RpcConfig;
-use crate::connection::{Hello, Purpose};
+use crate::connection::{Hello, Listing, Purpose};
 use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
 use crate::error::EndpointError;
 use crate::main_loop;
@@ -49,9 +52,17 @@ struct Inner {
     config: RpcConfig,
     transports: BTreeMap<&'static str, Reach>,
     registry: Registry,
-    connections: Connections,
+    /// The services that this one has dialled.
+    peers: Peers,
+    /// The connections that other services have opened.
+    accepted: Arc<Accepted>,
     channels: Channels,
+    caller: Arc<Caller>,
+    /// Whether a peer needs a role for what it calls.
+    roles_needed: bool,
     tasks: Mutex<JoinSet<()>>,
+    /// The endpoints' own tasks.
+    endpoints: Mutex<JoinSet<()>>,
     closed: watch::Sender<bool>,
 }
 
@@ -70,6 +81,12 @@ impl WeakService {
     pub(crate) fn upgrade(&self) -> Option<RpcService> {
         self.0.upgrade().map(|inner| RpcService { inner })
     }
+
+    /// Tells whether the service has an endpoint under this name that is not this one.
+    pub(crate) fn has_another(&self, name: &str, incarnation: u64) -> bool {
+        let listing = self.upgrade().and_then(|it| it.inner.registry.find(name));
+        listing.is_some_and(|it| it.incarnation != incarnation)
+    }
 }
 
 impl RpcService {
@@ -82,23 +99,29 @@ impl RpcService {
     /// Makes a service without transports: its endpoints are for its own gateways.
     #[must_use]
     pub fn local() -> Self {
-        Self::from_parts(RpcConfig::default(), 0, BTreeMap::new())
+        Self::from_parts(RpcServiceBuilder::default(), BTreeMap::new())
     }
 
-    fn from_parts(
-        config: RpcConfig,
-        cluster: u128,
-        transports: BTreeMap<&'static str, Reach>,
-    ) -> Self {
+    fn from_parts(builder: RpcServiceBuilder, transports: BTreeMap<&'static str, Reach>) -> Self {
+        let RpcServiceBuilder {
+            config,
+            cluster,
+            roles_needed,
+            ..
+        } = builder;
         let inner = Arc::new(Inner {
             id: fastrand::u128(..),
-            cluster,
+            cluster: cluster.as_deref().map_or(0, cluster_id),
             channels: Channels::new(config.channel_backlog_max),
+            caller: Arc::new(Caller::new(&config)),
             config,
             transports,
             registry: Registry::default(),
-            connections: Connections::default(),
+            peers: Peers::default(),
+            accepted: Arc::default(),
+            roles_needed,
             tasks: Mutex::new(JoinSet::new()),
+            endpoints: Mutex::new(JoinSet::new()),
             closed: watch::Sender::new(false),
         });
         Self { inner }
@@ -144,8 +167,8 @@ impl RpcService {
         let core = Arc::new(EndpointCore::new(
             name.into(),
             address,
-            self.inner.config.mailbox_messages_max,
-            self.inner.config.call_timeout,
+            &self.inner.config,
+            Arc::clone(&self.inner.caller),
             WeakService(Arc::downgrade(&self.inner)),
         ));
         let mut routes = Routes::default();
@@ -154,7 +177,9 @@ impl RpcService {
         let server = RpcServer::new(Arc::clone(&core), Arc::clone(&exposed));
         self.inner.registry.insert(&core, exposed)?;
         let service = WeakService(Arc::downgrade(&self.inner));
-        tokio::spawn(async move {
+        let mut endpoints = self.inner.endpoints.lock();
+        while endpoints.try_join_next().is_some() {}
+        endpoints.spawn(async move {
             let result = main_loop::run(Arc::clone(&core), endpoint).await;
             if let Err(error) = &result {
                 tracing::warn!(endpoint = %core.name, %error, "endpoint ended");
@@ -168,7 +193,10 @@ impl RpcService {
         Ok(server)
     }
 
-    /// Stops all endpoints, and then closes all connections.
+    /// Stops all endpoints, tells the peers, and then closes all connections.
+    ///
+    /// Calls to endpoints that stop are still answered. What peers are told last is waited for no
+    /// longer than [`close_timeout`](RpcConfig::close_timeout).
     ///
     /// # Errors
     ///
@@ -180,11 +208,29 @@ impl RpcService {
     pub async fn close(&self) -> Result<(), EndpointError> {
         self.inner.closed.send_replace(true);
         let result = self.inner.registry.terminate_all().await;
-        self.inner.connections.close();
+        self.inner.peers.close();
         self.inner.channels.close();
+        let farewell = self.inner.accepted.say_goodbye();
+        // Whoever does not read is not waited for.
+        let _ = tokio::time::timeout(self.inner.config.close_timeout, farewell).await;
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         tasks.shutdown().await;
         result
+    }
+
+    /// Ends everything at once, as when the process dies: no `on_stop`, no answers, no goodbye.
+    ///
+    /// For tests of what others do then, and for a second signal while [`close`](Self::close) waits.
+    pub fn abort(&self) {
+        self.inner.closed.send_replace(true);
+        self.inner.endpoints.lock().abort_all();
+        self.inner.tasks.lock().abort_all();
+        self.inner.peers.close();
+        self.inner.channels.close();
+    }
+
+    pub(crate) fn find(&self, endpoint: &str) -> Option<Listing> {
+        self.inner.registry.find(endpoint)
     }
 
     /// Tells whether [`close`](Self::close) was called.
@@ -203,8 +249,8 @@ impl RpcService {
     }
 
     fn hello(&self, purpose: Purpose) -> Hello {
-        let frame_bytes_max = u32::try_from(self.inner.config.frame_bytes_max).unwrap_or(u32::MAX);
-        Hello::new(purpose, frame_bytes_max, self.inner.id, self.inner.cluster)
+        let inner = &self.inner;
+        Hello::new(purpose, &inner.config, inner.id, inner.cluster)
     }
 }
 
@@ -221,6 +267,7 @@ impl fmt::Debug for RpcService {
 pub struct RpcServiceBuilder {
     config: RpcConfig,
     cluster: Option<String>,
+    roles_needed: bool,
     transports: Vec<Arc<dyn Transport>>,
 }
 
@@ -246,15 +293,26 @@ impl RpcServiceBuilder {
         self
     }
 
+    /// Lets peers call only what their certificates give them a role for.
+    ///
+    /// A method says who may call it by `#[rpc(roles = "..")]`; one that says nothing may then be
+    /// called by nobody, and a peer without a certificate may call nothing. Calls within the service
+    /// are not judged.
+    #[must_use]
+    pub const fn require_roles(mut self) -> Self {
+        self.roles_needed = true;
+        self
+    }
+
     /// Binds the transports, and starts to accept.
     ///
     /// # Errors
     ///
     /// A transport cannot be bound, or two have the same scheme.
-    pub async fn build(self) -> Result<RpcService, BuildError> {
+    pub async fn build(mut self) -> Result<RpcService, BuildError> {
         let mut transports = BTreeMap::new();
         let mut listeners = Vec::new();
-        for transport in self.transports {
+        for transport in std::mem::take(&mut self.transports) {
             let scheme = transport.scheme();
             let listener = transport.listen().await?;
             let authority = listener
@@ -269,8 +327,7 @@ impl RpcServiceBuilder {
                 return Err(BuildError::Twice { scheme });
             }
         }
-        let cluster = self.cluster.as_deref().map_or(0, cluster_id);
-        let service = RpcService::from_parts(self.config, cluster, transports);
+        let service = RpcService::from_parts(self, transports);
         for listener in listeners {
             service.spawn(listen(
                 WeakService(Arc::downgrade(&service.inner)),

@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::RwLock;
 
 use super::StartError;
+use crate::connection::Listing;
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::gateway::Exposed;
@@ -19,7 +20,7 @@ pub(super) struct Registry {
 }
 
 struct Entry {
-    exposed: Arc<[Exposed]>,
+    listing: Listing,
     owner: Arc<dyn AnyServer>,
 }
 
@@ -48,18 +49,27 @@ impl Registry {
             });
         }
         let owner = Arc::new(RpcServer::new(Arc::clone(core), Arc::clone(&exposed)));
-        endpoints.insert(Arc::clone(&core.name), Entry { exposed, owner });
+        let listing = Listing {
+            exposed,
+            incarnation: core.incarnation,
+            watchers: Arc::default(),
+        };
+        endpoints.insert(Arc::clone(&core.name), Entry { listing, owner });
         Ok(())
     }
 
+    /// Forgets an endpoint that has ended, and tells those who watch it.
     pub(super) fn remove(&self, name: &str) {
-        self.endpoints.write().remove(name);
+        let entry = self.endpoints.write().remove(name);
+        if let Some(entry) = entry {
+            entry.listing.watchers.endpoint_ended();
+        }
     }
 
-    /// Returns the gateways of an endpoint.
-    pub(super) fn exposed(&self, name: &str) -> Option<Arc<[Exposed]>> {
+    /// Returns what is known of an endpoint.
+    pub(super) fn find(&self, name: &str) -> Option<Listing> {
         let endpoints = self.endpoints.read();
-        endpoints.get(name).map(|entry| Arc::clone(&entry.exposed))
+        endpoints.get(name).map(|entry| entry.listing.clone())
     }
 
     /// Stops all endpoints at once, and waits for all of them.

@@ -166,13 +166,16 @@ pub async fn tokens_fence_out_old_leaders(make: &impl AsyncFn(RpcServiceBuilder)
             .main_thread()
             .call_async_without_fencing(move |_, cx| cx.set_fencing_token(token))
     };
-    lead(Some(old)).await.unwrap();
+    lead(Some(old)).await.unwrap().unwrap();
     assert_eq!(by_old.fenced_add(2).await, Ok(2));
     assert_eq!(by_new.fenced_add(3).await, fenced(Some(old), Some(new)));
-    lead(Some(new)).await.unwrap();
+    lead(Some(new)).await.unwrap().unwrap();
     by_old.fenced_tell(4);
     assert_eq!(by_old.fenced_add(5).await, fenced(Some(new), Some(old)));
     assert_eq!(by_new.fenced_add(6).await, Ok(8));
+    // Whoever hears late of its election does not depose its successor.
+    lead(Some(old)).await.unwrap().unwrap_err();
+    assert_eq!(by_old.fenced_add(7).await, fenced(Some(new), Some(old)));
     assert_eq!(probe.numbers().await, Ok(vec![2, 6]));
     caller.close().await.unwrap();
     callee.close().await.unwrap();

@@ -34,7 +34,7 @@ async fn started(service: &RpcService) -> RpcServer<Term> {
     server.start();
     let main = server.main_thread();
     let begun = main.call_async_without_fencing(|_, cx| cx.set_fencing_token(Some(OLD)));
-    begun.await.unwrap();
+    begun.await.unwrap().unwrap();
     server
 }
 
@@ -45,7 +45,7 @@ async fn what_was_posted_under_another_token_is_dropped() {
     let server = started(&service).await;
     let main = server.main_thread();
     // All of these are in the mailbox before the first of them runs.
-    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)));
+    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)).unwrap());
     main.run_async(|term, _| term.runs += 1);
     let called = main.call_async(|_, _| ());
     let fenced = RpcError::Fenced {
@@ -66,7 +66,7 @@ async fn what_was_posted_without_fencing_runs() {
     let service = RpcService::local();
     let server = started(&service).await;
     let main = server.main_thread();
-    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)));
+    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)).unwrap());
     main.run_async_without_fencing(|term, _| term.runs += 1);
     let called = main.call_async_without_fencing(|_, cx| cx.fencing_token());
     assert_eq!(called.await, Ok(Some(NEW)));

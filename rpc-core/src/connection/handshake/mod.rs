@@ -12,10 +12,12 @@
 //!  8  version, greatest             2           8  version (greatest, in a refusal) 2
 //! 10  length of the name            2          10  zero                             2
 //! 12  frame limit                   4          12  frame limit                      4
-//! 16  capabilities                  8          16  capabilities                     8
-//! 24  service id                   16          24  service id                      16
-//! 40  cluster id                   16          40  cluster id                      16
-//! 56  name of the channel, ≤ 512
+//! 16  window, in bytes              4          16  window, in bytes                 4
+//! 20  calls at once                 4          20  calls at once                    4
+//! 24  capabilities                  8          24  capabilities                     8
+//! 32  service id                   16          32  service id                      16
+//! 48  cluster id                   16          48  cluster id                      16
+//! 64  name of the channel, ≤ 512
 //! ```
 //!
 //! The dialling side sends `Hello`, the other answers `Welcome`, and only then may the dialling side
@@ -27,6 +29,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::address::NAME_BYTES_MAX;
 use crate::codec::CODEC_ID;
+use crate::config::RpcConfig;
 use crate::transport::Stream;
 
 /// What the dialling side says of itself.
@@ -36,6 +39,10 @@ pub(crate) struct Hello {
     pub(crate) codec: u8,
     pub(crate) versions: (u16, u16),
     pub(crate) frame_bytes_max: u32,
+    /// How many bytes of messages the accepting side holds that its endpoints have not begun.
+    pub(crate) window_bytes: u32,
+    /// How many calls the accepting side holds that it has not answered.
+    pub(crate) calls_max: u32,
     pub(crate) capabilities: u64,
     pub(crate) service: u128,
     pub(crate) cluster: u128,
@@ -54,12 +61,16 @@ pub(crate) enum Purpose {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Welcome {
     pub(crate) frame_bytes_max: u32,
+    pub(crate) window_bytes: u32,
+    pub(crate) calls_max: u32,
     pub(crate) service: u128,
 }
 
 /// Why the accepting side wants nothing to do with the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
+    #[error("it ends")]
+    Closing,
     #[error("it belongs to another cluster")]
     Cluster,
     #[error("it does not know this codec")]
@@ -78,8 +89,11 @@ pub(crate) enum Refusal {
 pub(crate) enum HandshakeError {
     #[error("the peer closed the connection before it said who it is")]
     Closed(#[source] io::Error),
-    #[error("the peer does not speak this protocol: it began with {0:02x?}")]
-    Magic([u8; 4]),
+    #[error(
+        "the peer does not speak this protocol: it began with {found:02x?}{}",
+        speaks(found)
+    )]
+    Magic { found: [u8; 4] },
     #[error("the peer's handshake is malformed: {0}")]
     Malformed(&'static str),
     #[error("the peer refuses: {0}")]
@@ -136,17 +150,15 @@ pub(crate) async fn greet(
 }
 
 impl Hello {
-    pub(crate) const fn new(
-        purpose: Purpose,
-        frame_bytes_max: u32,
-        service: u128,
-        cluster: u128,
-    ) -> Self {
+    pub(crate) fn new(purpose: Purpose, config: &RpcConfig, service: u128, cluster: u128) -> Self {
+        let number = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
         Self {
             purpose,
             codec: CODEC_ID,
             versions: (VERSION, VERSION),
-            frame_bytes_max,
+            frame_bytes_max: number(config.frame_bytes_max),
+            window_bytes: number(config.window_bytes),
+            calls_max: number(config.calls_max),
             capabilities: 0,
             service,
             cluster,
@@ -172,6 +184,7 @@ impl Hello {
             Err(Refusal::NoChannel) => 3,
             Err(Refusal::TooMany) => 4,
             Err(Refusal::Version(..)) => 5,
+            Err(Refusal::Closing) => 6,
         };
         self.fixed(code, self.versions, 0)
     }
@@ -185,9 +198,11 @@ impl Hello {
         bytes[8..10].copy_from_slice(&versions.1.to_le_bytes());
         bytes[10..12].copy_from_slice(&length.to_le_bytes());
         bytes[12..16].copy_from_slice(&self.frame_bytes_max.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.capabilities.to_le_bytes());
-        bytes[24..40].copy_from_slice(&self.service.to_le_bytes());
-        bytes[40..56].copy_from_slice(&self.cluster.to_le_bytes());
+        bytes[16..20].copy_from_slice(&self.window_bytes.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.calls_max.to_le_bytes());
+        bytes[24..32].copy_from_slice(&self.capabilities.to_le_bytes());
+        bytes[32..48].copy_from_slice(&self.service.to_le_bytes());
+        bytes[48..64].copy_from_slice(&self.cluster.to_le_bytes());
         bytes
     }
 
@@ -203,9 +218,11 @@ impl Hello {
             codec: bytes[5],
             versions: (u16_at(bytes, 6), u16_at(bytes, 8)),
             frame_bytes_max: u32_at(bytes, 12),
-            capabilities: u64_at(bytes, 16),
-            service: u128_at(bytes, 24),
-            cluster: u128_at(bytes, 40),
+            window_bytes: u32_at(bytes, 16),
+            calls_max: u32_at(bytes, 20),
+            capabilities: u64_at(bytes, 24),
+            service: u128_at(bytes, 32),
+            cluster: u128_at(bytes, 48),
         })
     }
 
@@ -235,13 +252,16 @@ impl Welcome {
             3 => Some(Refusal::NoChannel),
             4 => Some(Refusal::TooMany),
             5 => Some(Refusal::Version(u16_at(bytes, 6), u16_at(bytes, 8))),
+            6 => Some(Refusal::Closing),
             _ => return Err(HandshakeError::Malformed("unknown refusal")),
         };
         match refusal {
             Some(refusal) => Err(HandshakeError::Refused(refusal)),
             None => Ok(Self {
                 frame_bytes_max: u32_at(bytes, 12),
-                service: u128_at(bytes, 24),
+                window_bytes: u32_at(bytes, 16),
+                calls_max: u32_at(bytes, 20),
+                service: u128_at(bytes, 32),
             }),
         }
     }
@@ -251,7 +271,17 @@ fn magic(bytes: &[u8; FIXED_BYTES]) -> Result<(), HandshakeError> {
     let found = at(bytes, 0);
     match found == *MAGIC {
         true => Ok(()),
-        false => Err(HandshakeError::Magic(found)),
+        false => Err(HandshakeError::Magic { found }),
+    }
+}
+
+/// What is likely spoken by a peer that begins so.
+const fn speaks(magic: &[u8; 4]) -> &'static str {
+    match magic {
+        [0x15 | 0x16, 3, ..] => ", which is TLS, and this side has no certificates",
+        b"GET " | b"HEAD" | b"POST" | b"PRI " | b"HTTP" => ", which is HTTP",
+        b"SSH-" => ", which is SSH",
+        _ => "",
     }
 }
 
@@ -279,7 +309,7 @@ const MAGIC: &[u8; 4] = b"arpc";
 /// The only version there is so far.
 const VERSION: u16 = 1;
 /// The part of both messages that is always there.
-const FIXED_BYTES: usize = 56;
+const FIXED_BYTES: usize = 64;
 
 #[cfg(test)]
 mod tests;

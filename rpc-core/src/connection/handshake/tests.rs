@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 
 use super::{FIXED_BYTES, HandshakeError, Hello, Purpose, Refusal, Welcome, dial, greet};
 use crate::address::NAME_BYTES_MAX;
+use crate::config::RpcConfig;
 use crate::transport::Stream;
 
 #[tokio::test]
@@ -15,10 +16,12 @@ async fn both_sides_learn_who_the_other_is() {
         Purpose::Channel(String::from("shuffle/1–2")),
         Purpose::Channel(longest),
     ] {
-        let hello = Hello::new(purpose, 1 << 20, u128::MAX, CLUSTER);
+        let hello = hello(purpose, 1 << 20, u128::MAX);
         let (dialled, greeted) = meet(&hello, |_| Ok(())).await;
         let welcome = Welcome {
             frame_bytes_max: own().frame_bytes_max,
+            window_bytes: own().window_bytes,
+            calls_max: own().calls_max,
             service: own().service,
         };
         assert_eq!(dialled.unwrap(), welcome);
@@ -66,18 +69,31 @@ async fn another_protocol_is_cut_off_by_its_first_bytes() {
     let (mut peer, mut stream) = streams();
     peer.writer.write_all(b"GET ").await.unwrap();
     let error = greet(&mut stream, &own(), |_| Ok(())).await.unwrap_err();
-    assert!(matches!(error, HandshakeError::Magic(it) if it == *b"GET "));
+    assert!(matches!(error, HandshakeError::Magic { found } if found == *b"GET "));
 
     let error = answered(&[b'H'; FIXED_BYTES]).await.unwrap_err();
-    assert!(matches!(error, HandshakeError::Magic(it) if it == *b"HHHH"));
+    assert!(matches!(error, HandshakeError::Magic { found } if found == *b"HHHH"));
+}
+
+#[test]
+fn a_peer_of_a_known_protocol_is_named() {
+    for (found, name) in [
+        (*b"\x16\x03\x01\x02", "TLS"),
+        (*b"\x15\x03\x03\x00", "TLS"),
+        (*b"GET ", "HTTP"),
+        (*b"SSH-", "SSH"),
+    ] {
+        let error = HandshakeError::Magic { found }.to_string();
+        assert!(error.contains(name), "{error}");
+    }
 }
 
 #[tokio::test]
 async fn a_malformed_hello_is_no_hello() {
     let too_long = Purpose::Channel("x".repeat(NAME_BYTES_MAX + 1));
-    let too_long = Hello::new(too_long, 1, 2, CLUSTER).to_bytes();
+    let too_long = hello(too_long, 1, 2).to_bytes();
     let not_utf8 = {
-        let mut bytes = Hello::new(Purpose::Channel(String::from("x")), 1, 2, CLUSTER).to_bytes();
+        let mut bytes = hello(Purpose::Channel(String::from("x")), 1, 2).to_bytes();
         bytes[FIXED_BYTES] = 0xFF;
         bytes
     };
@@ -96,7 +112,7 @@ async fn a_malformed_hello_is_no_hello() {
     }
 
     let mut unknown = own().answer(Ok(()));
-    unknown[4] = 6;
+    unknown[4] = 7;
     let error = answered(&unknown).await.unwrap_err();
     assert!(matches!(
         error,
@@ -106,7 +122,7 @@ async fn a_malformed_hello_is_no_hello() {
 
 #[tokio::test]
 async fn a_peer_that_leaves_early_said_nothing() {
-    let channel = Hello::new(Purpose::Channel(String::from("name")), 1, 2, CLUSTER);
+    let channel = hello(Purpose::Channel(String::from("name")), 1, 2);
     let hello = channel.to_bytes();
     for length in 0..hello.len() {
         let error = greeted(&hello[..length]).await.unwrap_err();
@@ -141,9 +157,17 @@ async fn garbage_is_refused_without_a_panic() {
 fn the_messages_have_these_bytes() {
     let (service, cluster) = (0x0102_0304, 0x1112_1314);
     let purpose = Purpose::Channel(String::from("ab"));
-    let hello = Hello::new(purpose, 0x0A0B_0C0D, service, cluster);
+    let config = RpcConfig {
+        frame_bytes_max: 0x0A0B_0C0D,
+        window_bytes: 0x2122_2324,
+        calls_max: 0x3132_3334,
+        ..RpcConfig::default()
+    };
+    let hello = Hello::new(purpose, &config, service, cluster);
     let tail = [
         &[0x0D, 0x0C, 0x0B, 0x0A][..],
+        &[0x24, 0x23, 0x22, 0x21],
+        &[0x34, 0x33, 0x32, 0x31],
         &[0; 8],
         &[4, 3, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
         &[20, 19, 18, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
@@ -159,18 +183,27 @@ fn the_messages_have_these_bytes() {
         (Refusal::NoChannel, 3),
         (Refusal::TooMany, 4),
         (Refusal::Version(1, 1), 5),
+        (Refusal::Closing, 6),
     ] {
         assert_eq!(hello.answer(Err(refusal))[4], code);
     }
 }
 
 fn calls() -> Hello {
-    Hello::new(Purpose::Calls, 1 << 20, 1, CLUSTER)
+    hello(Purpose::Calls, 1 << 20, 1)
+}
+
+fn hello(purpose: Purpose, frame_bytes_max: usize, service: u128) -> Hello {
+    let config = RpcConfig {
+        frame_bytes_max,
+        ..RpcConfig::default()
+    };
+    Hello::new(purpose, &config, service, CLUSTER)
 }
 
 /// What the accepting side says of itself.
 fn own() -> Hello {
-    Hello::new(Purpose::Calls, 1 << 16, 2, CLUSTER)
+    hello(Purpose::Calls, 1 << 16, 2)
 }
 
 type Dialled = Result<Welcome, HandshakeError>;

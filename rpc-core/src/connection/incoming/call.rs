@@ -1,0 +1,142 @@
+//! A call that came over a connection and is not answered yet.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::IncomingConnection;
+use crate::error::{RpcError, RpcResult};
+use crate::gateway::Message;
+use crate::scope::CallScope;
+
+/// A call that came over a connection and is not answered yet.
+pub struct IncomingCall {
+    connection: Arc<IncomingConnection>,
+    id: u64,
+    method: &'static str,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// How long the caller waits, and until when.
+    after: Duration,
+    deadline: Option<Instant>,
+    abandoned: bool,
+    /// Wakes the handler, which wants to know when nobody waits any more.
+    waker: Option<Waker>,
+}
+
+impl State {
+    /// Starts the clock of a call with what its caller says is left; a peer's clock is not trusted.
+    fn set_remaining(&mut self, remaining_us: Option<u64>) {
+        self.after = Duration::from_micros(remaining_us.unwrap_or_default());
+        self.deadline = remaining_us.and_then(|_| Instant::now().checked_add(self.after));
+    }
+}
+
+impl IncomingCall {
+    pub(super) fn new(
+        connection: &Arc<IncomingConnection>,
+        id: u64,
+        method: &'static str,
+        remaining_us: Option<u64>,
+    ) -> Arc<Self> {
+        let mut state = State::default();
+        state.set_remaining(remaining_us);
+        Arc::new(Self {
+            connection: Arc::clone(connection),
+            id,
+            method,
+            state: Mutex::new(state),
+        })
+    }
+
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(super) fn deadline_at(&self) -> Option<Instant> {
+        self.state.lock().deadline
+    }
+
+    /// Answers the call; a caller that no longer waits gets nothing.
+    pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
+        let open = self.connection.calls.lock().by_id.remove(&self.id);
+        if open.is_some() && !self.is_abandoned() {
+            self.connection.respond(self.id, self.method, result);
+        }
+    }
+
+    /// Answers a call with a failure; a one-way message's failure is told to nobody.
+    pub(crate) fn deny(call: Option<Arc<Self>>, error: RpcError) {
+        match call {
+            Some(call) => call.respond::<(), _>(Err(error)),
+            None => tracing::debug!(%error, "one-way message refused"),
+        }
+    }
+
+    /// Sets another time. Returns until when the caller waits.
+    pub(super) fn extend(&self, remaining_us: Option<u64>) -> Option<Instant> {
+        let mut state = self.state.lock();
+        state.set_remaining(remaining_us);
+        state.deadline
+    }
+
+    /// The caller's time is over. It knows by itself, but its answer frees its place.
+    pub(super) fn expire(&self) {
+        let after = self.state.lock().after;
+        self.connection.respond::<(), crate::Never>(
+            self.id,
+            self.method,
+            Err(RpcError::Timeout {
+                method: self.method.to_owned(),
+                after,
+            }),
+        );
+        self.abandon();
+    }
+
+    pub(super) fn abandon(&self) {
+        let mut state = self.state.lock();
+        state.abandoned = true;
+        let waker = mem::take(&mut state.waker);
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl CallScope for IncomingCall {
+    fn deadline(&self) -> Option<Instant> {
+        self.deadline_at()
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.state.lock().abandoned
+    }
+
+    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.abandoned {
+            return Poll::Ready(());
+        }
+        state.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for IncomingCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingCall")
+            .field("id", &self.id)
+            .field("method", &self.method)
+            .finish_non_exhaustive()
+    }
+}

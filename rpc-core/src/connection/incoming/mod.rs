@@ -1,0 +1,299 @@
+//! A connection that a peer opened.
+
+mod call;
+mod session;
+mod watchers;
+
+pub use self::call::IncomingCall;
+pub(crate) use self::watchers::{Watcher, Watchers};
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::io::AsyncRead;
+use tokio::sync::Notify;
+use tokio::time::{Duration, Instant};
+
+use self::session::Session;
+use super::credit::Debt;
+use super::liveness::{Liveness, Verdict};
+use super::outbox::{Outbox, SendError, Urgency};
+use super::outgoing::not_put;
+use super::{Directory, FrameReader, Heard, ReadError};
+use crate::config::RpcConfig;
+use crate::error::RpcResult;
+use crate::frame::{Header, Kind};
+use crate::gateway::Message;
+
+/// The called side of a connection.
+pub(crate) struct IncomingConnection {
+    id: u64,
+    peer: String,
+    /// What the peer may do, by its certificate; `None` if everybody may do everything.
+    roles: Option<Vec<String>>,
+    outbox: Outbox,
+    calls: Mutex<Calls>,
+    /// There is an earlier deadline than those that are waited for.
+    sooner: Notify,
+    debt: Debt,
+    heard: Heard,
+    opened: Instant,
+    limits: Limits,
+}
+
+/// What of the configuration a connection needs.
+struct Limits {
+    calls: usize,
+    /// What this side takes at most.
+    frame_in: usize,
+    /// What the peer takes at most.
+    frame_out: usize,
+    gateways: usize,
+    age: Option<Duration>,
+}
+
+/// The peer's calls that are not answered yet.
+#[derive(Default)]
+struct Calls {
+    by_id: HashMap<u64, Arc<IncomingCall>>,
+    /// No call has an earlier deadline than this.
+    earliest: Option<Instant>,
+}
+
+/// A message's share of the connection's window, until the message is handled.
+#[must_use = "dropping it gives the share back"]
+pub(crate) struct Charge {
+    connection: Arc<IncomingConnection>,
+    bytes: u32,
+}
+
+impl IncomingConnection {
+    /// Takes over a stream whose handshake is done, save its reading half.
+    pub(crate) fn new(
+        peer: String,
+        roles: Option<Vec<String>>,
+        writer: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+        peer_frame_bytes_max: u32,
+        config: &RpcConfig,
+    ) -> Arc<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Arc::new(Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            peer,
+            roles,
+            outbox: Outbox::new(writer, config.outbox_bytes_max),
+            calls: Mutex::default(),
+            sooner: Notify::new(),
+            debt: Debt::new(config.window_bytes, config.frame_bytes_max),
+            heard: Heard::default(),
+            opened: Instant::now(),
+            limits: Limits {
+                calls: config.calls_max,
+                frame_in: config.frame_bytes_max,
+                frame_out: (peer_frame_bytes_max as usize).min(config.frame_bytes_max),
+                gateways: config.gateways_max,
+                age: config.connection_age_max.map(|age| age * 2),
+            },
+        })
+    }
+
+    /// Serves the calls of the peer until it goes away.
+    pub(crate) async fn serve(
+        self: Arc<Self>,
+        reader: impl AsyncRead + Unpin,
+        directory: impl Directory,
+        config: &RpcConfig,
+    ) {
+        let liveness = Liveness::new(config, Instant::now());
+        let mut session = Session::new(&self, directory);
+        let frames = FrameReader::new(reader, self.limits.frame_in, &self.heard);
+        let ended = tokio::select! {
+            biased;
+            read = session.read(frames) => read,
+            write = self.outbox.drive() => write.map_err(ReadError::Io),
+            lost = self.watch(liveness) => Err(lost),
+            () = self.expire() => Ok(()),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %self.peer, %error, "connection lost");
+        }
+        drop(session);
+        self.close();
+    }
+
+    /// Looks after the connection until there is a reason to end it.
+    async fn watch(&self, mut liveness: Liveness) -> ReadError {
+        loop {
+            tokio::time::sleep(liveness.tick()).await;
+            let now = Instant::now();
+            match liveness.look(now, self.heard.progress(&self.outbox)) {
+                Verdict::Fine => {}
+                Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
+                Verdict::Lost(lost) => return ReadError::Lost(lost),
+            }
+            let age = now.saturating_duration_since(self.opened);
+            if self.limits.age.is_some_and(|limit| age >= limit) {
+                return ReadError::Protocol("it keeps a connection that is too old");
+            }
+        }
+    }
+
+    /// Ends the calls whose time is over, whether their callers say so or not.
+    async fn expire(&self) {
+        loop {
+            let earliest = self.calls.lock().earliest;
+            let Some(earliest) = earliest else {
+                self.sooner.notified().await;
+                continue;
+            };
+            let due = earliest.max(Instant::now() + TICK);
+            tokio::select! {
+                biased;
+                () = self.sooner.notified() => {}
+                () = tokio::time::sleep_until(due) => self.sweep(Instant::now()),
+            }
+        }
+    }
+
+    fn sweep(&self, now: Instant) {
+        let mut expired = Vec::new();
+        {
+            let mut calls = self.calls.lock();
+            let mut earliest: Option<Instant> = None;
+            calls.by_id.retain(|_, call| match call.deadline_at() {
+                Some(at) if at <= now => {
+                    expired.push(Arc::clone(call));
+                    false
+                }
+                Some(at) => {
+                    earliest = Some(earliest.map_or(at, |it| it.min(at)));
+                    true
+                }
+                None => true,
+            });
+            calls.earliest = earliest;
+        }
+        expired.sort_by_key(|call| call.id());
+        for call in expired {
+            call.expire();
+        }
+    }
+
+    /// Sees to it that a call ends in time. The caller holds the table.
+    fn note_deadline(&self, calls: &mut Calls, deadline: Option<Instant>) {
+        if let Some(deadline) = deadline
+            && calls.earliest.is_none_or(|it| deadline < it)
+        {
+            calls.earliest = Some(deadline);
+            self.sooner.notify_one();
+        }
+    }
+
+    fn cancel(&self, id: u64) {
+        let call = self.calls.lock().by_id.get(&id).cloned();
+        if let Some(call) = call {
+            call.abandon();
+        }
+    }
+
+    fn extend(&self, id: u64, remaining_us: Option<u64>) {
+        let mut calls = self.calls.lock();
+        let call = calls.by_id.get(&id).cloned();
+        if let Some(call) = call {
+            let deadline = call.extend(remaining_us);
+            self.note_deadline(&mut calls, deadline);
+        }
+    }
+
+    /// Tells the peer that this service ends, and writes what is still to be written.
+    pub(crate) fn say_goodbye(&self) {
+        self.send_empty(&Header::new(Kind::Goodbye, 0));
+        self.outbox.close();
+    }
+
+    /// The peer has gone: nobody waits for its calls any more.
+    fn close(&self) {
+        self.outbox.close();
+        let calls = std::mem::take(&mut self.calls.lock().by_id);
+        let mut calls: Vec<_> = calls.into_values().collect();
+        calls.sort_by_key(|call| call.id());
+        for call in calls {
+            call.abandon();
+        }
+    }
+
+    /// Sends a result, or why it cannot be sent.
+    fn respond<T: Message, E: Message>(&self, id: u64, method: &str, result: RpcResult<T, E>) {
+        let sent = match &result {
+            Ok(value) => self.send_response(id, false, value),
+            Err(error) => self.send_response(id, true, error),
+        };
+        let error = match sent {
+            Ok(_) | Err(SendError::Closed) => return,
+            Err(SendError::Put(error)) => not_put(error, method, true),
+            Err(SendError::Full { .. }) => {
+                // The peer does not read its answers.
+                tracing::warn!(peer = %self.peer, "disconnecting a peer that does not read");
+                return self.outbox.close();
+            }
+        };
+        // An error is small, and of types that can be encoded.
+        let _ = self.send_response(id, true, &error);
+    }
+
+    fn send_response<T: serde::Serialize>(
+        &self,
+        id: u64,
+        error: bool,
+        body: &T,
+    ) -> Result<usize, SendError> {
+        let mut header = Header::new(Kind::Response, id);
+        header.error = error;
+        let alone = self.calls.lock().by_id.is_empty();
+        let urgency = if alone { Urgency::Now } else { Urgency::Soon };
+        self.outbox
+            .send(urgency, |out| out.put(&header, body, self.limits.frame_out))
+    }
+
+    fn send_empty(&self, header: &Header) {
+        // A lost pong is harmless: the connection is going down with it.
+        let _ = self.outbox.send(Urgency::Now, |out| {
+            out.put_empty(header);
+            Ok(())
+        });
+    }
+
+    /// Tells the peer that the endpoint behind a gateway has ended.
+    fn gone(&self, gateway: u32) {
+        let mut header = Header::new(Kind::Gone, 0);
+        header.gateway = gateway;
+        self.send_empty(&header);
+    }
+}
+
+impl Charge {
+    fn new(connection: &Arc<IncomingConnection>, bytes: usize) -> Self {
+        Self {
+            connection: Arc::clone(connection),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes as usize
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        if let Some(total) = self.connection.debt.handle(self.bytes()) {
+            self.connection
+                .send_empty(&Header::new(Kind::Credit, total));
+        }
+    }
+}
+
+/// How much too late a call's time may be over: rarely enough that a sweep costs nothing.
+const TICK: Duration = Duration::from_millis(5);

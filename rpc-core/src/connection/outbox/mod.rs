@@ -1,0 +1,212 @@
+//! What waits to be written to a connection, and who writes it.
+//!
+//! Whoever has a frame puts it into the queue. If nobody is writing, it may write the queue itself,
+//! from its own task: a hop to another task costs more than the write. What the stream does not take
+//! at once, and what is not urgent, is left to the connection's own task, which writes all that has
+//! come together by then.
+
+use std::future::poll_fn;
+use std::io;
+use std::mem;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf, BytesMut};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
+
+use crate::frame::{FrameBuffer, PutError};
+
+/// The writing side of a connection, shared by all who send.
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    /// Locked only by whoever is writing. It is locked before the queue; whoever has locked the
+    /// queue already may only try.
+    writer: Mutex<Writer>,
+    /// Wakes the connection's own task: there is something to write, or to close.
+    work: Notify,
+    /// How many bytes the stream has taken in all.
+    written: AtomicU64,
+    limit: usize,
+}
+
+struct Queue {
+    frames: FrameBuffer,
+    /// An emptied buffer, for the next swap.
+    spare: BytesMut,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is queued, and nobody writes.
+    Idle,
+    /// Somebody writes, or the connection's task is about to.
+    Busy,
+    Closed,
+}
+
+struct Writer {
+    io: Box<dyn AsyncWrite + Send + Unpin>,
+    /// What is being written.
+    current: BytesMut,
+}
+
+/// Why a frame was not queued.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    Closed,
+    Full { limit: usize },
+    Put(PutError),
+}
+
+/// Whether the sender writes its frame itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// At once, if nobody else is writing.
+    Now,
+    /// Together with what others send meanwhile.
+    Soon,
+}
+
+impl Outbox {
+    pub(crate) fn new(io: Box<dyn AsyncWrite + Send + Unpin>, limit: usize) -> Self {
+        Self {
+            queue: Mutex::new(Queue {
+                frames: FrameBuffer::default(),
+                spare: BytesMut::new(),
+                phase: Phase::Idle,
+            }),
+            writer: Mutex::new(Writer {
+                io,
+                current: BytesMut::new(),
+            }),
+            work: Notify::new(),
+            written: AtomicU64::new(0),
+            limit,
+        }
+    }
+
+    /// Queues what `put` appends, and sees to it that it is written.
+    pub(crate) fn send<T>(
+        &self,
+        urgency: Urgency,
+        put: impl FnOnce(&mut FrameBuffer) -> Result<T, PutError>,
+    ) -> Result<T, SendError> {
+        let mut queue = self.queue.lock();
+        if queue.phase == Phase::Closed {
+            return Err(SendError::Closed);
+        }
+        if queue.frames.len() >= self.limit {
+            return Err(SendError::Full { limit: self.limit });
+        }
+        let put = put(&mut queue.frames).map_err(SendError::Put)?;
+        if queue.phase == Phase::Idle {
+            queue.phase = Phase::Busy;
+            let writer = match urgency {
+                Urgency::Now => self.writer.try_lock(),
+                Urgency::Soon => None,
+            };
+            let mut cx = Context::from_waker(Waker::noop());
+            let written = writer.is_some_and(|mut writer| {
+                let written = self.poll_write(&mut writer, queue, &mut cx);
+                matches!(written, Poll::Ready(Ok(())))
+            });
+            if !written {
+                // Also after an error: the connection's task meets it again, and ends.
+                self.work.notify_one();
+            }
+        }
+        Ok(put)
+    }
+
+    /// Returns how many bytes the stream has taken in all, and whether it is to take more.
+    pub(crate) fn progress(&self) -> (u64, bool) {
+        let unwritten = self.queue.lock().phase != Phase::Idle;
+        (self.written.load(Ordering::Relaxed), unwritten)
+    }
+
+    /// Takes no more frames; those that are queued are still written by [`drive`](Self::drive).
+    pub(crate) fn close(&self) {
+        self.queue.lock().phase = Phase::Closed;
+        self.work.notify_one();
+    }
+
+    /// Writes what others leave to it, until the outbox is closed or the stream fails.
+    ///
+    /// # Cancel safety
+    ///
+    /// What was taken out of the queue stays in the writer.
+    pub(crate) async fn drive(&self) -> io::Result<()> {
+        loop {
+            self.work.notified().await;
+            poll_fn(|cx| {
+                let mut writer = self.writer.lock();
+                let queue = self.queue.lock();
+                match queue.phase {
+                    Phase::Idle => Poll::Ready(Ok(())),
+                    Phase::Busy | Phase::Closed => self.poll_write(&mut writer, queue, cx),
+                }
+            })
+            .await?;
+            if self.queue.lock().phase == Phase::Closed {
+                return poll_fn(|cx| Pin::new(&mut self.writer.lock().io).poll_shutdown(cx)).await;
+            }
+        }
+    }
+
+    /// Writes all that is queued, also what others add meanwhile.
+    fn poll_write<'a>(
+        &'a self,
+        writer: &mut Writer,
+        mut queue: MutexGuard<'a, Queue>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if writer.current.is_empty() {
+                let empty = mem::take(&mut queue.spare);
+                let spare = mem::replace(&mut writer.current, queue.frames.swap(empty));
+                if spare.capacity() <= KEPT_BYTES_MAX {
+                    queue.spare = spare;
+                }
+            }
+            let all_taken = queue.frames.len() == 0;
+            drop(queue);
+            ready!(writer.poll_write_all(cx, &self.written))?;
+            queue = self.queue.lock();
+            if all_taken && queue.frames.len() == 0 {
+                if queue.phase == Phase::Busy {
+                    queue.phase = Phase::Idle;
+                }
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl Writer {
+    fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: &AtomicU64,
+    ) -> Poll<io::Result<()>> {
+        while !self.current.is_empty() {
+            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.current))?;
+            if n == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.current.advance(n);
+            written.fetch_add(n as u64, Ordering::Relaxed);
+        }
+        self.current.clear();
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+}
+
+/// Larger buffers are given back: a connection that once sent much does not keep the memory.
+const KEPT_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,227 @@
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
+use tokio::io::AsyncWrite;
+
+use super::{Outbox, SendError, Urgency};
+use crate::frame::{FrameBuffer, PutError};
+
+#[test]
+fn an_urgent_frame_is_written_by_its_sender() {
+    let (outbox, written) = outbox(Pace::All);
+    send(&outbox, Urgency::Now, "one").unwrap();
+    send(&outbox, Urgency::Now, "two").unwrap();
+    assert_eq!(written.lock().text, "onetwo");
+    assert_eq!(written.lock().writes, 2);
+}
+
+#[test]
+fn what_is_not_urgent_is_written_together() {
+    let (outbox, written) = outbox(Pace::All);
+    let mut drive = pin!(outbox.drive());
+    assert!(poll(&mut drive).is_pending());
+    send(&outbox, Urgency::Soon, "one").unwrap();
+    // Nobody overtakes what is queued.
+    send(&outbox, Urgency::Now, "two").unwrap();
+    assert_eq!(written.lock().text, "");
+    assert!(poll(&mut drive).is_pending());
+    assert_eq!(written.lock().text, "onetwo");
+    assert_eq!(written.lock().writes, 1);
+    // The stream is free again.
+    send(&outbox, Urgency::Now, "three").unwrap();
+    assert_eq!(written.lock().text, "onetwothree");
+}
+
+#[tokio::test]
+async fn a_stream_that_takes_little_by_little_gets_all_in_order() {
+    let (outbox, written) = outbox(Pace::ByteByByte);
+    let expected: String = (0..200).map(|it| format!("{it},")).collect();
+    let sending = async {
+        for number in 0..200 {
+            let urgency = [Urgency::Now, Urgency::Soon][number % 2];
+            send(&outbox, urgency, &format!("{number},")).unwrap();
+            if number % 7 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        outbox.close();
+    };
+    let (driven, ()) = tokio::join!(outbox.drive(), sending);
+    driven.unwrap();
+    assert_eq!(written.lock().text, expected);
+    assert!(written.lock().shut);
+}
+
+#[test]
+fn a_closed_outbox_writes_what_it_has_and_takes_no_more() {
+    let (outbox, written) = outbox(Pace::All);
+    send(&outbox, Urgency::Soon, "last").unwrap();
+    outbox.close();
+    let refusal = send(&outbox, Urgency::Now, "more").unwrap_err();
+    assert!(matches!(refusal, SendError::Closed));
+    assert_eq!(written.lock().text, "");
+    let mut drive = pin!(outbox.drive());
+    assert!(matches!(poll(&mut drive), Poll::Ready(Ok(()))));
+    assert_eq!(written.lock().text, "last");
+    assert!(written.lock().shut);
+}
+
+#[test]
+fn a_full_outbox_takes_no_more_until_it_is_written() {
+    let (outbox, written) = outbox(Pace::Never);
+    let mut drive = pin!(outbox.drive());
+    // This one is being written, and does not count.
+    send(&outbox, Urgency::Now, "first").unwrap();
+    assert!(poll(&mut drive).is_pending());
+    // The last frame may go beyond the limit: it is of bytes, and a frame is not cut.
+    send(&outbox, Urgency::Now, &"x".repeat(LIMIT - 1)).unwrap();
+    send(&outbox, Urgency::Now, "yy").unwrap();
+    let refusal = send(&outbox, Urgency::Now, "z").unwrap_err();
+    assert!(matches!(refusal, SendError::Full { limit: LIMIT }));
+    written.lock().pace = Pace::All;
+    assert!(poll(&mut drive).is_pending());
+    let expected = format!("first{}yy", "x".repeat(LIMIT - 1));
+    assert_eq!(written.lock().text, expected);
+    send(&outbox, Urgency::Now, "z").unwrap();
+    assert_eq!(written.lock().text, expected + "z");
+}
+
+#[test]
+fn a_frame_that_cannot_be_put_changes_nothing() {
+    let (outbox, written) = outbox(Pace::All);
+    let too_large = PutError::TooLarge { size: 2, limit: 1 };
+    let put = |_: &mut FrameBuffer| Err::<(), _>(too_large);
+    let refusal = outbox.send(Urgency::Now, put).unwrap_err();
+    assert!(matches!(
+        refusal,
+        SendError::Put(PutError::TooLarge { size: 2, limit: 1 })
+    ));
+    send(&outbox, Urgency::Now, "next").unwrap();
+    assert_eq!(written.lock().text, "next");
+}
+
+#[test]
+fn a_stream_that_fails_ends_the_connection_not_the_sender() {
+    for (pace, kind) in [
+        (Pace::Broken, io::ErrorKind::BrokenPipe),
+        (Pace::Nothing, io::ErrorKind::WriteZero),
+    ] {
+        let (outbox, _) = outbox(pace);
+        send(&outbox, Urgency::Now, "lost").unwrap();
+        let mut drive = pin!(outbox.drive());
+        let Poll::Ready(Err(error)) = poll(&mut drive) else {
+            panic!("the connection goes on");
+        };
+        assert_eq!(error.kind(), kind);
+    }
+}
+
+#[test]
+fn closing_while_a_sender_writes_blocks_nobody() {
+    for _ in 0..500 {
+        let (outbox, _) = outbox(Pace::All);
+        let start = std::sync::Barrier::new(3);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                while send(&outbox, Urgency::Now, "x").is_ok() {}
+            });
+            scope.spawn(|| {
+                let mut drive = pin!(outbox.drive());
+                start.wait();
+                while poll(&mut drive).is_pending() {}
+            });
+            start.wait();
+            outbox.close();
+        });
+    }
+}
+
+/// How a stream takes what is written to it.
+#[derive(Clone, Copy, Debug)]
+enum Pace {
+    All,
+    Broken,
+    ByteByByte,
+    Never,
+    Nothing,
+}
+
+struct Written {
+    pace: Pace,
+    text: String,
+    writes: usize,
+    shut: bool,
+}
+
+struct Stream {
+    written: Arc<Mutex<Written>>,
+    ready: bool,
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.ready = !self.ready;
+        let mut written = self.written.lock();
+        let taken = match written.pace {
+            Pace::All => bytes.len(),
+            Pace::Broken => return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Pace::ByteByByte if self.ready => 1,
+            Pace::ByteByByte => {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Pace::Never => return Poll::Pending,
+            Pace::Nothing => 0,
+        };
+        written.writes += 1;
+        let text = str::from_utf8(&bytes[..taken]).unwrap();
+        written.text.push_str(text);
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.written.lock().shut = true;
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn outbox(pace: Pace) -> (Outbox, Arc<Mutex<Written>>) {
+    let written = Arc::new(Mutex::new(Written {
+        pace,
+        text: String::new(),
+        writes: 0,
+        shut: false,
+    }));
+    let stream = Stream {
+        written: Arc::clone(&written),
+        ready: false,
+    };
+    (Outbox::new(Box::new(stream), LIMIT), written)
+}
+
+fn send(outbox: &Outbox, urgency: Urgency, text: &str) -> Result<(), SendError> {
+    outbox.send(urgency, |out: &mut FrameBuffer| {
+        out.put_text(text);
+        Ok(())
+    })
+}
+
+fn poll<F: Future>(future: &mut Pin<&mut F>) -> Poll<F::Output> {
+    let mut cx = Context::from_waker(Waker::noop());
+    future.as_mut().poll(&mut cx)
+}
+
+const LIMIT: usize = 1 << 10;

@@ -1,0 +1,129 @@
+//! How a gateway finds its endpoint again.
+
+use std::sync::{Arc, Weak};
+
+use super::state::{Bound, State};
+use super::{Gone, Incarnation, RemoteGateway, fail_all};
+use crate::connection::Resolved;
+use crate::connection::outgoing::{OutgoingConnection, Registered};
+
+impl RemoteGateway {
+    pub(super) fn start_binding(&self, state: &mut State) {
+        let (Some(me), Some(service)) = (self.me.upgrade(), self.service.upgrade()) else {
+            return;
+        };
+        if !state.binding && state.bound.is_none() {
+            state.binding = true;
+            service.spawn(me.bind());
+        }
+    }
+
+    /// Redials until the gateway is bound again, or nobody waits for it.
+    async fn bind(self: Arc<Self>) {
+        let found = {
+            let mut finding = std::pin::pin!(self.find());
+            loop {
+                tokio::select! {
+                    biased;
+                    found = &mut finding => break found,
+                    () = self.given_up.notified() => {
+                        let mut state = self.state.write();
+                        if state.parked.is_empty() {
+                            state.binding = false;
+                            return;
+                        }
+                    }
+                }
+            }
+        };
+        match found {
+            Found::Again(connection, resolved) => self.bind_to(connection, resolved),
+            Found::Gone(gone) => {
+                let orphans = self.leave_for_good(&mut self.state.write(), gone);
+                fail_all(orphans, &self.unreachable(gone.restarted), &self.lost());
+                self.stopped();
+            }
+            Found::Nobody => {}
+        }
+    }
+
+    async fn find(&self) -> Found {
+        loop {
+            let Some(service) = self.service.upgrade() else {
+                return Found::Gone(Gone { restarted: false });
+            };
+            let attempt = service.redial(&self.address, &self.resolve).await;
+            match attempt {
+                Ok((connection, resolved)) => {
+                    let found = Incarnation {
+                        service: connection.service(),
+                        endpoint: resolved.incarnation,
+                    };
+                    return match found == self.incarnation {
+                        true => Found::Again(connection, resolved),
+                        false => Found::Gone(Gone { restarted: true }),
+                    };
+                }
+                Err(Redial::NoEndpoint { service }) => {
+                    let restarted = service != self.incarnation.service;
+                    return Found::Gone(Gone { restarted });
+                }
+                Err(Redial::Closed) => return Found::Gone(Gone { restarted: false }),
+                Err(Redial::Failed) => {
+                    let mut state = self.state.write();
+                    if state.parked.is_empty() {
+                        state.binding = false;
+                        return Found::Nobody;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what was parked, and what comes from now on, over a connection.
+    pub(super) fn bind_to(&self, connection: Arc<OutgoingConnection>, resolved: Resolved) {
+        let number = resolved.gateway;
+        let mut state = self.state.write();
+        state.binding = false;
+        let Registered { open, gone } = connection.register(number, Weak::clone(&self.me));
+        let bound = Bound {
+            connection,
+            number,
+            compatible: resolved.compatible,
+        };
+        while open && let Some((place, parked)) = state.pop() {
+            if let Some(parked) = parked.send(Some(&bound)) {
+                state.put(place, parked);
+                break;
+            }
+        }
+        if open && state.parked.is_empty() {
+            state.bound = Some(bound);
+            self.status.send_modify(|status| status.lost = false);
+        } else if !state.parked.is_empty() {
+            self.start_binding(&mut state);
+        }
+        drop(state);
+        if gone {
+            self.stopped();
+        }
+    }
+}
+
+/// What came of the search for an endpoint.
+enum Found {
+    Again(Arc<OutgoingConnection>, Resolved),
+    Gone(Gone),
+    /// Nobody waits for it any more.
+    Nobody,
+}
+
+/// Why an attempt to reach an endpoint again came to nothing.
+pub(crate) enum Redial {
+    /// Our own service is closed.
+    Closed,
+    /// The peer cannot be reached just now.
+    Failed,
+    /// The service with this id has no such endpoint.
+    NoEndpoint { service: u128 },
+}

@@ -1,0 +1,139 @@
+//! A call on its way to another service, which may have to wait, or to be made again.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::state::Bound;
+use super::{Ask, RemoteGateway};
+use crate::call::micros;
+use crate::connection::outgoing::{NotSent, OutgoingConnection, Pending, ReplySink};
+use crate::error::RpcError;
+use crate::frame::Kind;
+
+/// A call that waits to be sent, or to be sent again.
+pub(in crate::connection) struct Parked {
+    pub(super) gateway: Weak<RemoteGateway>,
+    pub(super) ask: Ask,
+    pub(super) body: Bytes,
+    pub(super) reply: Arc<dyn ReplySink>,
+    pub(super) ticket: Arc<Ticket>,
+    pub(super) sent: Sent,
+}
+
+/// Whether a call was ever sent: one that is made again was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Before,
+    Never,
+}
+
+/// Where a call is that does not stay in one place.
+#[derive(Default)]
+pub(crate) struct Ticket(pub(super) Mutex<Place>);
+
+#[derive(Clone, Default)]
+pub(super) enum Place {
+    #[default]
+    Nowhere,
+    Parked(i64),
+    Sent(Arc<OutgoingConnection>, u64),
+}
+
+/// A call under way to another service.
+pub(crate) enum RemoteCall {
+    Sent(Arc<OutgoingConnection>, u64),
+    Ticket(Arc<RemoteGateway>, Arc<Ticket>),
+}
+
+impl Parked {
+    pub(in crate::connection) fn gateway(&self) -> Option<Arc<RemoteGateway>> {
+        self.gateway.upgrade()
+    }
+
+    /// Sends the call; gives it back if it has to wait for another connection.
+    pub(super) fn send(self: Box<Self>, bound: Option<&Bound>) -> Option<Box<Self>> {
+        let Some(bound) = bound else {
+            return Some(self);
+        };
+        if let Err(error) = bound.check(self.ask) {
+            *self.ticket.0.lock() = Place::Nowhere;
+            self.reply.fail(error);
+            return None;
+        }
+        let now = Instant::now();
+        let left = |deadline: Instant| deadline.saturating_duration_since(now);
+        let remaining_us = self.reply.deadline().map(|it| micros(left(it)));
+        let header = bound.header(Kind::Request, self.ask, remaining_us);
+        let (reply, ticket, body) = (
+            Arc::clone(&self.reply),
+            Arc::clone(&self.ticket),
+            self.body.clone(),
+        );
+        let info = self.ask.info;
+        let waiting = self;
+        // Its place is known before anybody can look: an answer may come at once.
+        let mut place = ticket.0.lock();
+        let (again, kept) = match info.idempotent {
+            true => (Some(waiting), None),
+            false => (None, Some(waiting)),
+        };
+        let pending = Pending::new(info, Arc::clone(&reply), again);
+        match bound.connection.request_encoded(header, &body, pending) {
+            Ok(id) => {
+                *place = Place::Sent(Arc::clone(&bound.connection), id);
+                None
+            }
+            Err(NotSent::Refused(error)) => {
+                *place = Place::Nowhere;
+                reply.fail(error);
+                None
+            }
+            Err(NotSent::Closed(again)) => again.or(kept),
+        }
+    }
+}
+
+impl RemoteCall {
+    /// Gives the call up. Returns why it was never sent, if so.
+    pub(crate) fn give_up(self) -> Option<RpcError> {
+        match self {
+            Self::Sent(connection, id) => {
+                connection.cancel(id);
+                None
+            }
+            Self::Ticket(gateway, ticket) => loop {
+                let place = ticket.0.lock().clone();
+                match place {
+                    Place::Nowhere => return Some(gateway.never_sent()),
+                    Place::Sent(connection, id) => {
+                        connection.cancel(id);
+                        return None;
+                    }
+                    Place::Parked(place) => match gateway.unpark(place) {
+                        Some(Sent::Before) => return None,
+                        Some(Sent::Never) => return Some(gateway.never_sent()),
+                        // It was sent, or failed, meanwhile.
+                        None => {}
+                    },
+                }
+            },
+        }
+    }
+
+    /// Tells the callee that the caller waits as long as this from now on.
+    pub(crate) fn extend(&self, remaining_us: Option<u64>) {
+        let sent = match self {
+            Self::Sent(connection, id) => Some((Arc::clone(connection), *id)),
+            Self::Ticket(_, ticket) => match &*ticket.0.lock() {
+                Place::Sent(connection, id) => Some((Arc::clone(connection), *id)),
+                Place::Nowhere | Place::Parked(_) => None,
+            },
+        };
+        if let Some((connection, id)) = sent {
+            connection.extend(id, remaining_us);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! An endpoint of another service, seen through one of its gateways, whatever becomes of connections.
+//!
+//! ```text
+//!             bound ◀──────────── resolved, same incarnation ───────┐
+//!               │ connection lost                                   │
+//!               ▼              a call                               │
+//!            unbound ────────────────────────▶ binding: redials with back-off, calls are parked
+//!               │ goodbye, or another incarnation                   │
+//!               ▼                                                   │
+//!             gone ◀────────────────────────────────────────────────┘
+//! ```
+//!
+//! A gateway is that of one incarnation of an endpoint. When its connection is lost, the calls that
+//! are under way fail, save those that may be made again; later calls are parked while the service
+//! redials, and are sent only to the same incarnation. Nothing is delivered to another.
+
+mod bind;
+mod call;
+mod state;
+
+pub(crate) use self::bind::Redial;
+pub(super) use self::call::Parked;
+pub(crate) use self::call::RemoteCall;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+
+use bytes::BytesMut;
+use parking_lot::RwLock;
+use serde::Serialize;
+use tokio::sync::{Notify, watch};
+
+use self::call::{Place, Sent, Ticket};
+use self::state::State;
+use super::outgoing::{End, NotSent, OutgoingConnection, Pending, ReplySink, not_put};
+use super::{Resolve, Resolved};
+use crate::address::Address;
+use crate::call::Time;
+use crate::codec;
+use crate::error::RpcError;
+use crate::fencing::FencingToken;
+use crate::frame::{Kind, PutError};
+use crate::gateway::{GatewayClosed, Message};
+use crate::method::MethodInfo;
+use crate::reply_slot::ReplySlot;
+use crate::service::WeakService;
+use crate::trace::TraceContext;
+
+/// The client's side of a gateway to another service.
+pub(crate) struct RemoteGateway {
+    me: Weak<Self>,
+    service: WeakService,
+    address: Arc<Address>,
+    resolve: Resolve,
+    incarnation: Incarnation,
+    state: RwLock<State>,
+    /// Counts what its death watch tells.
+    status: watch::Sender<Status>,
+    /// Wakes the task that binds: a parked call was given up.
+    given_up: Notify,
+}
+
+/// Which start of which service's endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Incarnation {
+    service: u128,
+    endpoint: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Gone {
+    restarted: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Status {
+    /// How many connections were lost.
+    losses: u64,
+    /// Whether there is none since the last loss.
+    lost: bool,
+    /// Whether the endpoint has ended.
+    stopped: bool,
+}
+
+/// What a caller asks.
+#[derive(Clone, Copy)]
+pub(crate) struct Ask {
+    pub(crate) method: usize,
+    pub(crate) info: &'static MethodInfo,
+    pub(crate) token: Option<FencingToken>,
+    pub(crate) trace: Option<TraceContext>,
+}
+
+impl RemoteGateway {
+    pub(crate) fn new(
+        service: WeakService,
+        address: Arc<Address>,
+        resolve: Resolve,
+        connection: Arc<OutgoingConnection>,
+        resolved: Resolved,
+    ) -> Arc<Self> {
+        let incarnation = Incarnation {
+            service: connection.service(),
+            endpoint: resolved.incarnation,
+        };
+        let gateway = Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
+            service,
+            address,
+            resolve,
+            incarnation,
+            state: RwLock::default(),
+            status: watch::Sender::new(Status::default()),
+            given_up: Notify::new(),
+        });
+        gateway.bind_to(connection, resolved);
+        gateway
+    }
+
+    /// Makes a call whose answer `slot` gets. Returns how to give it up, if it is under way.
+    pub(crate) fn call<A: Serialize, T: Message, E: Message>(
+        self: &Arc<Self>,
+        ask: Ask,
+        time: Time,
+        arguments: &A,
+        slot: &Arc<ReplySlot<T, E>>,
+    ) -> Option<RemoteCall> {
+        if ask.info.idempotent {
+            return self.call_encoded(ask, arguments, slot);
+        }
+        let state = self.state.read();
+        let Some(bound) = &state.bound else {
+            drop(state);
+            return self.call_encoded(ask, arguments, slot);
+        };
+        if let Err(error) = bound.check(ask) {
+            slot.fail(error);
+            return None;
+        }
+        let header = bound.header(Kind::Request, ask, time.remaining_us());
+        let pending = Pending::new(ask.info, Arc::clone(slot) as _, None);
+        match bound.connection.request(header, arguments, pending) {
+            Ok(id) => Some(RemoteCall::Sent(Arc::clone(&bound.connection), id)),
+            Err(NotSent::Refused(error)) => {
+                slot.fail(error);
+                None
+            }
+            Err(NotSent::Closed(_)) => {
+                drop(state);
+                self.call_encoded(ask, arguments, slot)
+            }
+        }
+    }
+
+    /// Makes a call that may have to wait for a connection, or to be made again.
+    fn call_encoded<A: Serialize, T: Message, E: Message>(
+        self: &Arc<Self>,
+        ask: Ask,
+        arguments: &A,
+        slot: &Arc<ReplySlot<T, E>>,
+    ) -> Option<RemoteCall> {
+        let mut body = BytesMut::new();
+        if let Err(error) = codec::encode(arguments, &mut body) {
+            slot.fail(not_put(PutError::Codec(error), ask.info.name, false));
+            return None;
+        }
+        let ticket = Arc::new(Ticket::default());
+        let parked = Box::new(Parked {
+            gateway: Weak::clone(&self.me),
+            ask,
+            body: body.freeze(),
+            reply: Arc::clone(slot) as _,
+            ticket: Arc::clone(&ticket),
+            sent: Sent::Never,
+        });
+        self.send_or_park(&mut self.state.write(), parked);
+        Some(RemoteCall::Ticket(Arc::clone(self), ticket))
+    }
+
+    fn send_or_park(&self, state: &mut State, parked: Box<Parked>) {
+        // Nobody overtakes those who wait already.
+        let bound = state.bound.as_ref().filter(|_| state.parked.is_empty());
+        let Some(parked) = parked.send(bound) else {
+            return;
+        };
+        state.bound = None;
+        self.park(state, parked);
+    }
+
+    fn park(&self, state: &mut State, parked: Box<Parked>) {
+        if let Some(Gone { restarted }) = state.gone {
+            return parked.reply.fail(self.unreachable(restarted));
+        }
+        let Some(service) = self.service.upgrade().filter(|it| !it.is_closed()) else {
+            return parked.reply.fail(self.never_sent());
+        };
+        let config = service.config();
+        let full = |queue: &str, limit: usize| RpcError::Overloaded {
+            queue: format!("the {queue} that wait for {}", self.address),
+            limit: limit as u64,
+        };
+        if state.parked.len() >= config.calls_max {
+            return parked.reply.fail(full("calls", config.calls_max));
+        }
+        if state.parked_bytes >= config.outbox_bytes_max {
+            return parked.reply.fail(full("bytes", config.outbox_bytes_max));
+        }
+        state.back += 1;
+        let place = state.back;
+        state.put(place, parked);
+        self.start_binding(state);
+    }
+
+    /// Puts a call that was under way on a lost connection before those that were made after it.
+    pub(super) fn park_again(&self, connection: &OutgoingConnection, mut parked: Box<Parked>) {
+        parked.sent = Sent::Before;
+        let mut state = self.state.write();
+        state.leave(connection);
+        if state.gone.is_some() || self.service.upgrade().is_none_or(|it| it.is_closed()) {
+            return parked.reply.fail(self.lost());
+        }
+        // It may be bound to another connection by now.
+        let bound = state.bound.as_ref().filter(|_| state.parked.is_empty());
+        let Some(parked) = parked.send(bound) else {
+            return;
+        };
+        state.front -= 1;
+        let place = state.front;
+        state.put(place, parked);
+    }
+
+    pub(crate) fn tell<A: Serialize>(&self, ask: Ask, arguments: &A) {
+        let error = {
+            let state = self.state.read();
+            match &state.bound {
+                Some(bound) => bound.tell(ask, arguments),
+                None => Err(NotSent::Closed(None)),
+            }
+        };
+        let method = ask.info.name;
+        match error {
+            Ok(()) => {}
+            Err(NotSent::Refused(error)) => {
+                tracing::warn!(method, %error, "one-way message dropped");
+            }
+            Err(NotSent::Closed(_)) => {
+                let mut state = self.state.write();
+                if state.gone.is_none() {
+                    self.start_binding(&mut state);
+                }
+                tracing::debug!(method, to = %self.address, "one-way message dropped: no connection");
+            }
+        }
+    }
+
+    /// The connection has ended.
+    pub(super) fn unbind(&self, connection: &OutgoingConnection, end: End) {
+        let orphans = {
+            let mut state = self.state.write();
+            state.leave(connection);
+            if end == End::Goodbye {
+                self.leave_for_good(&mut state, Gone { restarted: false })
+            } else {
+                if !state.parked.is_empty() {
+                    self.start_binding(&mut state);
+                }
+                Orphans::new()
+            }
+        };
+        fail_all(orphans, &self.unreachable(false), &self.lost());
+        self.status.send_modify(|status| {
+            status.losses += u64::from(end == End::Lost);
+            status.lost |= end == End::Lost;
+            status.stopped |= end == End::Goodbye;
+        });
+    }
+
+    /// The callee says that the endpoint has ended. Calls are still sent: it knows more by then.
+    pub(super) fn stopped(&self) {
+        self.status.send_modify(|status| status.stopped = true);
+    }
+
+    /// Waits until the endpoint has ended, or the connection to it is lost.
+    pub(crate) async fn closed(self: Arc<Self>) -> GatewayClosed {
+        let mut status = self.status.subscribe();
+        let losses = status.borrow_and_update().losses;
+        let over = |now: &Status| now.stopped || now.lost || now.losses != losses;
+        let stopped = match status.wait_for(|now| over(now)).await {
+            Ok(now) => now.stopped,
+            Err(_) => true,
+        };
+        match stopped {
+            true => GatewayClosed::Stopped,
+            false => GatewayClosed::Disconnected,
+        }
+    }
+
+    fn leave_for_good(&self, state: &mut State, gone: Gone) -> Orphans {
+        state.binding = false;
+        state.gone = Some(gone);
+        state.parked_bytes = 0;
+        let orphans = std::mem::take(&mut state.parked);
+        for orphan in orphans.values() {
+            *orphan.ticket.0.lock() = Place::Nowhere;
+        }
+        orphans
+    }
+
+    fn unreachable(&self, restarted: bool) -> RpcError {
+        RpcError::Unreachable {
+            address: self.address.to_string(),
+            restarted,
+        }
+    }
+
+    fn never_sent(&self) -> RpcError {
+        self.disconnected(false)
+    }
+
+    fn lost(&self) -> RpcError {
+        self.disconnected(true)
+    }
+
+    fn disconnected(&self, possibly_executed: bool) -> RpcError {
+        RpcError::Disconnected {
+            peer: self.address.authority().to_owned(),
+            possibly_executed,
+        }
+    }
+
+    /// Takes a parked call out, if it is still there.
+    fn unpark(&self, place: i64) -> Option<Sent> {
+        let mut state = self.state.write();
+        let parked = state.parked.remove(&place)?;
+        state.parked_bytes -= parked.body.len();
+        if state.parked.is_empty() {
+            self.given_up.notify_one();
+        }
+        Some(parked.sent)
+    }
+}
+
+impl Drop for RemoteGateway {
+    fn drop(&mut self) {
+        if let Some(bound) = self.state.get_mut().bound.take() {
+            bound.connection.release(bound.number);
+        }
+    }
+}
+
+/// The calls that waited for an endpoint that is gone, in their order.
+type Orphans = BTreeMap<i64, Box<Parked>>;
+
+/// Fails the calls that waited for an endpoint that is gone. Of one that was sent before it is not
+/// known whether it was executed then.
+fn fail_all(calls: Orphans, unreachable: &RpcError, lost: &RpcError) {
+    for call in calls.into_values() {
+        call.reply.fail(match call.sent {
+            Sent::Before => lost.clone(),
+            Sent::Never => unreachable.clone(),
+        });
+    }
+}

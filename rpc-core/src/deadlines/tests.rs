@@ -1,0 +1,231 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+use super::{Deadlines, TICK};
+use crate::call::{Call, Time};
+use crate::error::RpcError;
+use crate::method::{CallTimeout, MethodInfo};
+use crate::reply_slot::ReplySlot;
+use crate::scope::CallScope;
+
+type Slot = Arc<ReplySlot<u32, crate::Never>>;
+
+#[tokio::test(start_paused = true)]
+async fn a_call_alone_ends_at_its_deadline() {
+    let deadlines = Deadlines::default();
+    let start = Instant::now();
+    for ms in [100, 1, 30, 0] {
+        let (call, slot) = call(&deadlines, Duration::from_millis(ms));
+        let made = start.elapsed();
+        let after = Duration::from_millis(ms);
+        let method = String::from("wait");
+        assert_eq!(call.await, Err(RpcError::Timeout { method, after }));
+        assert_late(start.elapsed() - made, after);
+        assert!(slot.is_abandoned());
+        assert_eq!(deadlines.len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_calls_end_in_the_order_of_their_deadlines() {
+    let deadlines = Deadlines::default();
+    let start = Instant::now();
+    // 7 and 10,000 have no common factor: each deadline comes once, and none in order.
+    let calls = (0..10_000_u64).map(|n| {
+        let after = Duration::from_millis(n * 7 % 10_000 + 1);
+        let (call, slot) = call(&deadlines, after);
+        async move {
+            assert!(call.await.is_err());
+            drop(slot);
+            after
+        }
+    });
+    let mut calls: FuturesUnordered<_> = calls.collect();
+    let mut before = Duration::ZERO;
+    while let Some(after) = calls.next().await {
+        assert_late(start.elapsed(), after);
+        assert!(before < after, "{after:?} came after {before:?}");
+        before = after;
+    }
+    assert_eq!(before, Duration::from_secs(10));
+    assert_eq!(deadlines.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_earlier_deadline_wakes_the_sweeper_earlier() {
+    let deadlines = Deadlines::default();
+    let start = Instant::now();
+    let (mut late, _slot) = call(&deadlines, Duration::from_secs(60));
+    assert!(poll(&mut late).is_pending());
+    tokio::time::advance(Duration::from_secs(1)).await;
+    let (early, _slot) = call(&deadlines, Duration::from_secs(1));
+    assert!(early.await.is_err());
+    assert_late(start.elapsed(), Duration::from_secs(2));
+    assert!(late.await.is_err());
+    assert_late(start.elapsed(), Duration::from_secs(60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_answered_or_dropped_leaves_nothing_behind() {
+    let deadlines = Deadlines::default();
+    let (mut answered, slot) = call(&deadlines, Duration::from_secs(1));
+    let (mut dropped, _slot) = call(&deadlines, Duration::from_secs(1));
+    let (mut detached, _slot) = call(&deadlines, Duration::from_secs(1));
+    let (unpolled, _slot) = call(&deadlines, Duration::from_secs(1));
+    for call in [&mut answered, &mut dropped, &mut detached] {
+        assert!(poll(call).is_pending());
+        assert!(poll(call).is_pending());
+    }
+    assert_eq!(deadlines.len(), 3);
+    slot.fill(Ok(1));
+    assert_eq!(answered.await, Ok(1));
+    assert_eq!(deadlines.len(), 2);
+    drop(dropped);
+    assert_eq!(deadlines.len(), 1);
+    detached.detach();
+    drop(unpolled);
+    assert_eq!(deadlines.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_deadline_replaces_the_first() {
+    let deadlines = Deadlines::default();
+    let start = Instant::now();
+    let (mut longer, _slot) = call(&deadlines, Duration::from_secs(1));
+    let (mut shorter, _slot) = call(&deadlines, Duration::from_secs(1));
+    let (mut endless, slot) = call(&deadlines, Duration::from_secs(1));
+    for call in [&mut longer, &mut shorter, &mut endless] {
+        assert!(poll(call).is_pending());
+    }
+    let longer = longer.timeout(Duration::from_secs(2));
+    assert!(shorter.timeout(Duration::from_millis(100)).await.is_err());
+    assert_late(start.elapsed(), Duration::from_millis(100));
+    let mut endless = endless.without_timeout();
+    assert!(poll(&mut endless).is_pending());
+    assert!(longer.await.is_err());
+    assert_late(start.elapsed(), Duration::from_secs(2));
+    assert_eq!(deadlines.len(), 0);
+    assert!(poll(&mut endless).is_pending());
+    slot.fill(Ok(1));
+    assert_eq!(endless.await, Ok(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_that_polled_last_is_woken() {
+    let deadlines = Deadlines::default();
+    let (mut call, _slot) = call(&deadlines, Duration::from_secs(1));
+    assert!(poll(&mut call).is_pending());
+    let call = tokio::spawn(call);
+    assert!(call.await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_outlives_its_service_still_ends() {
+    let deadlines = Deadlines::default();
+    let (call, _slot) = call(&deadlines, Duration::from_secs(1));
+    let shard = Arc::downgrade(&call_shard(&deadlines));
+    drop(deadlines);
+    assert!(call.await.is_err());
+    assert!(shard.upgrade().is_none());
+    // The sweeper has seen it too.
+    tokio::task::yield_now().await;
+    assert_eq!(
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks(),
+        0
+    );
+}
+
+#[test]
+fn a_call_ends_though_the_runtime_of_the_sweeper_is_gone() {
+    let deadlines = Deadlines::default();
+    let (first, second) = (runtime(), runtime());
+    let (mut starts, _slot) = first.block_on(async { call(&deadlines, Duration::from_secs(9)) });
+    first.block_on(async { assert!(poll(&mut starts).is_pending()) });
+    second.block_on(async {
+        let start = Instant::now();
+        let (call, _slot) = call(&deadlines, Duration::from_secs(1));
+        let waits = tokio::spawn(call);
+        tokio::task::yield_now().await;
+        first.shutdown_background();
+        assert!(waits.await.unwrap().is_err());
+        assert_late(start.elapsed(), Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn calls_of_several_threads_end() {
+    let deadlines = Arc::new(Deadlines::default());
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(4)
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let tasks = (0..400).map(|n| {
+            let deadlines = Arc::clone(&deadlines);
+            tokio::spawn(async move {
+                let (call, slot) = call(&deadlines, Duration::from_millis(n % 20 + 1));
+                let answerer = (n % 2 == 0).then(|| tokio::spawn(async move { slot.fill(Ok(1)) }));
+                let result = call.await;
+                if let Some(answerer) = answerer {
+                    answerer.await.unwrap();
+                } else {
+                    assert!(result.is_err());
+                }
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+    });
+    assert_eq!(deadlines.len(), 0);
+}
+
+/// Checks that it was not too early, and at most a tick (and the millisecond to which timers are
+/// rounded) too late.
+#[track_caller]
+fn assert_late(elapsed: Duration, deadline: Duration) {
+    let at_most = deadline + TICK + Duration::from_millis(1);
+    assert!(
+        (deadline..=at_most).contains(&elapsed),
+        "{elapsed:?} is not {deadline:?}"
+    );
+}
+
+fn call(deadlines: &Deadlines, after: Duration) -> (Call<u32>, Slot) {
+    let time = Time::new(CallTimeout::After(after), Duration::MAX);
+    let slot = Arc::new(ReplySlot::new(time.deadline));
+    let expiry = Some(deadlines.expiry());
+    (
+        Call::waiting(Arc::clone(&slot), &WAIT, time, expiry, None),
+        slot,
+    )
+}
+
+fn call_shard(deadlines: &Deadlines) -> Arc<super::Shard> {
+    Arc::clone(&deadlines.expiry().shard)
+}
+
+fn poll(call: &mut Call<u32>) -> Poll<crate::RpcResult<u32>> {
+    Pin::new(call).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+static WAIT: MethodInfo = MethodInfo::internal("wait", CallTimeout::Default);

@@ -1,0 +1,189 @@
+//! The services that this one has dialled: one connection to each, and when to dial again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::connect::handshake;
+use super::{ConnectError, RpcService};
+use crate::address::Address;
+use crate::connection::{
+    OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial,
+};
+use crate::error::RpcError;
+use crate::transport::{Connection, Stream};
+
+/// The peers of this service, by scheme and authority.
+#[derive(Default)]
+pub(super) struct Peers {
+    peers: Mutex<BTreeMap<(String, String), Arc<Peer>>>,
+}
+
+/// One authority; the lock lets one of many callers dial.
+#[derive(Default)]
+struct Peer(tokio::sync::Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    connection: Option<Arc<OutgoingConnection>>,
+    backoff: Backoff,
+}
+
+/// Whether to wait before a peer is dialled that could not be reached just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Somebody asks for just this connection.
+    None,
+    /// As long as the back-off says.
+    Backoff,
+}
+
+impl Peers {
+    fn peer(&self, scheme: &str, authority: &str) -> Arc<Peer> {
+        let mut peers = self.peers.lock();
+        if peers.len() >= FORGET_AT {
+            // Those to whom there is no connection, and whom nobody is dialling.
+            peers.retain(|_, peer| {
+                Arc::strong_count(peer) > 1
+                    || peer.0.try_lock().is_ok_and(|state| state.is_connected())
+            });
+        }
+        let key = (scheme.to_owned(), authority.to_owned());
+        Arc::clone(peers.entry(key).or_default())
+    }
+
+    pub(super) fn close(&self) {
+        for peer in std::mem::take(&mut *self.peers.lock()).into_values() {
+            // Whoever holds the lock is dialling, and finds the service closed.
+            if let Ok(state) = peer.0.try_lock() {
+                state.connection.iter().for_each(|it| it.close());
+            }
+        }
+    }
+}
+
+impl State {
+    fn is_connected(&self) -> bool {
+        self.connection.as_ref().is_some_and(|it| !it.is_closed())
+    }
+}
+
+impl RpcService {
+    /// Returns the connection to an authority, which is dialled if there is none.
+    pub(super) async fn connection(
+        &self,
+        address: &Address,
+        patience: Patience,
+    ) -> Result<Arc<OutgoingConnection>, ConnectError> {
+        let scheme = address.scheme().unwrap_or_default();
+        let peer = self.inner.peers.peer(scheme, address.authority());
+        let config = &self.inner.config;
+        loop {
+            let mut state = peer.0.lock().await;
+            if self.is_closed() {
+                return Err(ConnectError::Closed);
+            }
+            if let Some(connection) = &state.connection {
+                if !connection.is_closed() {
+                    return Ok(Arc::clone(connection));
+                }
+                let now = Instant::now();
+                let stood = now.saturating_duration_since(connection.opened());
+                state.connection = None;
+                state.backoff.lost(config, stood, now, fastrand::f64());
+            }
+            if patience == Patience::Backoff
+                && let Some(until) = state.backoff.wait_until(Instant::now())
+            {
+                drop(state);
+                tokio::time::sleep_until(until).await;
+                continue;
+            }
+            return match self.open(address).await {
+                Ok(connection) => {
+                    state.connection = Some(Arc::clone(&connection));
+                    Ok(connection)
+                }
+                Err(error) => {
+                    let now = Instant::now();
+                    state.backoff.failed(config, now, fastrand::f64());
+                    Err(error)
+                }
+            };
+        }
+    }
+
+    /// Dials, and shakes hands.
+    async fn open(&self, address: &Address) -> Result<Arc<OutgoingConnection>, ConnectError> {
+        let opening = async {
+            let (transport, mut stream) = self.dial(address).await?;
+            let welcome = dial(&mut stream, &self.hello(Purpose::Calls)).await;
+            let welcome = welcome.map_err(|error| {
+                transport.close();
+                handshake(&address.to_string(), error)
+            })?;
+            Ok((transport, stream, welcome))
+        };
+        let text = address.to_string();
+        let (transport, stream, welcome) = self.within_time(&text, opening).await?;
+        let (connection, driver) =
+            OutgoingConnection::new(transport.peer(), stream, &welcome, &self.inner.config);
+        self.spawn(async move {
+            driver.await;
+            transport.close();
+        });
+        if self.is_closed() {
+            connection.close();
+            return Err(ConnectError::Closed);
+        }
+        Ok(connection)
+    }
+
+    pub(super) async fn dial(
+        &self,
+        address: &Address,
+    ) -> Result<(Arc<dyn Connection>, Stream), ConnectError> {
+        let scheme = address.scheme().unwrap_or_default();
+        let reach = self.inner.transports.get(scheme);
+        let reach = reach.ok_or_else(|| ConnectError::NoTransport {
+            address: address.to_string(),
+            scheme: scheme.to_owned(),
+        })?;
+        let connection = reach.transport.connect(address.authority()).await?;
+        let stream = connection.open_stream().await?;
+        Ok((connection, stream))
+    }
+
+    /// Looks for an endpoint again whose connection was lost; one attempt.
+    pub(crate) async fn redial(
+        &self,
+        address: &Address,
+        resolve: &Resolve,
+    ) -> Result<(Arc<OutgoingConnection>, Resolved), Redial> {
+        let connection = match self.connection(address, Patience::Backoff).await {
+            Ok(connection) => connection,
+            Err(ConnectError::Closed) => return Err(Redial::Closed),
+            Err(error) => {
+                tracing::debug!(%address, %error, "cannot reach it again yet");
+                return Err(Redial::Failed);
+            }
+        };
+        let resolved = connection.resolve(resolve);
+        let resolved = tokio::time::timeout(self.inner.config.connect_timeout, resolved);
+        match resolved.await {
+            Ok(Ok(resolved)) => Ok((connection, resolved)),
+            Ok(Err(RpcError::App(ResolveRefusal::NoEndpoint | ResolveRefusal::NoGateway))) => {
+                Err(Redial::NoEndpoint {
+                    service: connection.service(),
+                })
+            }
+            Ok(Err(_)) | Err(_) => Err(Redial::Failed),
+        }
+    }
+}
+
+/// So many peers are remembered before those are forgotten to whom there is no connection.
+const FORGET_AT: usize = 1 << 10;
