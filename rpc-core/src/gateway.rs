@@ -16,7 +16,7 @@ use crate::address::Address;
 use crate::call::{Call, Check, ReplyTo, Time};
 use crate::caller::Caller;
 use crate::codec;
-use crate::connection::{Ask, Charge, IncomingCall, RemoteGateway};
+use crate::connection::{Ask, Charge, IncomingCall, RemoteCall, RemoteGateway};
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
@@ -289,7 +289,7 @@ impl<R: Send + 'static> Port<R> {
         method: usize,
         info: &'static MethodInfo,
         arguments: A,
-        request: impl FnOnce(A, ReplyTo<T, E>) -> R,
+        request: impl FnOnce(A, ReplyTo<T, E>) -> R + Send + 'static,
     ) -> Call<T, E>
     where
         A: Message,
@@ -298,25 +298,48 @@ impl<R: Send + 'static> Port<R> {
     {
         let time = Time::new(info.timeout, self.caller.call_timeout);
         let slot = Arc::new(ReplySlot::new(time.deadline));
-        let trace = scope::outgoing_trace();
-        let remote = match &self.route {
-            Route::Local(route) => {
-                let head = Head::local(Some(Arc::clone(&slot) as _), self.token, trace);
-                match self.local_arguments(arguments, info) {
-                    Ok(arguments) => {
-                        let reply = self.local_reply(&slot, info);
-                        route.push(head, request(arguments, reply));
-                    }
-                    Err(error) => slot.fill(Err(error.widen())),
-                }
-                None
-            }
-            Route::Remote(gateway) => {
-                gateway.call(self.ask(method, info, trace), time, &arguments, &slot)
-            }
+        let ask = self.ask(method, info);
+        #[cfg(feature = "testing")]
+        if let Some(fault) = self.caller.faults.next(info.name) {
+            return crate::testing::faults::call(self, fault, ask, time, slot, arguments, request);
+        }
+        let remote = self.begin(ask, time, arguments, request, &slot);
+        self.waiting(ask, time, slot, remote)
+    }
+
+    /// Sends a request, or puts it into the mailbox.
+    pub(crate) fn begin<A: Message, T: Message, E: Message>(
+        &self,
+        ask: Ask,
+        time: Time,
+        arguments: A,
+        request: impl FnOnce(A, ReplyTo<T, E>) -> R,
+        slot: &Arc<ReplySlot<T, E>>,
+    ) -> Option<RemoteCall> {
+        let route = match &self.route {
+            Route::Local(route) => route,
+            Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
         };
+        match self.local_arguments(arguments, ask.info) {
+            Ok(arguments) => {
+                let head = Head::local(Some(Arc::clone(slot) as _), ask.token, ask.trace);
+                let reply = self.local_reply(slot, ask.info);
+                route.push(head, request(arguments, reply));
+            }
+            Err(error) => slot.fill(Err(error.widen())),
+        }
+        None
+    }
+
+    pub(crate) fn waiting<T, E>(
+        &self,
+        ask: Ask,
+        time: Time,
+        slot: Arc<ReplySlot<T, E>>,
+        remote: Option<RemoteCall>,
+    ) -> Call<T, E> {
         let expiry = self.caller.deadlines.expiry();
-        Call::waiting(slot, info, time, Some(expiry), remote)
+        Call::waiting(slot, ask.info, time, Some(expiry), remote)
     }
 
     /// Makes a call that wants none.
@@ -325,33 +348,43 @@ impl<R: Send + 'static> Port<R> {
         method: usize,
         info: &'static MethodInfo,
         arguments: A,
+        request: impl FnOnce(A) -> R + Send + 'static,
+    ) {
+        let ask = self.ask(method, info);
+        #[cfg(feature = "testing")]
+        if let Some(fault) = self.caller.faults.next(info.name) {
+            return crate::testing::faults::tell(self, fault, ask, arguments, request);
+        }
+        self.begin_one_way(ask, arguments, request);
+    }
+
+    pub(crate) fn begin_one_way<A: Message>(
+        &self,
+        ask: Ask,
+        arguments: A,
         request: impl FnOnce(A) -> R,
     ) {
-        let trace = scope::outgoing_trace();
-        match &self.route {
-            Route::Local(route) => match self.local_arguments(arguments, info) {
-                Ok(arguments) => {
-                    route.push(Head::local(None, self.token, trace), request(arguments));
-                }
-                Err(error) => {
-                    tracing::warn!(method = info.name, %error, "one-way message dropped");
-                }
-            },
-            Route::Remote(gateway) => gateway.tell(self.ask(method, info, trace), &arguments),
+        let route = match &self.route {
+            Route::Local(route) => route,
+            Route::Remote(gateway) => return gateway.tell(ask, &arguments),
+        };
+        match self.local_arguments(arguments, ask.info) {
+            Ok(arguments) => {
+                let head = Head::local(None, ask.token, ask.trace);
+                route.push(head, request(arguments));
+            }
+            Err(error) => {
+                tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
+            }
         }
     }
 
-    const fn ask(
-        &self,
-        method: usize,
-        info: &'static MethodInfo,
-        trace: Option<TraceContext>,
-    ) -> Ask {
+    fn ask(&self, method: usize, info: &'static MethodInfo) -> Ask {
         Ask {
             method,
             info,
             token: self.token,
-            trace,
+            trace: scope::outgoing_trace(),
         }
     }
 

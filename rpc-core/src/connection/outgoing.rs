@@ -181,6 +181,8 @@ impl OutgoingConnection {
             End::Lost
         });
         self.end(end);
+        // Calls that are given up later hold the connection, and are not to hold its stream.
+        self.outbox.discard();
     }
 
     async fn read(&self, mut frames: FrameReader<'_, impl AsyncRead + Unpin>) -> Ended {

@@ -103,6 +103,7 @@ impl RpcService {
     }
 
     fn from_parts(builder: RpcServiceBuilder, transports: BTreeMap<&'static str, Reach>) -> Self {
+        let caller = Arc::new(builder.caller());
         let RpcServiceBuilder {
             config,
             cluster,
@@ -113,7 +114,7 @@ impl RpcService {
             id: fastrand::u128(..),
             cluster: cluster.as_deref().map_or(0, cluster_id),
             channels: Channels::new(config.channel_backlog_max),
-            caller: Arc::new(Caller::new(&config)),
+            caller,
             config,
             transports,
             registry: Registry::default(),
@@ -269,6 +270,8 @@ pub struct RpcServiceBuilder {
     cluster: Option<String>,
     roles_needed: bool,
     transports: Vec<Arc<dyn Transport>>,
+    #[cfg(feature = "testing")]
+    faults: crate::testing::Faults,
 }
 
 impl RpcServiceBuilder {
@@ -302,6 +305,22 @@ impl RpcServiceBuilder {
     pub const fn require_roles(mut self) -> Self {
         self.roles_needed = true;
         self
+    }
+
+    /// Lets calls go wrong as a test asks.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn faults(mut self, faults: &crate::testing::Faults) -> Self {
+        self.faults = faults.clone();
+        self
+    }
+
+    fn caller(&self) -> Caller {
+        Caller {
+            #[cfg(feature = "testing")]
+            faults: self.faults.clone(),
+            ..Caller::new(&self.config)
+        }
     }
 
     /// Binds the transports, and starts to accept.

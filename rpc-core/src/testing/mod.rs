@@ -13,8 +13,10 @@
 //! ```
 
 pub mod conformance;
+pub(crate) mod faults;
 mod probe;
 
+pub use self::faults::{Fault, Faults};
 pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals};
 
 /// Instantiates the conformance suite: one test for each case, on services that `$make` makes.

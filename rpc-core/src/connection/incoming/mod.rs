@@ -215,7 +215,8 @@ impl IncomingConnection {
 
     /// The peer has gone: nobody waits for its calls any more.
     fn close(&self) {
-        self.outbox.close();
+        // A handler may hold a call, and so this, for long; the peer's stream is not held with it.
+        self.outbox.discard();
         let calls = std::mem::take(&mut self.calls.lock().by_id);
         let mut calls: Vec<_> = calls.into_values().collect();
         calls.sort_by_key(|call| call.id());

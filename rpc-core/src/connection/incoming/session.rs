@@ -1,5 +1,6 @@
 //! What a peer has resolved, and what its frames ask.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -139,9 +140,13 @@ impl<'a, D: Directory> Session<'a, D> {
         let mut calls = self.connection.calls.lock();
         self.connection
             .note_deadline(&mut calls, call.deadline_at());
-        match calls.by_id.insert(header.call, Arc::clone(&call)) {
-            None => Ok(call),
-            Some(_) => Err(ReadError::Protocol("a call id that is in use")),
+        match calls.by_id.entry(header.call) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(&call));
+                Ok(call)
+            }
+            // The call that has the id stays in the table, to be abandoned with the others.
+            Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
         }
     }
 
