@@ -15,6 +15,7 @@
 pub mod conformance;
 pub(crate) mod faults;
 mod probe;
+pub mod sim;
 
 pub use self::faults::{Fault, Faults};
 pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals};
