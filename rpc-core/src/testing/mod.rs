@@ -23,10 +23,16 @@ pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signa
 /// Instantiates the conformance suite: one test for each case, on services that `$make` makes.
 ///
 /// `$make` is an `async fn(RpcServiceBuilder) -> RpcService`; services that it makes can reach each other.
+///
+/// The tests run on two threads. What follows `$make` is given to `tokio::test` instead: a transport
+/// without sockets can be tested in virtual time by `conformance!(make, start_paused = true)`.
 #[macro_export]
 macro_rules! conformance {
     ($make:expr) => {
-        $crate::conformance! { @cases $make;
+        $crate::conformance!($make, flavor = "multi_thread", worker_threads = 2);
+    };
+    ($make:expr, $($runtime:tt)+) => {
+        $crate::conformance! { @cases [$($runtime)+] $make;
             a_call_is_answered
             a_call_that_is_too_large_fails_at_once
             a_caller_that_gives_up_cancels_the_handler
@@ -53,12 +59,13 @@ macro_rules! conformance {
             tokens_fence_out_old_leaders
         }
     };
-    (@cases $make:expr; $($case:ident)+) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                $crate::testing::conformance::$case(&$make).await;
-            }
-        )+
+    (@cases $runtime:tt $make:expr; $($case:ident)+) => {
+        $( $crate::conformance! { @case $runtime $make; $case } )+
+    };
+    (@case [$($runtime:tt)+] $make:expr; $case:ident) => {
+        #[tokio::test($($runtime)+)]
+        async fn $case() {
+            $crate::testing::conformance::$case(&$make).await;
+        }
     };
 }
