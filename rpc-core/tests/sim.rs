@@ -34,7 +34,9 @@ async fn service(builder: RpcServiceBuilder, latency_max: Duration) -> RpcServic
         static NODES: Cell<u64> = const { Cell::new(0) };
     }
     let network = NETWORK.with_borrow_mut(|network| {
-        network.get_or_insert_with(|| SimNetwork::seeded(42)).clone()
+        network
+            .get_or_insert_with(|| SimNetwork::seeded(42))
+            .clone()
     });
     network.set_latency(Duration::ZERO..=latency_max);
     let number = NODES.replace(NODES.get() + 1);
