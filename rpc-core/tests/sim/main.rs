@@ -8,6 +8,10 @@ use std::time::Duration;
 use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{RpcService, RpcServiceBuilder};
 
+mod determinism;
+mod faults;
+mod processes;
+
 /// On threads and the real clock, without latency.
 mod conformance {
     rpc_core::conformance!(super::at_once);
