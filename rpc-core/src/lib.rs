@@ -88,7 +88,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | [`rpc_gateway`] and [`rpc_endpoint`] |
-//! | `testing` | no | the conformance suite that every transport has to pass |
+//! | `testing` | no | the conformance suite that every transport has to pass, and a simulated network |
 //!
 //! # Non-goals
 //!

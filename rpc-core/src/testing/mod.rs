@@ -1,4 +1,6 @@
-//! What tests need: the conformance suite of transports.
+//! What tests need: the conformance suite of transports, and a network that breaks as a test says.
+//!
+//! [`sim`] is that network: services run on it in virtual time, and a seed repeats a run.
 //!
 //! Every transport has to show the same semantics. The suite is instantiated in a transport's own
 //! tests; a user's own transport is tested in the same way:

@@ -51,7 +51,12 @@ impl World {
             return Duration::ZERO;
         }
         let own = self.links.get(&route).and_then(|it| it.latency.as_ref());
-        let range = own.unwrap_or(&self.config.latency);
+        let range = own.unwrap_or(&self.config.latency).clone();
+        self.draw_duration(&range)
+    }
+
+    /// Draws a time of this range, in whole microseconds.
+    pub(super) fn draw_duration(&mut self, range: &RangeInclusive<Duration>) -> Duration {
         let micros = |it: &Duration| u64::try_from(it.as_micros()).unwrap_or(u64::MAX);
         let (from, to) = (micros(range.start()), micros(range.end()));
         Duration::from_micros(self.random.u64(from..=to.max(from)))
@@ -70,6 +75,14 @@ impl World {
             link.is_cut = true;
             link.cuts += 1;
             self.record_link(now, SimEventKind::Cut, route);
+        }
+    }
+
+    /// Cuts a node from all others, both ways.
+    pub(super) fn isolate(&mut self, now: Duration, node: NodeId) {
+        for other in 0..self.nodes.len() {
+            self.cut(now, (node, other));
+            self.cut(now, (other, node));
         }
     }
 

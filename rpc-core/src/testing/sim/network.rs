@@ -116,10 +116,7 @@ impl SimNetwork {
     pub fn isolate(&self, name: &str) {
         self.with(|world, now| {
             let node = id(world, name);
-            for other in 0..world.nodes.len() {
-                world.cut(now, (node, other));
-                world.cut(now, (other, node));
-            }
+            world.isolate(now, node);
         });
     }
 
@@ -375,7 +372,7 @@ async fn drive(inner: Weak<Inner>, earlier: Arc<Notify>) {
     }
 }
 
-fn id(world: &World, name: &str) -> NodeId {
+pub(super) fn id(world: &World, name: &str) -> NodeId {
     let found = world.find(&name.to_ascii_lowercase());
     found.unwrap_or_else(|| panic!("there is no node {name} in this network"))
 }
