@@ -102,6 +102,8 @@ mod address;
 mod authority;
 mod call;
 mod caller;
+#[cfg(all(test, feature = "testing", feature = "macros"))]
+mod chaos;
 mod codec;
 mod config;
 mod connection;
@@ -119,6 +121,7 @@ mod mailbox;
 mod main_loop;
 mod main_thread;
 mod method;
+mod mutant;
 mod reply_slot;
 mod scope;
 mod server;

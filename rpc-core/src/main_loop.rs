@@ -17,6 +17,7 @@ use crate::error::{BoxError, EndpointError, Failure, RpcError};
 use crate::gateway::Head;
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
+use crate::mutant::{self, Mutant};
 use crate::scope::{self, Scope, Within};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
 
@@ -162,12 +163,16 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         } = head;
         // It waits no more: whoever sent it may send the next.
         drop(charge);
-        if E::Gateways::method(&request).fenced
+        let method = E::Gateways::method(&request);
+        let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
+        if method.fenced
+            && !unchecked
             && let Err(error) = self.core.check_token(token)
         {
             return E::Gateways::deny(request, error);
         }
-        if call.as_ref().is_some_and(|call| call.is_abandoned()) {
+        let abandoned = call.as_ref().is_some_and(|call| call.is_abandoned());
+        if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
         let trace = trace.map(|it| *it);

@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 use tracing::Level;
 
+use crate::mutant::{self, Mutant};
 use crate::trace::TraceContext;
 
 /// A call as its handler sees it.
@@ -52,6 +53,9 @@ thread_local! {
 
 /// Returns until when the call waits that is being handled here.
 pub(crate) fn inherited_deadline() -> Option<Instant> {
+    if mutant::is(Mutant::DeadlineNotInherited) {
+        return None;
+    }
     CURRENT.with(|current| {
         let scope = current.scope.borrow();
         scope.call.as_ref().and_then(|call| call.deadline())

@@ -21,6 +21,7 @@ use crate::error::RpcError;
 use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
 use crate::gateway::Message;
 use crate::method::{CallTimeout, MethodInfo};
+use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
 use crate::transport::Stream;
 
@@ -156,7 +157,11 @@ impl OutgoingConnection {
             let again = call.again.filter(|_| end != End::Goodbye);
             match again.and_then(|again| again.gateway().map(|gateway| (gateway, again))) {
                 Some((gateway, again)) => gateway.park_again(self, again),
-                None => call.reply.fail(self.disconnected(true)),
+                None if mutant::is(Mutant::LostForgotten) => {}
+                None => {
+                    let possibly_executed = !mutant::is(Mutant::BlameNobody);
+                    call.reply.fail(self.disconnected(possibly_executed));
+                }
             }
         }
         for gateway in gateways.into_values().filter_map(|it| it.upgrade()) {
@@ -198,6 +203,7 @@ impl OutgoingConnection {
                 Kind::Pong => {}
                 Kind::Credit => self.credit.earn(header.call),
                 Kind::Gone => self.gone(header.gateway),
+                Kind::Goodbye if mutant::is(Mutant::GoodbyeIgnored) => {}
                 Kind::Goodbye => return Ok(End::Goodbye),
                 Kind::Request
                 | Kind::OneWay
@@ -227,6 +233,7 @@ impl OutgoingConnection {
             let now = Instant::now();
             match liveness.look(now, self.heard.progress(&self.outbox)) {
                 Verdict::Fine => {}
+                _ if mutant::is(Mutant::PingNotSent) => {}
                 Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
                 Verdict::Lost(lost) => return Err(ReadError::Lost(lost)),
             }
@@ -351,7 +358,7 @@ impl OutgoingConnection {
         spends: bool,
         put: impl FnOnce(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
     ) -> Result<usize, PutError> {
-        if spends && !self.credit.is_left() {
+        if spends && !self.credit.is_left() && !mutant::is(Mutant::CreditIgnored) {
             let limit = self.credit.window();
             return Err(PutError::Window { limit });
         }
@@ -365,7 +372,7 @@ impl OutgoingConnection {
     /// Tells the callee that nobody waits for a call any more.
     pub(super) fn cancel(&self, id: u64) {
         let open = self.calls.lock().take(id).is_some();
-        if open {
+        if open && !mutant::is(Mutant::CancelNotSent) {
             self.send_empty(&Header::new(Kind::Cancel, id));
         }
     }

@@ -26,6 +26,7 @@ use crate::config::RpcConfig;
 use crate::error::RpcResult;
 use crate::frame::{Header, Kind};
 use crate::gateway::Message;
+use crate::mutant::{self, Mutant};
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
@@ -130,6 +131,7 @@ impl IncomingConnection {
             let now = Instant::now();
             match liveness.look(now, self.heard.progress(&self.outbox)) {
                 Verdict::Fine => {}
+                _ if mutant::is(Mutant::PingNotSent) => {}
                 Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
                 Verdict::Lost(lost) => return ReadError::Lost(lost),
             }
@@ -158,6 +160,9 @@ impl IncomingConnection {
     }
 
     fn sweep(&self, now: Instant) {
+        if mutant::is(Mutant::DeadlineNotSwept) {
+            return;
+        }
         let mut expired = Vec::new();
         {
             let mut calls = self.calls.lock();
@@ -193,7 +198,7 @@ impl IncomingConnection {
 
     fn cancel(&self, id: u64) {
         let call = self.calls.lock().by_id.get(&id).cloned();
-        if let Some(call) = call {
+        if let Some(call) = call.filter(|_| !mutant::is(Mutant::CancelIgnored)) {
             call.abandon();
         }
     }
@@ -201,7 +206,7 @@ impl IncomingConnection {
     fn extend(&self, id: u64, remaining_us: Option<u64>) {
         let mut calls = self.calls.lock();
         let call = calls.by_id.get(&id).cloned();
-        if let Some(call) = call {
+        if let Some(call) = call.filter(|_| !mutant::is(Mutant::ExtendIgnored)) {
             let deadline = call.extend(remaining_us);
             self.note_deadline(&mut calls, deadline);
         }
@@ -289,7 +294,9 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(total) = self.connection.debt.handle(self.bytes()) {
+        if let Some(total) = self.connection.debt.handle(self.bytes())
+            && !mutant::is(Mutant::CreditNotReturned)
+        {
             self.connection
                 .send_empty(&Header::new(Kind::Credit, total));
         }

@@ -14,6 +14,7 @@ use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
 use crate::gateway::{Delivery, Exposed};
+use crate::mutant::{self, Mutant};
 
 /// The state of the reading side.
 pub(super) struct Session<'a, D> {
@@ -196,6 +197,9 @@ impl<'a, D: Directory> Session<'a, D> {
 
     fn release(&mut self, gateway: u32) -> Result<(), ReadError> {
         self.opened(gateway)?;
+        if mutant::is(Mutant::ReleaseIgnored) {
+            return Ok(());
+        }
         let opened = self.opened.remove(gateway as usize % PLACES);
         opened.watchers.remove(self.connection.id, gateway);
         Ok(())

@@ -12,6 +12,7 @@ use crate::call::micros;
 use crate::connection::outgoing::{NotSent, OutgoingConnection, Pending, ReplySink};
 use crate::error::RpcError;
 use crate::frame::Kind;
+use crate::mutant::{self, Mutant};
 
 /// A call that waits to be sent, or to be sent again.
 pub(in crate::connection) struct Parked {
@@ -76,7 +77,7 @@ impl Parked {
         let waiting = self;
         // Its place is known before anybody can look: an answer may come at once.
         let mut place = ticket.0.lock();
-        let (again, kept) = match info.idempotent {
+        let (again, kept) = match info.idempotent || mutant::is(Mutant::RetryAll) {
             true => (Some(waiting), None),
             false => (None, Some(waiting)),
         };

@@ -42,6 +42,7 @@ use crate::fencing::FencingToken;
 use crate::frame::{Kind, PutError};
 use crate::gateway::{GatewayClosed, Message};
 use crate::method::MethodInfo;
+use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
 use crate::service::WeakService;
 use crate::trace::TraceContext;
@@ -125,7 +126,7 @@ impl RemoteGateway {
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
     ) -> Option<RemoteCall> {
-        if ask.info.idempotent {
+        if ask.info.idempotent || mutant::is(Mutant::RetryAll) {
             return self.call_encoded(ask, arguments, slot);
         }
         let state = self.state.read();
@@ -258,7 +259,7 @@ impl RemoteGateway {
         let orphans = {
             let mut state = self.state.write();
             state.leave(connection);
-            if end == End::Goodbye {
+            if end == End::Goodbye && !mutant::is(Mutant::GoodbyeIgnored) {
                 self.leave_for_good(&mut state, Gone { restarted: false })
             } else {
                 if !state.parked.is_empty() {
@@ -318,7 +319,7 @@ impl RemoteGateway {
     }
 
     fn lost(&self) -> RpcError {
-        self.disconnected(true)
+        self.disconnected(!mutant::is(Mutant::BlameNobody))
     }
 
     fn disconnected(&self, possibly_executed: bool) -> RpcError {
