@@ -402,13 +402,16 @@ fn both_say(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> (String, St
     let mut client = Connection::from(ClientConnection::new(client, host).unwrap());
     let mut server = Connection::from(ServerConnection::new(server).unwrap());
     let (mut client_says, mut server_says) = (None, None);
-    while client_says.is_none() || server_says.is_none() {
+    while client.wants_write() || server.wants_write() {
         let heard = pass_on(&mut client, &mut server);
         server_says = server_says.or(heard.err());
         let heard = pass_on(&mut server, &mut client);
         client_says = client_says.or(heard.err());
     }
-    let words = |error: Option<io::Error>| explain(error.unwrap()).to_string();
+    let words = |error: Option<io::Error>| match error {
+        Some(error) => explain(error).to_string(),
+        None => "all is well".to_owned(),
+    };
     (words(client_says), words(server_says))
 }
 
