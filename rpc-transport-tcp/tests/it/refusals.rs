@@ -235,8 +235,11 @@ async fn a_service_with_an_untrusted_certificate_fails_to_connect_and_does_not_t
         "{refusal:?}"
     );
     assert!(refusal.to_string().contains(&address), "{refusal}");
-    let causes = std::iter::successors(refusal.source(), |it| it.source());
-    let causes: Vec<_> = causes.map(ToString::to_string).collect();
+    let (mut causes, mut next) = (Vec::new(), refusal.source());
+    while let Some(cause) = next {
+        causes.push(cause.to_string());
+        next = cause.source();
+    }
     let told = "no authority that is trusted there";
     assert!(causes.iter().any(|it| it.contains(told)), "{causes:?}");
 }
