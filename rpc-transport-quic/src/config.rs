@@ -98,21 +98,39 @@ impl Default for QuicConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::QuicConfig;
+    use std::time::Duration;
 
-    /// What a peer can fill is bounded: `Debug` is the only way to see that quinn was told.
+    use super::QuicConfig;
+    use crate::security::Security;
+
+    /// `Debug` is the only way to see what quinn was told.
     #[test]
     fn quinn_is_told_every_limit() {
-        let told = format!("{:?}", QuicConfig::default().to_quinn());
+        let mut config = QuicConfig::default();
+        config.connection_window_bytes = 1001;
+        config.crypto_buffer_bytes = 1002;
+        config.idle_timeout = Duration::from_millis(1003);
+        config.incoming_buffer_bytes = 1004;
+        config.incoming_buffer_bytes_total = 1005;
+        config.incoming_max = 1006;
+        config.keep_alive = Some(Duration::from_secs(1007));
+        config.stream_window_bytes = 1008;
+        config.streams_max = 1009;
+
+        let server = Security::insecure().server(&config).unwrap();
+        let told = format!("{server:?} {:?}", config.to_quinn());
         for limit in [
-            "max_concurrent_bidi_streams: 1024",
+            " receive_window: 1001",
+            "send_window: 1001",
+            "crypto_buffer_size: 1002",
+            "max_idle_timeout: Some(1003)",
+            "incoming_buffer_size: 1004",
+            "incoming_buffer_size_total: 1005",
+            "max_incoming: 1006",
+            "keep_alive_interval: Some(1007s)",
+            "stream_receive_window: 1008",
+            "max_concurrent_bidi_streams: 1009",
             "max_concurrent_uni_streams: 0",
-            "max_idle_timeout: Some(30000)",
-            "stream_receive_window: 1048576",
-            "receive_window: 16777216",
-            "send_window: 16777216",
-            "keep_alive_interval: Some(5s)",
-            "crypto_buffer_size: 16384",
             "datagram_receive_buffer_size: None",
         ] {
             assert!(told.contains(limit), "no `{limit}` in {told}");

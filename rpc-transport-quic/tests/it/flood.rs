@@ -7,7 +7,7 @@ use rpc_core::transport::{Connection, Listener, Transport};
 use rpc_transport_quic::{Quic, QuicConfig};
 use tokio::net::UdpSocket;
 
-use crate::{cause, connected, echo, listen, loopback};
+use crate::{accept, cause, connected, dial, echo, listen, loopback};
 
 #[tokio::test]
 async fn a_peer_that_says_nothing_more_is_given_up() {
@@ -42,7 +42,9 @@ async fn peers_beyond_those_who_may_shake_hands_are_refused_at_once() {
     // One ends, and another may begin; one that has succeeded is not under way any more.
     held.pop();
     for _ in 0..3 {
-        let (mut ours, mut theirs) = connected(listener.as_mut(), &client).await;
+        // Whoever is turned away ends the test, and not only their own half of it.
+        let met = tokio::try_join!(dial(&client, &address), accept(listener.as_mut()));
+        let (mut ours, mut theirs) = met.unwrap();
         echo(&mut ours.1, &mut theirs.1).await;
     }
     drop(server);

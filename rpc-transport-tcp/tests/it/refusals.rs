@@ -134,6 +134,8 @@ async fn what_is_no_tls_is_refused_with_an_alert() {
     for (bytes, words) in [
         (&b"GET / HTTP/1.1\r\n\r\n"[..], "does not speak TLS"),
         (&[0; 64][..], "does not speak TLS"),
+        // More than is read before it is refused: it must hear the alert nevertheless.
+        (&[1; 32 << 10][..], "does not speak TLS"),
         (b"arpc\x01\x01", "speaks our protocol, but without TLS"),
     ] {
         let mut socket = TcpStream::connect(listener.authority()).await.unwrap();
