@@ -106,16 +106,18 @@ mod tests {
     /// `Debug` is the only way to see what quinn was told.
     #[test]
     fn quinn_is_told_every_limit() {
-        let mut config = QuicConfig::default();
-        config.connection_window_bytes = 1001;
-        config.crypto_buffer_bytes = 1002;
-        config.idle_timeout = Duration::from_millis(1003);
-        config.incoming_buffer_bytes = 1004;
-        config.incoming_buffer_bytes_total = 1005;
-        config.incoming_max = 1006;
-        config.keep_alive = Some(Duration::from_secs(1007));
-        config.stream_window_bytes = 1008;
-        config.streams_max = 1009;
+        let config = QuicConfig {
+            connection_window_bytes: 1001,
+            crypto_buffer_bytes: 1002,
+            idle_timeout: Duration::from_millis(1003),
+            incoming_buffer_bytes: 1004,
+            incoming_buffer_bytes_total: 1005,
+            incoming_max: 1006,
+            keep_alive: Some(Duration::from_secs(1007)),
+            stream_window_bytes: 1008,
+            streams_max: 1009,
+            ..QuicConfig::default()
+        };
 
         let server = Security::insecure().server(&config).unwrap();
         let told = format!("{server:?} {:?}", config.to_quinn());

@@ -193,9 +193,11 @@ fn the_words_have_the_error_of_rustls_as_their_source() {
 #[test]
 fn a_certificate_tells_the_roles_and_names_that_were_asked_for() {
     let authority = CertificateAuthority::generate().unwrap();
-    let mut request = CertificateRequest::default();
-    request.names = vec!["node.example".to_owned(), "10.0.0.1".to_owned()];
-    request.roles = vec!["task-executor".to_owned(), "dispatcher".to_owned()];
+    let request = CertificateRequest {
+        names: vec!["node.example".to_owned(), "10.0.0.1".to_owned()],
+        roles: vec!["task-executor".to_owned(), "dispatcher".to_owned()],
+        ..CertificateRequest::default()
+    };
     let server = authority.issue_with(&request).unwrap();
     let client = authority.issue(&[]).unwrap();
 
@@ -215,14 +217,18 @@ fn a_certificate_tells_the_roles_and_names_that_were_asked_for() {
 fn what_no_certificate_can_say_is_named() {
     let authority = CertificateAuthority::generate().unwrap();
     for role in ["", "two words", "a:b", "rôle"] {
-        let mut request = CertificateRequest::default();
-        request.roles = vec![role.to_owned()];
+        let request = CertificateRequest {
+            roles: vec![role.to_owned()],
+            ..CertificateRequest::default()
+        };
         let refusal = authority.issue_with(&request).unwrap_err();
         let cause = refusal.source().unwrap().to_string();
         assert!(cause.contains(&format!("`{role}`")), "{cause}");
     }
-    let mut request = CertificateRequest::default();
-    request.not_after = Some(UNIX_EPOCH + Duration::from_secs(1 << 40));
+    let mut request = CertificateRequest {
+        not_after: Some(UNIX_EPOCH + Duration::from_secs(1 << 40)),
+        ..CertificateRequest::default()
+    };
     authority.issue_with(&request).unwrap_err();
     request.not_after = Some(UNIX_EPOCH - Duration::from_secs(1));
     authority.issue_with(&request).unwrap_err();
@@ -404,9 +410,9 @@ fn both_say(server: Arc<ServerConfig>, client: Arc<ClientConfig>) -> (String, St
     let (mut client_says, mut server_says) = (None, None);
     while client.wants_write() || server.wants_write() {
         let heard = pass_on(&mut client, &mut server);
-        server_says = server_says.or(heard.err());
+        server_says = server_says.or_else(|| heard.err());
         let heard = pass_on(&mut server, &mut client);
-        client_says = client_says.or(heard.err());
+        client_says = client_says.or_else(|| heard.err());
     }
     let words = |error: Option<io::Error>| match error {
         Some(error) => explain(error).to_string(),
