@@ -1,0 +1,1 @@
+//! Each fault in the protocol is found.
