@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::end::Phase;
+use super::end::{End, Phase};
 use super::trace::{SimEvent, SimEventKind};
-use super::world::{EndId, Interest, NodeId, Route, World};
+use super::world::{Connection, EndId, Interest, NodeId, Route, World};
 
 /// One way between two nodes.
 #[derive(Debug, Default)]
@@ -106,29 +106,25 @@ impl World {
         }
     }
 
-    /// Makes what is overdue arrive as if it were sent now, and the rest not before it.
+    /// Makes what is overdue arrive as if it were sent now; the rest comes after it.
     fn send_again(&mut self, now: Duration, from: EndId, route: Route) {
-        let overdue = |connection: &super::world::Connection| {
+        let is_overdue = |connection: &Connection| {
             let front = connection.flows[from.side].queue.front();
             front.is_some_and(|(due, _)| *due <= now)
         };
-        let connection = self.connections.get(&from.connection);
-        if !connection.is_some_and(overdue) {
+        if !self
+            .connections
+            .get(&from.connection)
+            .is_some_and(is_overdue)
+        {
             return;
         }
         let arrives = now + self.draw_latency(route);
-        let mut again = Vec::new();
         if let Some(connection) = self.connections.get_mut(&from.connection) {
             let flow = &mut connection.flows[from.side];
             flow.held = false;
-            for (due, _) in flow.queue.iter_mut().filter(|it| it.0 < arrives) {
-                *due = arrives;
-                again.push(arrives);
-            }
-            flow.due_last = flow.due_last.max(arrives);
-        }
-        for due in again {
-            self.schedule_delivery(due, from);
+            flow.queue.front_mut().expect("it is overdue").0 = arrives;
+            self.schedule_delivery(arrives, from);
         }
     }
 
@@ -145,7 +141,7 @@ impl World {
     }
 
     fn reset_end(&mut self, now: Duration, id: EndId) {
-        let alive = |it: &mut super::end::End| matches!(it.phase, Phase::Dialling | Phase::Live);
+        let alive = |it: &mut End| matches!(it.phase, Phase::Dialling | Phase::Live);
         if self.end_mut(id).is_some_and(alive) {
             self.record(now, SimEventKind::Reset, id);
             self.kill(id, io::ErrorKind::ConnectionReset);

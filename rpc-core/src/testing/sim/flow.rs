@@ -11,12 +11,11 @@ use super::faults::Standing;
 use super::trace::SimEventKind;
 use super::world::{EndId, Node, NodeId, Route, World};
 
-/// What one side has sent and the other has not got, in order.
+/// What one side has sent and the other has not got.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
+    /// When each is due. Nothing overtakes what was sent before it, also if it is due earlier.
     pub(super) queue: VecDeque<(Duration, Segment)>,
-    /// Nothing overtakes what was sent before.
-    pub(super) due_last: Duration,
     /// What the process had to send while it was paused.
     pub(super) parked: VecDeque<Segment>,
     pub(super) held: bool,
@@ -79,10 +78,8 @@ impl World {
         let arrives = departs + self.draw_latency((sender, receiver));
         let connection = self.connections.get_mut(&from.connection);
         let flow = &mut connection.expect("it has a route").flows[from.side];
-        flow.due_last = flow.due_last.max(arrives);
-        flow.queue.push_back((flow.due_last, segment));
-        let due = flow.due_last;
-        self.schedule_delivery(due, from);
+        flow.queue.push_back((arrives, segment));
+        self.schedule_delivery(arrives, from);
     }
 
     /// Returns when the last of so many bytes has left, over the slower of two nodes' links.
@@ -112,9 +109,7 @@ impl World {
                 Some((due, segment)) if *due <= now => {
                     if is_full && matches!(segment, Segment::Syn | Segment::Established) {
                         *due = now + BACKLOG_RETRY;
-                        flow.due_last = flow.due_last.max(*due);
-                        let due = *due;
-                        self.schedule_delivery(due, from);
+                        self.schedule_delivery(now + BACKLOG_RETRY, from);
                         break;
                     }
                     segment.clone()

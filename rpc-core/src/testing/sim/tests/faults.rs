@@ -3,7 +3,7 @@ use std::task::Poll;
 
 use super::super::end::Phase;
 use super::super::trace::SimEventKind;
-use super::{A, B, Net, ms};
+use super::{A, B, Net, Socket, ms};
 
 #[test]
 fn a_partition_holds_what_is_sent_until_it_heals() {
@@ -173,6 +173,33 @@ fn a_crash_behind_a_partition_leaves_the_peer_half_open() {
 }
 
 #[test]
+fn a_crashed_process_reads_nothing_more() {
+    let mut net = Net::new();
+    let (ours, theirs) = net.connect();
+    assert_eq!(net.write(ours, b"unread"), Poll::Ready(Ok(6)));
+    net.pass(10);
+    net.world.crash(net.now, B);
+    net.fails(theirs, ErrorKind::ConnectionAborted);
+}
+
+#[test]
+fn who_stops_to_listen_resets_those_who_are_not_connected_yet() {
+    // The dial has been answered after 10 ms, and the dialler's word of it is there after 30 ms.
+    for millis in [15, 25, 35] {
+        let mut net = Net::new();
+        let end = net.dial();
+        net.pass(millis);
+        net.world.unlisten(net.now, B);
+        net.pass(40);
+        let reset = Phase::Dead(ErrorKind::ConnectionReset);
+        assert_eq!(net.phase(end), reset, "after {millis} ms");
+        assert_eq!(net.accept(), None);
+        net.world.release(net.now, end);
+        assert!(net.world.connections.is_empty());
+    }
+}
+
+#[test]
 fn a_crashed_node_refuses_until_it_listens_again() {
     let mut net = Net::new();
     net.world.crash(net.now, B);
@@ -240,7 +267,16 @@ fn a_node_is_near_to_itself_and_never_cut_from_itself() {
     let end = net.world.connect(net.now, B, B);
     net.pass(0);
     assert_eq!(net.phase(end), Phase::Live);
-    assert!(net.accept().is_some());
+    let theirs = net.accept().unwrap();
+    net.world.slow(net.now, B, Some(1));
+    let stream = net.world.open_stream(end).unwrap();
+    let ours = Socket { end, stream };
+    assert_eq!(net.write(ours, b"at once"), Poll::Ready(Ok(7)));
+    let theirs = Socket {
+        end: theirs,
+        stream,
+    };
+    net.reads(theirs, b"at once");
 }
 
 #[test]
