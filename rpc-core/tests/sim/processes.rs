@@ -99,6 +99,23 @@ fn a_call_to_a_paused_node_is_answered_when_it_goes_on() {
 }
 
 #[test]
+fn a_paused_node_does_not_see_that_its_dial_was_answered() {
+    sim::run(1, async |net| {
+        let mut listener = net.node("b").transport().listen().await.unwrap().unwrap();
+        let transport = net.node("a").transport();
+        let dial = tokio::spawn(async move { transport.connect("b").await });
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        net.pause("a");
+        // Its host has gone on with the handshake.
+        let _accepted = listener.accept().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!dial.is_finished());
+        net.resume("a");
+        dial.await.unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_service_of_a_restarted_node_is_reached_by_the_same_name() {
     sim::run(1, async |net| {
         let serve = async |node: sim::SimNode| {

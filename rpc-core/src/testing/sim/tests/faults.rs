@@ -120,6 +120,8 @@ fn a_cut_that_heals_in_time_is_survived_however_often() {
         net.pass(10);
         net.reads(theirs, b"x");
     }
+    let holds = net.world.recorder.trace().of(SimEventKind::Hold).count();
+    assert_eq!(holds, 5);
 }
 
 #[test]
