@@ -9,7 +9,7 @@ use super::clerk::ClerkGateway;
 use super::ledger::{Kind, SLACK, What};
 use super::world::{World, config};
 use crate::testing::sim::SimEventKind;
-use crate::{FencingToken, GatewayClosed, Never, Outcome, RpcGateway, RpcService};
+use crate::{FencingToken, GatewayClosed, Never, Outcome, RpcService};
 
 pub(super) async fn check(world: &World, services: &[RpcService]) {
     let service = &services[0];
@@ -25,11 +25,13 @@ pub(super) async fn check(world: &World, services: &[RpcService]) {
         };
         check_calls(world, &*clerk).await;
         check_cancel(world, &*clerk).await;
+        check_time_is_told(world, &*clerk, index).await;
     }
     check_local(world, 0).await;
     check_tokens(world, service).await;
     check_gateways_are_released(world, service).await;
     check_window(world, service).await;
+    check_repetition(world, service).await;
     check_silence(world, service).await;
     check_redial(world, service).await;
     check_farewell(world, service).await;
@@ -90,6 +92,42 @@ async fn check_cancel(world: &World, clerk: &dyn ClerkGateway) {
         world
             .ledger
             .complain(String::from("a cancelled handler goes on"));
+    }
+}
+
+/// The callee ends a call whose time is over, though nobody tells it so, and what that call planted.
+async fn check_time_is_told(world: &World, clerk: &dyn ClerkGateway, index: usize) {
+    let alone = issue(world, None);
+    clerk.work(alone, 60_000).detach();
+    let (call, inner) = (issue(world, None), issue(world, None));
+    let planted = clerk.plant(call, World::address(SERVERS - 1 - index), inner, 60_000);
+    world.ledger.end(call, Some(planted.await));
+    sleep(config().call_timeout + Duration::from_millis(100)).await;
+    for (call, what) in [(alone, "a call"), (inner, "a nested call")] {
+        if world.ledger.is_running(call) {
+            world
+                .ledger
+                .complain(format!("{what} goes on though its time is over"));
+        }
+        world.ledger.end::<Never>(call, None);
+    }
+}
+
+/// What comes twice is not done twice.
+async fn check_repetition(world: &World, service: &RpcService) {
+    for _ in 0..3 {
+        let Some(clerk) = connect(world, service, 0).await else {
+            return;
+        };
+        world.net.duplicate("c0", "s0", 1.0);
+        clerk.tell(world.ledger.issue(What {
+            gateway: fastrand::u64(..),
+            kind: Kind::OneWay,
+            ..What::default()
+        }));
+        sleep(Duration::from_millis(50)).await;
+        world.net.duplicate("c0", "s0", 0.0);
+        sleep(Duration::from_millis(500)).await;
     }
 }
 
@@ -180,10 +218,10 @@ async fn check_window(world: &World, service: &RpcService) {
     let Some(clerk) = connect(world, service, 0).await else {
         return;
     };
-    let resets = resets(world);
+    let lost = clerk.closed();
     let (mut answered, mut overloaded) = (0, 0);
     for _ in 0..12 {
-        let calls: Vec<_> = (0..8)
+        let calls: Vec<_> = (0..16)
             .map(|_| {
                 let call = issue(world, None);
                 (
@@ -206,15 +244,11 @@ async fn check_window(world: &World, service: &RpcService) {
         let complaint = format!("of a burst {answered} were answered, {overloaded} refused");
         world.ledger.complain(complaint);
     }
-    if resets != self::resets(world) {
+    if timeout(Duration::ZERO, lost).await.is_ok() {
         world
             .ledger
             .complain(String::from("a burst has cost the connection"));
     }
-}
-
-fn resets(world: &World) -> usize {
-    world.net.trace().of(SimEventKind::Close).count()
 }
 
 /// A peer that says nothing any more is noticed, and calls without a time-out end.

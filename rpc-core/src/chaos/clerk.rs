@@ -24,6 +24,8 @@ pub(super) trait ClerkGateway {
     fn tell(&self, call: u64);
     /// Lets another clerk work, for as long as that takes.
     fn delegate(&self, call: u64, to: String, millis: u64) -> Call<u64>;
+    /// Lets another clerk work that this one does not wait for.
+    fn plant(&self, call: u64, to: String, inner: u64, millis: u64) -> Call<u64>;
     /// Takes a large message.
     fn bulk(&self, call: u64, bytes: Vec<u8>) -> Call<u64>;
 }
@@ -90,21 +92,11 @@ impl Clerk {
         to: String,
         millis: u64,
     ) -> RpcResult<u64> {
-        let (service, known, ledger, _running) = main.run(|it, cx| {
+        let (ledger, _running) = main.run(|it, cx| {
             let running = it.ledger.run(call, it.birth, cx.fencing_token());
-            let known = it.others.get(&to).cloned();
-            (cx.service(), known, it.ledger.clone(), running)
+            (it.ledger.clone(), running)
         });
-        let other = match known {
-            Some(other) => other,
-            None => {
-                let service = service.ok_or_else(|| crate::Failure::message("it ends"))?;
-                let other = service.connect::<dyn ClerkGateway>(&to).await;
-                let other = other.map_err(|error| RpcError::failed(&error))?;
-                main.run(|it, _| it.others.insert(to.clone(), Arc::clone(&other)));
-                other
-            }
-        };
+        let other = other(main, &to).await?;
         let inner = ledger.issue(What {
             kind: Kind::Nested,
             // It inherits what is left of the outer call's time, which is less than all of it.
@@ -128,6 +120,19 @@ impl Clerk {
         Ok(call)
     }
 
+    async fn plant(
+        main: MainThread<'_, Self>,
+        call: u64,
+        to: String,
+        inner: u64,
+        millis: u64,
+    ) -> RpcResult<u64> {
+        main.run(|it, cx| it.note_call(cx, call));
+        let other = other(main, &to).await?;
+        other.work(inner, millis).without_timeout().detach();
+        Ok(call)
+    }
+
     fn bulk(&mut self, cx: &mut Context<Self>, call: u64, bytes: Vec<u8>) -> RpcResult<u64> {
         self.note_call(cx, call);
         match bytes.iter().all(|it| *it == call as u8) {
@@ -147,6 +152,19 @@ impl Clerk {
     fn order(&mut self, cx: &mut Context<Self>, call: u64) {
         self.note_call(cx, call);
     }
+}
+
+/// Returns a gateway to another clerk.
+async fn other(main: MainThread<'_, Clerk>, to: &str) -> RpcResult<Arc<dyn ClerkGateway>> {
+    let (service, known) = main.run(|it, cx| (cx.service(), it.others.get(to).cloned()));
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let service = service.ok_or_else(|| crate::Failure::message("it ends"))?;
+    let other = service.connect::<dyn ClerkGateway>(to).await;
+    let other = other.map_err(|error| RpcError::failed(&error))?;
+    main.run(|it, _| it.others.insert(to.to_owned(), Arc::clone(&other)));
+    Ok(other)
 }
 
 /// A nested call ends with its handler, if that is dropped.

@@ -104,7 +104,7 @@ impl Client {
         match fastrand::u8(..12) {
             0..=2 => self.ask(what, |call| clerk.note(call)),
             3..=5 => {
-                let millis = fastrand::u64(1..2500);
+                let millis = fastrand::u64(1..6000);
                 self.ask(what, |call| clerk.work(call, millis));
             }
             6 => {
@@ -115,7 +115,7 @@ impl Client {
             8 => {
                 let other = fastrand::usize(..self.world.servers());
                 let to = World::address(other);
-                let millis = fastrand::u64(1..2500);
+                let millis = fastrand::u64(1..6000);
                 self.ask(what, |call| clerk.delegate(call, to, millis));
             }
             9 => {

@@ -31,12 +31,14 @@ pub(super) fn config() -> RpcConfig {
         call_timeout: Duration::from_secs(1),
         calls_max: 64,
         connect_timeout: Duration::from_millis(800),
+        frame_bytes_max: 16 << 10,
         frame_timeout: Duration::from_secs(5),
         gateways_max: 64,
         handshake_timeout: Duration::from_millis(800),
         keepalive_interval: Duration::from_millis(400),
         keepalive_timeout: Duration::from_millis(1200),
-        mailbox_bytes_max: 8 << 10,
+        mailbox_bytes_max: 64 << 10,
+        mailbox_messages_max: 256,
         redial_delay_min: Duration::from_millis(20),
         redial_delay_max: Duration::from_millis(500),
         window_bytes: 16 << 10,
@@ -73,7 +75,11 @@ impl World {
 
     /// Starts a server that does not run.
     pub(super) async fn start(&self, index: usize) {
-        let node = self.net.restart(&format!("s{index}"));
+        let name = format!("s{index}");
+        let mut node = self.net.node(&name);
+        if node.is_crashed() {
+            node = self.net.restart(&name);
+        }
         let builder = RpcService::builder().config(config());
         let service = builder.transport(node.transport()).build().await.unwrap();
         let clerk = service

@@ -63,8 +63,14 @@ impl Expiry {
     pub(crate) fn poll(&mut self, deadline: Instant, cx: &Context<'_>) -> Poll<()> {
         let waker = cx.waker();
         let Some(key) = self.key else {
-            self.key = Some(self.shard.insert(deadline, waker.clone()));
-            return Poll::Pending;
+            let (key, earliest) = self.shard.insert(deadline, waker.clone());
+            self.key = Some(key);
+            // Only one that is earlier than all others can have passed before it was waited for, so
+            // that only then the clock is asked.
+            return match earliest && Instant::now() >= deadline {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            };
         };
         self.shard.check(key, waker)
     }
@@ -125,7 +131,8 @@ enum Alarm {
 }
 
 impl Shard {
-    fn insert(self: &Arc<Self>, deadline: Instant, waker: Waker) -> usize {
+    /// Returns the key, and whether no call that waits has an earlier deadline.
+    fn insert(self: &Arc<Self>, deadline: Instant, waker: Waker) -> (usize, bool) {
         let mut entries = self.entries.lock();
         let key = entries.calls.insert(Entry {
             deadline,
@@ -133,8 +140,9 @@ impl Shard {
         });
         let alarm = entries.note(deadline);
         drop(entries);
+        let earliest = !matches!(alarm, Alarm::None);
         self.raise(alarm, deadline);
-        key
+        (key, earliest)
     }
 
     /// Is ready if the call's time is over; if not, has `waker` woken then.

@@ -95,6 +95,7 @@ impl RemoteGateway {
         };
         while open && let Some((place, parked)) = state.pop() {
             if mutant::is(Mutant::ParkedForgotten) {
+                parked.forget();
                 continue;
             }
             if let Some(parked) = parked.send(Some(&bound)) {

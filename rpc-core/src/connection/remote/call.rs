@@ -54,13 +54,18 @@ impl Parked {
         self.gateway.upgrade()
     }
 
+    /// Leaves it to the caller's patience.
+    pub(super) fn forget(&self) {
+        *self.ticket.0.lock() = Place::Nowhere;
+    }
+
     /// Sends the call; gives it back if it has to wait for another connection.
     pub(super) fn send(self: Box<Self>, bound: Option<&Bound>) -> Option<Box<Self>> {
         let Some(bound) = bound else {
             return Some(self);
         };
         if let Err(error) = bound.check(self.ask) {
-            *self.ticket.0.lock() = Place::Nowhere;
+            self.forget();
             self.reply.fail(error);
             return None;
         }

@@ -30,7 +30,7 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
-use self::call::{Place, Sent, Ticket};
+use self::call::{Sent, Ticket};
 use self::state::State;
 use super::outgoing::{End, NotSent, OutgoingConnection, Pending, ReplySink, not_put};
 use super::{Resolve, Resolved};
@@ -302,7 +302,7 @@ impl RemoteGateway {
         state.parked_bytes = 0;
         let orphans = std::mem::take(&mut state.parked);
         for orphan in orphans.values() {
-            *orphan.ticket.0.lock() = Place::Nowhere;
+            orphan.forget();
         }
         orphans
     }
