@@ -471,6 +471,8 @@ pub fn no_method(gateway: &str, method: usize) -> RpcError {
 }
 
 /// Reads the arguments of a message for `info`; generated code calls it.
+///
+/// An error names the argument by its place, from 0, as Flink does.
 pub fn decode_arguments<A: DeserializeOwned>(
     info: &MethodInfo,
     body: &[u8],
@@ -478,7 +480,10 @@ pub fn decode_arguments<A: DeserializeOwned>(
     codec::decode(body).map_err(|error| RpcError::Codec {
         method: info.name.to_owned(),
         response: false,
-        detail: error.to_string(),
+        detail: match error.has_place() {
+            true => format!("argument {error}"),
+            false => error.to_string(),
+        },
     })
 }
 
@@ -492,4 +497,76 @@ pub fn reply_to<T: Message, E: Message>(
         detail: String::from("its method wants an answer"),
     })?;
     Ok(ReplyTo::peer(call, IncomingCall::respond))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::decode_arguments;
+    use crate::codec;
+    use crate::method::{CallTimeout, MethodInfo};
+
+    #[derive(Serialize, Deserialize)]
+    struct Job<V> {
+        name: String,
+        vertices: Vec<V>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum Vertex {
+        Map,
+        Sink { path: String },
+    }
+
+    /// A vertex as a newer peer knows it.
+    #[derive(Serialize)]
+    #[expect(dead_code, reason = "the variants' numbers matter")]
+    enum NewVertex {
+        Map,
+        Sink { path: String },
+        Join,
+    }
+
+    // Flink: ClassLoaderDeserializationTest#testMessageDecodingWithUnavailableClass
+    #[test]
+    fn an_argument_that_cannot_be_decoded_is_named_with_its_method() {
+        let job = Job {
+            name: String::from("count"),
+            vertices: vec![NewVertex::Map, NewVertex::Join],
+        };
+        assert_eq!(
+            failure(&(7u64, job)),
+            "the message of the request of Dispatcher::submit is bad: argument 1.vertices[1]: \
+             invalid value: integer `2`, expected variant index 0 <= i < 2"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_all_arguments_is_not_blamed_on_one() {
+        let job = Job {
+            name: String::new(),
+            vertices: vec![Vertex::Map],
+        };
+        assert_eq!(
+            failure(&(7u64, job, 1u8)),
+            "the message of the request of Dispatcher::submit is bad: 1 bytes are left over"
+        );
+    }
+
+    /// What a callee says of arguments that another peer encoded.
+    fn failure(arguments: &impl Serialize) -> String {
+        let mut bytes = Vec::new();
+        codec::encode(arguments, &mut bytes).unwrap();
+        let info = MethodInfo {
+            name: "Dispatcher::submit",
+            fingerprint: 0,
+            one_way: false,
+            fenced: false,
+            no_cancel: false,
+            timeout: CallTimeout::Default,
+        };
+        let decoded = decode_arguments::<(u64, Job<Vertex>)>(&info, &bytes);
+        decoded.map(|_| ()).unwrap_err().to_string()
+    }
 }
