@@ -16,6 +16,8 @@
 
 pub mod conformance;
 pub(crate) mod faults;
+#[doc(hidden)]
+pub mod fuzz;
 mod probe;
 pub mod sim;
 
