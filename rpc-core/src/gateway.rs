@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use crate::address::Address;
 use crate::call::{Call, Check, ReplyTo, Time};
 use crate::caller::Caller;
+use crate::closed::{Closed, GatewayClosed};
 use crate::codec;
 use crate::connection::{Ask, Charge, IncomingCall, RemoteCall, RemoteGateway};
 use crate::endpoint::Handling;
@@ -39,49 +40,6 @@ pub trait RpcGateway: fmt::Debug + Send + Sync + 'static {
     /// It is about the incarnation of the endpoint that the gateway was connected to. Once that has
     /// ended every call fails; when only the connection was lost, later calls look for it again.
     fn closed(&self) -> Closed;
-}
-
-/// Waits for the end of an endpoint; see [`RpcGateway::closed`].
-///
-/// # Cancel safety
-///
-/// May be dropped and asked for again.
-#[must_use = "a future does nothing unless it is awaited"]
-pub struct Closed(BoxFuture<'static, GatewayClosed>);
-
-/// Why a gateway is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GatewayClosed {
-    /// The connection was lost; whether the endpoint lives is not known.
-    Disconnected,
-    /// The endpoint has ended.
-    Stopped,
-}
-
-impl Closed {
-    pub(crate) fn new(closed: impl Future<Output = GatewayClosed> + Send + 'static) -> Self {
-        Self(Box::pin(closed))
-    }
-
-    /// Waits for ever, as a mock does.
-    pub fn never() -> Self {
-        Self::new(std::future::pending())
-    }
-}
-
-impl Future for Closed {
-    type Output = GatewayClosed;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<GatewayClosed> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
-    }
 }
 
 /// What every fenced gateway also answers by itself. Flink's `FencedRpcGateway`.
@@ -537,7 +495,7 @@ mod tests {
         };
         assert_eq!(
             failure(&(7u64, job)),
-            "the message of the request of Dispatcher::submit is bad: argument 1.vertices[1]: \
+            "the request of Dispatcher::submit is bad: argument 1.vertices[1]: \
              invalid value: integer `2`, expected variant index 0 <= i < 2"
         );
     }
@@ -550,7 +508,7 @@ mod tests {
         };
         assert_eq!(
             failure(&(7u64, job, 1u8)),
-            "the message of the request of Dispatcher::submit is bad: 1 bytes are left over"
+            "the request of Dispatcher::submit is bad: 1 bytes are left over"
         );
     }
 
@@ -558,14 +516,7 @@ mod tests {
     fn failure(arguments: &impl Serialize) -> String {
         let mut bytes = Vec::new();
         codec::encode(arguments, &mut bytes).unwrap();
-        let info = MethodInfo {
-            name: "Dispatcher::submit",
-            fingerprint: 0,
-            one_way: false,
-            fenced: false,
-            no_cancel: false,
-            timeout: CallTimeout::Default,
-        };
+        let info = MethodInfo::internal("Dispatcher::submit", CallTimeout::Default);
         let decoded = decode_arguments::<(u64, Job<Vertex>)>(&info, &bytes);
         decoded.map(|_| ()).unwrap_err().to_string()
     }

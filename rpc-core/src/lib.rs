@@ -104,6 +104,7 @@ mod call;
 mod caller;
 #[cfg(all(test, feature = "testing", feature = "macros"))]
 mod chaos;
+mod closed;
 mod codec;
 mod config;
 mod connection;
@@ -137,6 +138,7 @@ pub mod transport;
 
 pub use self::address::{Address, AddressError};
 pub use self::call::{Call, ReplyTo};
+pub use self::closed::{Closed, GatewayClosed};
 pub use self::config::RpcConfig;
 pub use self::context::{Context, TimerHandle};
 pub use self::endpoint::{GatewayList, Handles, PanicPolicy, RpcEndpoint};
@@ -144,9 +146,7 @@ pub use self::error::{
     AppError, BoxError, EndpointError, Failure, Never, Outcome, RpcError, RpcResult,
 };
 pub use self::fencing::{FencingToken, StaleToken};
-pub use self::gateway::{
-    Closed, Fenced, FencedRpcGateway, Gateway, GatewayClosed, RpcGateway, Unfenced,
-};
+pub use self::gateway::{Fenced, FencedRpcGateway, Gateway, RpcGateway, Unfenced};
 pub use self::main_thread::{MainThread, MainThreadExecutor};
 pub use self::server::RpcServer;
 pub use self::service::{

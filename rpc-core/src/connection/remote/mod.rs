@@ -36,11 +36,12 @@ use super::outgoing::{End, NotSent, OutgoingConnection, Pending, ReplySink, not_
 use super::{Resolve, Resolved};
 use crate::address::Address;
 use crate::call::Time;
+use crate::closed::GatewayClosed;
 use crate::codec;
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Kind, PutError};
-use crate::gateway::{GatewayClosed, Message};
+use crate::gateway::Message;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;

@@ -117,7 +117,7 @@ impl RpcEndpoint for Sink {
     type Gateways = gateways![SinkGateway, FencedSinkGateway];
 
     fn on_start(&mut self, cx: &mut crate::Context<Self>) -> Result<(), crate::BoxError> {
-        cx.set_fencing_token(Some(TOKEN));
+        cx.set_fencing_token(Some(TOKEN))?;
         Ok(())
     }
 }

@@ -3,26 +3,27 @@
 use bytes::BytesMut;
 use serde::Serialize;
 
+use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
-use crate::frame::{self, Frame, FrameError, Header};
+use crate::frame::{Frame, FrameBuffer, FrameCutter, FrameError, Header, checksum};
 
 /// Frames as a peer would write them.
 #[derive(Clone)]
-pub(super) struct Written(BytesMut);
+pub(super) struct Written(FrameBuffer);
 
 impl Written {
     pub(super) fn new() -> Self {
-        Self(BytesMut::new())
+        Self(FrameBuffer::default())
     }
 
     pub(super) fn put(&mut self, header: &Header, body: &impl Serialize) -> &mut Self {
-        let put = frame::put(&mut self.0, header, body, FRAME_BYTES_MAX);
+        let put = self.0.put(header, body, FRAME_BYTES_MAX);
         put.expect("the frame is small, and can be encoded");
         self
     }
 
     pub(super) fn to_vec(&self) -> Vec<u8> {
-        self.0.to_vec()
+        self.0.clone().swap(BytesMut::new()).to_vec()
     }
 }
 
@@ -31,11 +32,12 @@ pub(super) fn cut<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Vec<Frame>, Result<usize, FrameError>) {
     let mut input = BytesMut::new();
+    let mut cutter = FrameCutter::new(FRAME_BYTES_MAX);
     let mut frames = Vec::new();
     for piece in pieces {
         input.extend_from_slice(piece);
         loop {
-            match frame::take(&mut input, FRAME_BYTES_MAX) {
+            match cutter.take(&mut input) {
                 Ok(Some(frame)) => frames.push(frame),
                 Ok(None) => break,
                 Err(error) => return (frames, Err(error)),
@@ -60,14 +62,13 @@ pub(super) fn seal(bytes: &mut [u8]) {
     }
 }
 
-fn checksum(_number: u64, content: &[u8]) -> u32 {
-    crc32c::crc32c(content)
-}
-
 /// What one side says of itself.
 pub(super) fn hello(purpose: Purpose) -> Hello {
-    let limit = u32::try_from(FRAME_BYTES_MAX).expect("the limit is small");
-    Hello::new(purpose, limit, 7, 0)
+    let config = RpcConfig {
+        frame_bytes_max: FRAME_BYTES_MAX,
+        ..RpcConfig::default()
+    };
+    Hello::new(purpose, &config, 7, 0)
 }
 
 /// The limit of a frame; smaller than the longest input, so that inputs can exceed it.
