@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An endpoint's address, taken apart.
 ///
@@ -90,6 +91,9 @@ impl FromStr for Address {
         if scheme.is_some() && authority.is_empty() {
             return Err(error("it has no host"));
         }
+        if authority.contains('@') {
+            return Err(error("nobody is named before a host"));
+        }
         if endpoint.is_empty() {
             return Err(error("it names no endpoint"));
         }
@@ -117,6 +121,33 @@ pub struct AddressError {
     address: String,
     reason: &'static str,
 }
+
+impl AddressError {
+    /// Says that an endpoint is to be named like a pattern.
+    pub(crate) fn pattern(name: &str) -> Self {
+        Self {
+            address: name.to_owned(),
+            reason: "an endpoint's name does not end in `*`",
+        }
+    }
+}
+
+/// Makes an endpoint's name that no other has in this process: `prefix_0`, `prefix_1`, and so on.
+///
+/// One of several such endpoints is reached by `prefix_*`; see
+/// [`RpcService::connect`](crate::RpcService::connect). Flink's `RpcServiceUtils.createRandomName`.
+///
+/// ```
+/// assert_ne!(rpc_core::unique_name("jobmaster"), rpc_core::unique_name("jobmaster"));
+/// ```
+#[must_use]
+pub fn unique_name(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What a name ends in that stands for every name which begins like it.
+pub(crate) const WILDCARD: char = '*';
 
 /// The longest name of an endpoint: it travels, and a peer keeps it.
 pub(crate) const NAME_BYTES_MAX: usize = 512;

@@ -164,7 +164,7 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
             && !unchecked
             && let Err(error) = self.core.check_token(token)
         {
-            IncomingCall::deny(call, error);
+            IncomingCall::deny(call, self.core.fenced_out(error));
             return;
         }
         match G::decode(method, &body, call.clone()) {

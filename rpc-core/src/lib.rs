@@ -136,11 +136,11 @@ mod timers;
 mod trace;
 pub mod transport;
 
-pub use self::address::{Address, AddressError};
+pub use self::address::{Address, AddressError, unique_name};
 pub use self::call::{Call, ReplyTo};
 pub use self::closed::{Closed, GatewayClosed};
 pub use self::config::RpcConfig;
-pub use self::context::{Context, TimerHandle};
+pub use self::context::{Context, ResourceId, TimerHandle};
 pub use self::endpoint::{GatewayList, Handles, PanicPolicy, RpcEndpoint};
 pub use self::error::{
     AppError, BoxError, EndpointError, Failure, Never, Outcome, RpcError, RpcResult,
@@ -150,7 +150,8 @@ pub use self::gateway::{Fenced, FencedRpcGateway, Gateway, RpcGateway, Unfenced}
 pub use self::main_thread::{MainThread, MainThreadExecutor};
 pub use self::server::RpcServer;
 pub use self::service::{
-    BuildError, ChannelListener, ConnectError, RpcService, RpcServiceBuilder, StartError,
+    BuildError, ChannelListener, ConnectError, RpcService, RpcServiceBuilder, ScheduledExecutor,
+    ScheduledTask, StartError, TaskError,
 };
 pub use self::trace::{TraceContext, TraceContextError};
 /// Makes an impl block the handlers of a gateway: `#[rpc_endpoint(CounterGateway)]`.

@@ -40,9 +40,19 @@ pub(crate) async fn run<E: RpcEndpoint>(
         failure: None,
     };
     poll_fn(|cx| scope::on_main_thread(&core.name, || main_loop.poll(cx))).await;
-    let result = main_loop.finish();
-    scope::on_main_thread(&core.name, || scope::drop_stopped(cell));
+    let mut result = main_loop.finish();
+    if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
+        result = Err(EndpointError::Panicked {
+            endpoint: core.name.to_string(),
+        });
+    }
     result
+}
+
+/// Drops what an endpoint leaves. Its own code may run then, and panic.
+fn drop_stopped<T>(endpoint: &Arc<str>, value: T) -> std::thread::Result<()> {
+    let dropping = || scope::on_main_thread(endpoint, || scope::drop_stopped(value));
+    catch_unwind(AssertUnwindSafe(dropping))
 }
 
 struct MainLoop<'a, E: RpcEndpoint> {
@@ -104,6 +114,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn command(&mut self, command: Command) {
         let (state, hook) = self.state.step(command);
         self.state = state;
+        self.core.set_serving(state.serves());
         match hook {
             Hook::None => {}
             Hook::OnStart => self.on_start(),
@@ -113,19 +124,28 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     fn on_start(&mut self) {
         let started = self.guard(|main| main.run(E::on_start));
-        if let Some(Err(error)) = started {
-            self.failure = Some(EndpointError::Start {
-                endpoint: self.core.name.to_string(),
+        let endpoint = self.core.name.to_string();
+        let failure = match started {
+            Some(Ok(())) => return,
+            Some(Err(error)) => EndpointError::Start {
+                endpoint,
                 source: Failure::new(&*error),
-            });
-            self.command(Command::Stopped);
-        }
+            },
+            // Whatever the policy: what has not begun well cannot go on.
+            None => EndpointError::Panicked { endpoint },
+        };
+        self.failure.get_or_insert(failure);
+        self.command(Command::Stopped);
     }
 
     fn on_stop(&mut self) {
         let main = self.main;
-        main.run(|_, cx| cx.close());
-        self.stopping = Some(Box::pin(E::on_stop(main)));
+        let resources = main.run(|_, cx| cx.close());
+        // All of the endpoint's own code is in the future, so that its panics are caught.
+        self.stopping = Some(Box::pin(async move {
+            drop(resources);
+            E::on_stop(main).await
+        }));
     }
 
     fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>) {
@@ -329,10 +349,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         for mail in self.mail.into_iter().chain(self.core.mailbox.close()) {
             mail.deny(error.clone());
         }
-        scope::on_main_thread(&self.core.name, || {
-            scope::drop_stopped((self.handlers, self.piped, self.control));
+        let unfinished = (self.handlers, self.piped, self.control);
+        let dropped = drop_stopped(&self.core.name, unfinished);
+        let panicked = dropped.is_err().then(|| EndpointError::Panicked {
+            endpoint: self.core.name.to_string(),
         });
-        self.failure.map_or(Ok(()), Err)
+        self.failure.or(panicked).map_or(Ok(()), Err)
     }
 }
 

@@ -146,9 +146,14 @@ pub(crate) fn endpoint_name() -> String {
 
 /// Drops `value`, the unfinished work of an endpoint that has stopped.
 pub(crate) fn drop_stopped<T>(value: T) {
-    let outer = CURRENT.with(|current| current.stopping.replace(true));
+    struct Leave(bool);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.with(|current| current.stopping.set(self.0));
+        }
+    }
+    let _leave = Leave(CURRENT.with(|current| current.stopping.replace(true)));
     drop(value);
-    CURRENT.with(|current| current.stopping.set(outer));
 }
 
 /// Tells whether what is dropped here is dropped because the endpoint stopped.

@@ -1,7 +1,7 @@
 //! What all handles of an endpoint share: its mailbox, its name and its token.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -27,6 +27,8 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) mailbox: Mailbox<Mail<E>, Control>,
     /// The endpoint's token, which only its main thread changes.
     token: Mutex<Token>,
+    /// Whether calls are taken, as the main loop last knew.
+    serving: AtomicBool,
     /// One-way messages that a full mailbox turned away.
     dropped: AtomicU64,
     pub(crate) caller: Arc<Caller>,
@@ -84,6 +86,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             address: Arc::new(address),
             mailbox: Mailbox::new(limit),
             token: Mutex::default(),
+            serving: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             caller,
             incarnation: fastrand::u64(..),
@@ -145,6 +148,24 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         state.current = token;
         state.newest = state.newest.max(token);
         Ok(())
+    }
+
+    pub(crate) fn set_serving(&self, serving: bool) {
+        self.serving.store(serving, Ordering::Release);
+    }
+
+    /// Says why a call that came with the wrong token is refused. That the endpoint does not serve
+    /// comes first, as for a call of its own service.
+    pub(crate) fn fenced_out(&self, error: RpcError) -> RpcError {
+        if self.serving.load(Ordering::Acquire) {
+            return error;
+        }
+        if self.termination.borrow().is_some() {
+            return self.unreachable();
+        }
+        RpcError::NotStarted {
+            endpoint: self.name.to_string(),
+        }
     }
 
     /// Tells whether a call with token `got` is the endpoint's business. An endpoint without a

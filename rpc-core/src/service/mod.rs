@@ -5,11 +5,13 @@ mod backoff;
 mod channel;
 mod connect;
 mod error;
+mod executor;
 mod peers;
 mod registry;
 
 pub use self::channel::ChannelListener;
 pub use self::error::{BuildError, ConnectError, StartError};
+pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,6 +20,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use self::accept::{Accepted, listen};
 use self::channel::Channels;
@@ -178,9 +181,9 @@ impl RpcService {
         let server = RpcServer::new(Arc::clone(&core), Arc::clone(&exposed));
         self.inner.registry.insert(&core, exposed)?;
         let service = WeakService(Arc::downgrade(&self.inner));
-        let mut endpoints = self.inner.endpoints.lock();
-        while endpoints.try_join_next().is_some() {}
-        endpoints.spawn(async move {
+        // What its code logs tells whose it is.
+        let span = tracing::info_span!(parent: None, "endpoint", name = %core.name);
+        let running = async move {
             let result = main_loop::run(Arc::clone(&core), endpoint).await;
             if let Err(error) = &result {
                 tracing::warn!(endpoint = %core.name, %error, "endpoint ended");
@@ -190,7 +193,11 @@ impl RpcService {
                 service.inner.registry.remove(&core.name);
             }
             core.termination.send_replace(Some(result));
-        });
+        };
+        let mut endpoints = self.inner.endpoints.lock();
+        while endpoints.try_join_next().is_some() {}
+        endpoints.spawn(running.instrument(span));
+        drop(endpoints);
         Ok(server)
     }
 

@@ -22,7 +22,7 @@ mod probe;
 pub mod sim;
 
 pub use self::faults::{Fault, Faults};
-pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals};
+pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals, Stubborn};
 
 /// Instantiates the conformance suite: one test for each case, on services that `$make` makes.
 ///

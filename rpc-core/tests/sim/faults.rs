@@ -74,8 +74,9 @@ fn a_long_partition_ends_the_connection() {
             matches!(lost, Err(RpcError::Disconnected { .. })),
             "{lost:?}"
         );
-        assert_eq!(net.elapsed().as_secs(), 20);
-        assert_eq!(net.trace().of(SimEventKind::GiveUp).count(), 1);
+        // It was asked after 5 s of silence, and had 10 s to answer.
+        let took = net.elapsed().as_secs();
+        assert!((15..20).contains(&took), "{took} s");
     });
 }
 
@@ -147,23 +148,23 @@ fn a_crash_fails_the_calls_of_those_who_hear_of_it() {
 }
 
 #[test]
-fn a_crash_behind_a_partition_is_heard_by_nobody() {
+fn a_crash_behind_a_partition_is_noticed_by_the_silence() {
     sim::run(1, async |net| {
         let (_callee, _caller, probe) = pair(&net).await;
-        let mut waits = Box::pin(probe.wait().without_timeout());
+        let waits = probe.wait().without_timeout();
         tokio::time::sleep(Duration::from_millis(100)).await;
         net.isolate("b");
         net.crash("b");
-        net.heal_all();
-        let hour = Duration::from_secs(3600);
-        tokio::time::timeout(hour, &mut waits).await.unwrap_err();
-        // Only who asks learns of it.
-        let lost = probe.add(1).without_timeout().await;
+        let lost = waits.await;
         assert!(
             matches!(lost, Err(RpcError::Disconnected { .. })),
             "{lost:?}"
         );
-        waits.await.unwrap_err();
+        let took = net.elapsed().as_secs();
+        assert!((15..20).contains(&took), "{took} s");
+        // Later calls wait for the peer to come back, and know that they were not sent.
+        let late = probe.add(1).timeout(Duration::from_secs(5)).await;
+        assert_eq!(late.unwrap_err().outcome(), Outcome::NotExecuted);
     });
 }
 
@@ -189,13 +190,13 @@ fn a_frame_that_comes_twice_is_not_a_second_call() {
     sim::run(1, async |net| {
         let (_callee, _caller, probe) = pair(&net).await;
         net.duplicate("a", "b", 1.0);
-        // The callee may refuse it or end the connection, but it does not run the call twice.
+        // The callee ends the connection, whose frames are numbered, before or after it ran the call.
         let _ = probe.add(1).await;
         assert!(net.trace().of(SimEventKind::Duplicate).count() > 0);
         net.duplicate("a", "b", 0.0);
         let callee = service(&net.node("c")).await;
         let again: Arc<dyn ProbeGateway> = callee.connect("sim://b/probe").await.unwrap();
-        assert_eq!(again.numbers().await, Ok(vec![1]));
+        assert!(again.numbers().await.unwrap().len() <= 1);
     });
 }
 
