@@ -1,7 +1,7 @@
 //! Work beside the endpoints: now, later, and again and again.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument, Span};
 
 use super::{RpcService, WeakService};
@@ -59,8 +59,9 @@ impl ScheduledExecutor {
         delay: Duration,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> ScheduledTask<T> {
+        let due = Due::after(delay);
         self.spawn(async move {
-            sleep(delay).await;
+            due.reached().await;
             f()
         })
     }
@@ -75,15 +76,12 @@ impl ScheduledExecutor {
         period: Duration,
         mut f: impl FnMut() + Send + 'static,
     ) -> ScheduledTask<()> {
-        let period = period.max(PERIOD_MIN);
+        let (mut due, period) = (Due::after(first), period.max(PERIOD_MIN));
         self.spawn(async move {
-            sleep(first).await;
-            let mut next = Instant::now();
             loop {
+                due.reached().await;
                 f();
-                // A clock that cannot go on so far does not bring the next run either.
-                next = next.checked_add(period).unwrap_or(next);
-                sleep_until(next).await;
+                due = due.and(period);
             }
         })
     }
@@ -98,12 +96,12 @@ impl ScheduledExecutor {
         delay: Duration,
         mut f: impl FnMut() + Send + 'static,
     ) -> ScheduledTask<()> {
-        let delay = delay.max(PERIOD_MIN);
+        let (mut due, delay) = (Due::after(first), delay.max(PERIOD_MIN));
         self.spawn(async move {
-            sleep(first).await;
             loop {
+                due.reached().await;
                 f();
-                sleep(delay).await;
+                due = Due::after(delay);
             }
         })
     }
@@ -120,7 +118,7 @@ impl ScheduledExecutor {
         let ending = Ending(Arc::clone(&task));
         let work = async move {
             let mut work = std::pin::pin!(work);
-            let guarded = std::future::poll_fn(|cx| {
+            let guarded = poll_fn(|cx| {
                 let poll = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));
                 poll.map_or(Poll::Ready(Err(TaskError::Panicked)), |it| it.map(Ok))
             });
@@ -221,6 +219,28 @@ impl<T> Task<T> {
             if let Some(waker) = waker {
                 waker.wake();
             }
+        }
+    }
+}
+
+/// When work is to run; `None` if that is beyond the clock's range.
+#[derive(Clone, Copy)]
+struct Due(Option<Instant>);
+
+impl Due {
+    /// Counts from now on, which is when the work is handed in, and not when it is first looked at.
+    fn after(delay: Duration) -> Self {
+        Self(Some(Instant::now())).and(delay)
+    }
+
+    fn and(self, delay: Duration) -> Self {
+        Self(self.0.and_then(|at| at.checked_add(delay)))
+    }
+
+    async fn reached(self) {
+        match self.0 {
+            Some(at) => sleep_until(at).await,
+            None => pending().await,
         }
     }
 }
