@@ -156,31 +156,30 @@ pub(crate) const NAME_BYTES_MAX: usize = 512;
 mod tests {
     use super::{Address, NAME_BYTES_MAX};
 
+    // Flink: PekkoUtilsTest#getHostFromRpcURLForRemoteRpcURL,
+    // #getHostFromRpcURLHandlesAkkaTcpProtocol, #getHostFromRpcURLHandlesAkkaSslTcpProtocol,
+    // #getHostFromRpcURLHandlesIPv4Addresses
     #[test]
     fn an_address_has_a_scheme_an_authority_and_a_name() {
         for (text, scheme, authority, hostname) in [
-            // Flink: PekkoUtilsTest#getHostFromRpcURLForRemoteRpcURL
             (
                 "tcp://127.0.0.1:1234/e",
                 "tcp",
                 "127.0.0.1:1234",
                 "127.0.0.1",
             ),
-            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesAkkaTcpProtocol
             (
                 "tcp://localhost:1234/e",
                 "tcp",
                 "localhost:1234",
                 "localhost",
             ),
-            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesAkkaSslTcpProtocol
             (
                 "quic://localhost:1234/e",
                 "quic",
                 "localhost:1234",
                 "localhost",
             ),
-            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv4Addresses
             (
                 "tcp://192.168.0.1:1234/e",
                 "tcp",
@@ -200,7 +199,8 @@ mod tests {
         }
     }
 
-    // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv6Addresses, with Tcp and Ssl
+    // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv6Addresses,
+    // #getHostFromRpcURLHandlesIPv6AddressesTcp, #getHostFromRpcURLHandlesIPv6AddressesSsl
     #[test]
     fn the_host_of_an_ipv6_address_is_without_brackets() {
         for scheme in ["tcp", "quic"] {
@@ -229,6 +229,8 @@ mod tests {
         assert_eq!(address.to_string(), "jobmanager_3");
     }
 
+    /// Flink's actor system has a name before the host, and an empty host is the loopback interface.
+    // Flink: PekkoUtilsTest#getHostFromRpcURLReturnsHostAfterAtSign, #getConfigDefaultsToLocalHost
     #[test]
     fn what_is_no_address_is_named_with_the_reason() {
         for (text, reason) in [
@@ -237,6 +239,7 @@ mod tests {
             ("t p://host:1/e", "a scheme is of lower-case letters"),
             ("tcp:///e", "it has no host"),
             ("tcp://", "it has no host"),
+            ("tcp://flink@host:1/e", "nobody is named before a host"),
             ("tcp://host:1", "it names no endpoint"),
             ("tcp://host:1/", "it names no endpoint"),
             ("", "it names no endpoint"),

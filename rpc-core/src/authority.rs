@@ -228,6 +228,8 @@ mod tests {
         }
     }
 
+    // Flink: PekkoUtilsTest#getConfigHandlesIPv6Address
+    // Flink, untested: A15
     #[test]
     fn what_is_advertised_comes_before_what_is_bound() {
         let bound = "10.0.0.1:6123".parse().unwrap();
