@@ -89,6 +89,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                     break;
                 };
                 self.mail(cx, mail);
+                // What waits when `on_stop` is done does not run.
+                if self.stopping.is_some() && self.poll_stopping(cx).is_ready() {
+                    return Poll::Ready(());
+                }
             }
             progress |= self.poll_handlers(cx);
             progress |= self.poll_timers(cx);

@@ -227,11 +227,14 @@ async fn what_waits_when_on_stop_is_done_does_not_run() {
     let server = stage.server.clone();
     let closing = tokio::spawn(async move { server.close().await });
     stage.stopping.notified().await;
-    let runs = gateway.block();
+    let main = stage.server.main_thread();
+    main.run_async(|blocker, _| drop(blocker.block()));
     stage.entered.notified().await;
-    // The main thread is blocked: both of these it finds when it has done with the first call.
+    // The main thread is blocked, and finds all of these at once.
+    let (runs, waits) = (gateway.block(), gateway.block());
+    stage.release.send(()).unwrap();
+    stage.entered.notified().await;
     stage.may_stop.notify_one();
-    let waits = gateway.block();
     let mut ended = Box::pin(stage.server.terminated());
     assert!((&mut ended).now_or_never().is_none());
     stage.release.send(()).unwrap();
@@ -240,7 +243,7 @@ async fn what_waits_when_on_stop_is_done_does_not_run() {
     assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
     ended.await.unwrap();
     closing.await.unwrap().unwrap();
-    assert_eq!(stage.calls.load(Ordering::Relaxed), 1);
+    assert_eq!(stage.calls.load(Ordering::Relaxed), 2);
 }
 
 // Flink: RpcEndpointTest#testCallAsyncTimeout
