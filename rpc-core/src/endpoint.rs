@@ -56,7 +56,8 @@ pub trait RpcEndpoint: Send + Sized + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PanicPolicy {
-    /// It goes on with the state as the handler left it.
+    /// It goes on with the state as the handler left it. A panic of `on_start` or `on_stop` ends it
+    /// all the same.
     Continue,
     /// It is stopped: `on_stop` runs, no more calls are served, and the termination tells. The
     /// state may be torn, so this is the default.

@@ -25,7 +25,8 @@ use super::{RpcService, WeakService};
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), rpc_core::TaskError> {
-/// let executor = rpc_core::RpcService::local().executor();
+/// let service = rpc_core::RpcService::local();
+/// let executor = service.executor();
 /// assert_eq!(executor.execute(|| 6 * 7).await?, 42);
 /// # Ok(())
 /// # }

@@ -99,23 +99,22 @@ async fn a_run_that_cancels_its_series_is_the_last() {
         let (ran, mut runs) = mpsc::channel(16);
         let task: Arc<Mutex<Option<ScheduledTask<()>>>> = Arc::default();
         let own = Arc::clone(&task);
+        let mut count = 0;
         let run = move || {
             ran.try_send(()).unwrap();
-            if ran.capacity() == 16 - 3 {
+            count += 1;
+            if count == 3 {
                 let own = own.lock().take().unwrap();
                 own.cancel();
                 assert!(own.is_done());
             }
         };
-        let mut task = task.lock();
-        *task = Some(match fixed_rate {
+        *task.lock() = Some(match fixed_rate {
             true => executor.schedule_at_fixed_rate(TICK, TICK, run),
             false => executor.schedule_with_fixed_delay(TICK, TICK, run),
         });
-        drop(task);
         // The end of the channel is the end of the series.
         let mut count = 0;
-        tokio::time::sleep(4 * TICK).await;
         while runs.recv().await.is_some() {
             count += 1;
         }

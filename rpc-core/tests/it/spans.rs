@@ -182,7 +182,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Recorder {
         if *event.metadata().level() != Level::INFO {
             return;
         }
-        let span = cx.event_span(event);
+        // The outermost: a call may have a span of its own within the endpoint's.
+        let span = cx.event_scope(event).and_then(|it| it.from_root().next());
         let span = span.map_or_else(
             || String::from("no span"),
             |it| it.extensions().get::<Text>().unwrap().0.clone(),
