@@ -86,6 +86,14 @@ impl Accepted {
         }
     }
 
+    /// Cuts all peers off, which hear nothing more.
+    pub(super) fn discard(&self) {
+        let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();
+        for connection in serving.iter().filter_map(Weak::upgrade) {
+            connection.discard();
+        }
+    }
+
     /// Tells all peers that the service ends, and waits until they have heard it.
     pub(super) async fn say_goodbye(&self) {
         let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();

@@ -231,6 +231,8 @@ impl RpcService {
     /// For tests of what others do then, and for a second signal while [`close`](Self::close) waits.
     pub fn abort(&self) {
         self.inner.closed.send_replace(true);
+        // First those who could hear of the rest.
+        self.inner.accepted.discard();
         self.inner.endpoints.lock().abort_all();
         self.inner.tasks.lock().abort_all();
         self.inner.peers.close();

@@ -34,18 +34,24 @@ pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signa
 macro_rules! conformance {
     ($make:expr) => {
         $crate::conformance!($make, flavor = "multi_thread", worker_threads = 2);
+        $crate::conformance! { @cases [flavor = "multi_thread", worker_threads = 2] $make;
+            a_blocking_thread_may_wait_for_a_call
+        }
     };
     ($make:expr, $($runtime:tt)+) => {
         $crate::conformance! { @cases [$($runtime)+] $make;
-            a_blocking_thread_may_wait_for_a_call
             a_call_is_answered
+            a_call_gets_as_much_time_as_its_caller_allows
             a_call_that_is_too_large_fails_at_once
+            a_call_whose_time_is_over_ends_at_the_callee_too
             a_caller_that_gives_up_cancels_the_handler
             a_closed_endpoint_is_unreachable
             a_cluster_of_another_name_is_refused
             a_deferred_answer_arrives
             a_failure_keeps_its_causes
+            a_flood_is_refused_before_it_is_sent
             a_gateway_has_the_address_of_its_endpoint
+            a_gateway_hears_of_the_end_of_its_endpoint
             a_gateway_to_the_own_service_moves_values
             a_handler_may_call_back_its_caller
             a_late_answer_is_ignored
@@ -55,10 +61,13 @@ macro_rules! conformance {
             a_name_can_be_used_again
             a_nested_call_inherits_the_deadline
             a_panic_fails_its_call_and_its_endpoint_only
+            a_peer_that_dies_fails_its_calls_and_later_ones_wait
+            a_peer_that_says_goodbye_is_gone
             a_refusal_may_come_later_from_elsewhere
             a_refusal_that_is_too_large_fails_its_call_at_once
             a_response_that_fits_arrives
             a_response_that_is_too_large_fails_at_once
+            a_restarted_endpoint_is_another_one
             a_service_closes_its_endpoints
             a_service_closes_its_own_endpoints_only
             a_time_out_names_the_method_and_the_time
@@ -79,6 +88,8 @@ macro_rules! conformance {
             one_way_calls_arrive_in_order
             that_an_endpoint_does_not_serve_comes_before_its_token
             the_limit_is_the_largest_size_that_passes
+            so_many_calls_are_under_way_and_no_more
+            strict_local_calls_are_encoded
             tokens_fence_out_old_leaders
         }
     };

@@ -27,6 +27,9 @@ pub trait ProbeGateway {
     fn maybe(&self, text: Option<String>) -> Call<Option<String>>;
     /// Returns a value as it came, which may not be encoded or decoded.
     fn echo_stubborn(&self, value: Stubborn) -> Call<Stubborn>;
+    /// As [`echo_stubborn`](Self::echo_stubborn), but within one service never encoded.
+    #[rpc(local)]
+    fn echo_local(&self, value: Stubborn) -> Call<Stubborn>;
     /// Makes such a value, and returns it.
     fn make_stubborn(&self, encodes: bool, decodes: bool) -> Call<Stubborn>;
     /// Refuses.
@@ -186,6 +189,10 @@ impl Probe {
 
     fn echo_stubborn(&mut self, value: Stubborn) -> RpcResult<Stubborn> {
         self.numbers.push(0);
+        Ok(value)
+    }
+
+    fn echo_local(&self, value: Stubborn) -> RpcResult<Stubborn> {
         Ok(value)
     }
 

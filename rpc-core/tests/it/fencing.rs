@@ -108,7 +108,7 @@ async fn without_a_token_everybody_is_fenced_out() {
     };
     assert_eq!(gateway.runs().await, Err(fenced));
     let set = main.call_async(|_, cx| cx.set_fencing_token(Some(OLD)));
-    set.await.unwrap();
+    set.await.unwrap().unwrap();
     let token = main.call_async(|_, cx| cx.fencing_token());
     assert_eq!(token.await, Ok(Some(OLD)));
     assert_eq!(gateway.fencing_token(), OLD);
@@ -122,7 +122,7 @@ async fn what_is_executed_under_another_token_is_dropped_at_once() {
     let service = RpcService::local();
     let server = started(&service).await;
     let main = server.main_thread();
-    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)));
+    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)).unwrap());
     let (runs, has_run) = oneshot::channel();
     main.execute(move || runs.send(()).unwrap());
     has_run.await.unwrap_err();
@@ -167,6 +167,6 @@ async fn a_timer_that_was_posted_under_another_token_does_not_run() {
     let (runs, has_run) = oneshot::channel::<()>();
     let run = move |_: &mut Term, _: &mut Context<Term>| runs.send(()).unwrap();
     main.schedule_run_async(tick, run).await.unwrap();
-    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)));
+    main.run_async(|_, cx| cx.set_fencing_token(Some(NEW)).unwrap());
     has_run.await.unwrap_err();
 }

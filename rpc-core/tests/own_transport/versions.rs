@@ -117,7 +117,7 @@ async fn a_peer_without_a_token_is_fenced_out() {
     let leads = server
         .main_thread()
         .call_async(move |_, cx| cx.set_fencing_token(Some(token)));
-    leads.await.unwrap();
+    leads.await.unwrap().unwrap();
     let address = server.address();
     let without = caller.connect::<dyn unfenced::TermGateway>(&address).await;
     let error = without.unwrap().runs().await.unwrap_err();

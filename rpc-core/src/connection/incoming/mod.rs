@@ -218,6 +218,11 @@ impl IncomingConnection {
         self.outbox.close();
     }
 
+    /// Cuts the peer off, which hears nothing more.
+    pub(crate) fn discard(&self) {
+        self.outbox.discard();
+    }
+
     /// The peer has gone: nobody waits for its calls any more.
     fn close(&self) {
         // A handler may hold a call, and so this, for long; the peer's stream is not held with it.

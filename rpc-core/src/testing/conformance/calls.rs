@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::Fixture;
-use crate::frame::{self, Header, Kind};
+use crate::frame::{FrameBuffer, Header, Kind};
 use crate::testing::{Probe, ProbeGateway};
 use crate::{Address, Never, RpcError, RpcService, RpcServiceBuilder, codec};
 
@@ -81,10 +81,14 @@ pub async fn bytes_that_are_encoded_already_pass_unchanged(
 ) {
     let fixture = Fixture::new(make).await;
     let header = Header::new(Kind::Response, 1);
-    let mut frame = BytesMut::new();
-    frame::put(&mut frame, &header, &Some("value"), 1 << 10).unwrap();
+    let mut frame = FrameBuffer::default();
+    frame.put(&header, &Some("value"), 1 << 10).unwrap();
+    let frame = frame.swap(BytesMut::new());
     let mut error = BytesMut::new();
-    codec::encode(&RpcError::<Never>::Cancelled, &mut error).unwrap();
+    let panicked = RpcError::<Never>::Panicked {
+        endpoint: String::from("probe"),
+    };
+    codec::encode(&panicked, &mut error).unwrap();
     for probe in fixture.gateways().await {
         for bytes in [&frame[..], &error[..], &[]] {
             assert_eq!(probe.echo(bytes.to_vec()).await, Ok(bytes.to_vec()));

@@ -52,7 +52,7 @@ pub async fn an_argument_that_cannot_be_encoded_fails_its_call_at_once(
     let call = fixture.probe.echo_stubborn(Stubborn::new(false, true));
     let error = call.without_timeout().await.unwrap_err();
     assert!(
-        matches!(&error, RpcError::Codec { method, .. } if method == "the request of ProbeGateway::echo_stubborn"),
+        matches!(&error, RpcError::Codec { method, response: false, .. } if method == "ProbeGateway::echo_stubborn"),
         "{error:?}"
     );
     let why = "it does not want to be encoded";
@@ -69,7 +69,7 @@ pub async fn an_argument_that_cannot_be_decoded_fails_its_call(
     let call = fixture.probe.echo_stubborn(Stubborn::new(true, false));
     let error = call.without_timeout().await.unwrap_err();
     assert!(
-        matches!(&error, RpcError::Codec { method, .. } if method == "the request of ProbeGateway::echo_stubborn"),
+        matches!(&error, RpcError::Codec { method, response: false, .. } if method == "ProbeGateway::echo_stubborn"),
         "{error:?}"
     );
     assert_eq!(fixture.probe.numbers().await, Ok(vec![]));
@@ -84,7 +84,7 @@ pub async fn an_answer_that_cannot_be_decoded_fails_its_call(
     let call = fixture.probe.make_stubborn(true, false);
     let error = call.without_timeout().await.unwrap_err();
     assert!(
-        matches!(&error, RpcError::Codec { method, .. } if method == "the response of ProbeGateway::make_stubborn"),
+        matches!(&error, RpcError::Codec { method, response: true, .. } if method == "ProbeGateway::make_stubborn"),
         "{error:?}"
     );
     assert_eq!(fixture.probe.add(1).await, Ok(1));

@@ -11,6 +11,7 @@ mod connect;
 mod errors;
 mod fencing;
 mod life_cycle;
+mod loss;
 mod sizes;
 mod time;
 
@@ -20,6 +21,7 @@ pub use self::connect::*;
 pub use self::errors::*;
 pub use self::fencing::*;
 pub use self::life_cycle::*;
+pub use self::loss::*;
 pub use self::sizes::*;
 pub use self::time::*;
 
