@@ -1,3 +1,4 @@
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Weak};
@@ -7,10 +8,14 @@ use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
 use rpc_core::transport::BindAuthority;
 
 /// The UDP sockets of one transport.
-#[derive(Debug, Default)]
 pub(crate) struct Sockets {
+    make: Box<MakeEndpoint>,
     state: Mutex<State>,
 }
+
+/// Binds a UDP socket to an address, and makes what speaks QUIC over it.
+pub(crate) type MakeEndpoint =
+    dyn Fn(SocketAddr, Option<ServerConfig>) -> io::Result<Endpoint> + Send + Sync;
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,6 +26,11 @@ struct State {
 }
 
 impl Sockets {
+    pub(crate) fn new(make: Box<MakeEndpoint>) -> Self {
+        let state = Mutex::default();
+        Self { make, state }
+    }
+
     /// Binds the first of the ports that is not in use, at the first address that can be bound.
     pub(crate) fn listen(
         &self,
@@ -28,8 +38,8 @@ impl Sockets {
         addresses: &[SocketAddr],
         server: ServerConfig,
     ) -> io::Result<Arc<Endpoint>> {
-        let socket = bind_first(bind, addresses)?;
-        let endpoint = Arc::new(endpoint(socket, Some(server))?);
+        let make = |address| (self.make)(address, Some(server.clone()));
+        let endpoint = Arc::new(bind_first(bind, addresses, make)?);
         self.state.lock().listening = Arc::downgrade(&endpoint);
         Ok(endpoint)
     }
@@ -49,18 +59,22 @@ impl Sockets {
         if let Some(endpoint) = kept {
             return Ok(endpoint.clone());
         }
-        let endpoint = endpoint(UdpSocket::bind((any, 0))?, None)?;
+        let endpoint = (self.make)((any, 0).into(), None)?;
         Ok(kept.insert(endpoint).clone())
     }
 }
 
-fn bind_first(bind: &BindAuthority<'_>, addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
+fn bind_first(
+    bind: &BindAuthority<'_>,
+    addresses: &[SocketAddr],
+    make: impl Fn(SocketAddr) -> io::Result<Endpoint>,
+) -> io::Result<Endpoint> {
     let mut in_use = None;
     for port in bind.ports() {
         let mut refusal = None;
         for address in addresses {
-            match UdpSocket::bind((address.ip(), port)) {
-                Ok(socket) => return Ok(socket),
+            match make(SocketAddr::new(address.ip(), port)) {
+                Ok(endpoint) => return Ok(endpoint),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = Some(error),
                 Err(error) => refusal = Some(error),
             }
@@ -75,9 +89,22 @@ fn bind_first(bind: &BindAuthority<'_>, addresses: &[SocketAddr]) -> io::Result<
     Err(in_use.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
-fn endpoint(socket: UdpSocket, server: Option<ServerConfig>) -> io::Result<Endpoint> {
-    let runtime = Arc::new(TokioRuntime);
-    Endpoint::new(EndpointConfig::default(), server, socket, runtime)
+impl Default for Sockets {
+    /// Those of the system.
+    fn default() -> Self {
+        Self::new(Box::new(|address, server| {
+            let (socket, runtime) = (UdpSocket::bind(address)?, Arc::new(TokioRuntime));
+            Endpoint::new(EndpointConfig::default(), server, socket, runtime)
+        }))
+    }
+}
+
+impl fmt::Debug for Sockets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sockets")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A socket reaches addresses of its family only, and from loopback no other host.

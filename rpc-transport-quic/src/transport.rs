@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use quinn::ClientConfig;
+use quinn::{ClientConfig, Endpoint, ServerConfig};
 use rpc_core::transport::{
     Authority, BindAuthority, Connection, Listener, Transport, TransportError,
 };
@@ -100,6 +100,20 @@ impl Quic {
     /// Replaces the default limits.
     pub fn config(mut self, config: QuicConfig) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Replaces the system's UDP and clock: the hook of simulations.
+    ///
+    /// `make` binds a socket to an address, where port 0 stands for any free port, and makes what
+    /// speaks QUIC over it: it accepts connections if it is given a `ServerConfig`. Over what it
+    /// runs, and by which clock and which random numbers, is its own affair. The transport may
+    /// only be used in the runtime, or in the host, that `make` serves.
+    pub fn with_endpoints(
+        mut self,
+        make: impl Fn(SocketAddr, Option<ServerConfig>) -> io::Result<Endpoint> + Send + Sync + 'static,
+    ) -> Self {
+        self.sockets = Sockets::new(Box::new(make));
         self
     }
 
