@@ -53,6 +53,11 @@ impl Child {
         line.unwrap_or_else(|why| self.fail(part, why))
     }
 
+    /// Returns the process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends a signal, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let mut kill = Command::new("kill");
