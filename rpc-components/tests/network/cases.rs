@@ -13,20 +13,48 @@ use crate::pair::{Books, Pair, Scheme, number};
 
 type Case = (&'static str, fn(Scheme), &'static [Scheme]);
 
-const BOTH: &[Scheme] = &[Scheme::Quic, Scheme::Tcp];
+const ALL: &[Scheme] = &[Scheme::Quic, Scheme::Tcp, Scheme::Tls];
+
+const RESET: &[Scheme] = &[Scheme::Tcp, Scheme::Tls];
 
 pub(crate) const CASES: &[Case] = &[
-    ("a partition fails calls and the gateway recovers", partition, BOTH),
-    ("a cut of either direction is noticed", one_way_cut, BOTH),
-    ("a peer that vanished is noticed, busy or idle", half_open, BOTH),
-    ("a slow peer slows nobody else", slow_peer, BOTH),
-    ("a connection that is reset is made anew", reset, &[Scheme::Tcp]),
-    ("a process that was paused runs nothing twice", paused, BOTH),
-    ("a process that was killed and is back is another", killed, BOTH),
-    ("a link that flaps does not make callers dial for ever", flapping, BOTH),
-    ("a signal lets a process say goodbye", goodbye, BOTH),
-    ("a second signal ends a process at once", second_signal, BOTH),
-    ("a wall clock that jumps changes nothing", wall_clock, BOTH),
+    (
+        "a partition fails calls and the gateway recovers",
+        partition,
+        ALL,
+    ),
+    ("a cut of either direction is noticed", one_way_cut, ALL),
+    (
+        "a peer that vanished is noticed, busy or idle",
+        half_open,
+        ALL,
+    ),
+    ("a slow peer slows nobody else", slow_peer, ALL),
+    ("a connection that is reset is made anew", reset, RESET),
+    ("a process that was paused runs nothing twice", paused, ALL),
+    (
+        "a caller that was paused is missed, and goes on",
+        paused_caller,
+        ALL,
+    ),
+    (
+        "a handler that blocks its thread blocks nobody else",
+        blocked,
+        ALL,
+    ),
+    (
+        "a process that was killed and is back is another",
+        killed,
+        ALL,
+    ),
+    (
+        "a link that flaps does not make callers dial for ever",
+        flapping,
+        ALL,
+    ),
+    ("a signal lets a process say goodbye", goodbye, ALL),
+    ("a second signal ends a process at once", second_signal, ALL),
+    ("a wall clock that jumps changes nothing", wall_clock, ALL),
 ];
 
 fn partition(scheme: Scheme) {
@@ -40,7 +68,10 @@ fn partition(scheme: Scheme) {
     pair.net.heal_both();
     caller.is_answered();
     let caller = caller.end();
-    assert!(caller.stdout.contains("hang disconnected unknown"), "{caller:#?}");
+    assert!(
+        caller.stdout.contains("hang disconnected unknown"),
+        "{caller:#?}"
+    );
     let books = Books::balance(&[&end(server)], &caller);
     assert!(books.count("unknown") > 0, "{books:?}");
     assert_eq!(books.count("restarted"), 0, "{books:?}");
@@ -57,7 +88,8 @@ fn one_way_cut(scheme: Scheme) {
         caller.next(|outcome| outcome == "disconnected not-executed");
         Net::heal(deaf);
         caller.is_answered();
-        let books = Books::balance(&[&end(server)], &caller.end());
+        let caller = caller.end();
+        let books = Books::balance(&[&end(server)], &caller);
         assert!(books.count("unknown") > 0, "{books:?}");
         // Of those whose answers were cut off, some were executed.
         assert!(asks || books.executed("unknown") > 0, "{books:?}");
@@ -92,7 +124,14 @@ fn slow_peer(scheme: Scheme) {
     let calm = ["--keepalive", "20000", "--timeout", "5000"];
     let _server = pair.serve(&calm[..2]);
     let mut fast = pair.call(&calm);
-    let impatient = ["--keepalive", "20000", "--timeout", "1000", "--bytes", "50000"];
+    let impatient = [
+        "--keepalive",
+        "20000",
+        "--timeout",
+        "1000",
+        "--bytes",
+        "50000",
+    ];
     let mut slow = pair.call_from(&slow_host, &impatient);
     slow.is_answered();
     let narrow = "tc qdisc add dev wire1 root tbf rate 256kbit burst 4kb latency 400ms";
@@ -112,10 +151,13 @@ fn reset(scheme: Scheme) {
     let pair = Pair::new(scheme);
     let (server, mut caller) = (pair.serve(&[]), pair.call(&[]));
     caller.is_answered();
-    pair.net.server.sh("ss --kill --tcp state established sport = :7000");
+    pair.net
+        .server
+        .sh("ss --kill --tcp state established sport = :7000");
     caller.said("hang disconnected unknown");
     caller.is_answered();
-    let books = Books::balance(&[&end(server)], &caller.end());
+    let caller = caller.end();
+    let books = Books::balance(&[&end(server)], &caller);
     assert_eq!(books.count("restarted"), 0, "{books:?}");
 }
 
@@ -128,10 +170,47 @@ fn paused(scheme: Scheme) {
     server.signal("CONT");
     caller.is_answered();
     let caller = caller.end();
-    assert!(caller.stdout.contains("hang disconnected unknown"), "{caller:#?}");
+    assert!(
+        caller.stdout.contains("hang disconnected unknown"),
+        "{caller:#?}"
+    );
     let books = Books::balance(&[&end(server)], &caller);
     assert!(books.count("unknown") > 0, "{books:?}");
     assert_eq!(books.count("restarted"), 0, "{books:?}");
+}
+
+fn paused_caller(scheme: Scheme) {
+    let pair = Pair::new(scheme);
+    let (mut server, mut caller) = (pair.serve(&[]), pair.call(&[]));
+    caller.is_answered();
+    server.stdout_line("hanging");
+    caller.0.signal("STOP");
+    server.stdout_line("hang dropped");
+    caller.0.signal("CONT");
+    caller.is_answered();
+    let caller = caller.end();
+    assert!(
+        caller.stdout.contains("hang disconnected unknown"),
+        "{caller:#?}"
+    );
+    let books = Books::balance(&[&end(server)], &caller);
+    assert_eq!(books.count("restarted"), 0, "{books:?}");
+}
+
+fn blocked(scheme: Scheme) {
+    let pair = Pair::new(scheme);
+    let mut server = pair.serve(&["--keepalive", "1000"]);
+    let block = ["--keepalive", "1000", "--block", "3000"];
+    let mut caller = pair.call(&block);
+    server.stdout_line("blocking");
+    for _ in 0..20 {
+        caller.is_answered();
+    }
+    caller.said("block ok executed");
+    caller.is_answered();
+    let caller = caller.end();
+    assert!(!caller.stdout.contains("hang disconnected"), "{caller:#?}");
+    Books::balance(&[&end(server)], &caller);
 }
 
 fn killed(scheme: Scheme) {
@@ -144,7 +223,10 @@ fn killed(scheme: Scheme) {
     caller.said("reconnected");
     caller.is_answered();
     let caller = caller.end();
-    assert!(caller.stdout.contains("hang disconnected unknown"), "{caller:#?}");
+    assert!(
+        caller.stdout.contains("hang disconnected unknown"),
+        "{caller:#?}"
+    );
     let books = Books::balance(&[&first, &end(second)], &caller);
     assert!(books.count("restarted") > 0, "{books:?}");
 }
@@ -155,12 +237,10 @@ fn flapping(scheme: Scheme) {
     let hasty = ["--keepalive", "60"];
     let (server, mut caller) = (pair.serve(&hasty), pair.call(&hasty));
     caller.is_answered();
-    pair.net.server.sh(
-        "for i in $(seq 15); do
+    pair.net.server.sh("for i in $(seq 15); do
              ip link set wire0 down; sleep 0.1
              ip link set wire0 up; sleep 0.1
-         done",
-    );
+         done");
     caller.is_answered();
     let caller = caller.end();
     let said = |part| caller.stderr.iter().filter(|it| it.contains(part)).count();
@@ -179,7 +259,11 @@ fn goodbye(scheme: Scheme) {
     assert_eq!(server.status, Some(0), "{server:#?}");
     caller.next(|outcome| outcome == "unreachable not-executed");
     let caller = caller.end();
-    for said in ["wait ok executed", "hang disconnected unknown", "closed stopped"] {
+    for said in [
+        "wait ok executed",
+        "hang disconnected unknown",
+        "closed stopped",
+    ] {
         assert!(caller.stdout.contains(said), "no {said}: {caller:#?}");
     }
     let books = Books::balance(&[&server], &caller);
@@ -233,13 +317,22 @@ fn wall_clock(scheme: Scheme) {
         assert!((least..most).contains(&now()), "it has not jumped");
         caller.is_answered();
     }
-    let books = Books::balance(&[&end(server)], &caller.end());
-    assert_eq!(books.count("ok"), books.calls.values().map(|it| it.0).sum(), "{books:?}");
+    let caller = caller.end();
+    let books = Books::balance(&[&end(server)], &caller);
+    assert_eq!(
+        books.count("ok"),
+        books.calls.values().map(|it| it.0).sum(),
+        "{books:?}"
+    );
 }
 
 /// Returns where the library is that lies about the time, if it is installed.
 fn faketime() -> Option<std::path::PathBuf> {
-    let folders = ["/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib"];
+    let folders = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib",
+    ];
     let files = folders.map(|it| Path::new(it).join("faketime/libfaketimeMT.so.1"));
     files.into_iter().find(|it| it.exists())
 }

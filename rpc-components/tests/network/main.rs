@@ -9,9 +9,9 @@
     reason = "it says what came of each case, and a test that meets an error has failed"
 )]
 
+mod cases;
 #[path = "../../cli/tests/child/mod.rs"]
 mod child;
-mod cases;
 mod net;
 mod pair;
 mod probe;
@@ -32,7 +32,10 @@ fn main() -> ExitCode {
     let filter = first.filter(|it| !it.starts_with('-')).unwrap_or_default();
     for tool in ["ip", "nft", "nsenter", "ss", "tc", "unshare"] {
         let found = Command::new(tool).arg("--version").output().is_ok();
-        assert!(found, "`{tool}` is missing: install iproute2, nftables and util-linux");
+        assert!(
+            found,
+            "`{tool}` is missing: install iproute2, nftables and util-linux"
+        );
     }
     let mut cases = Vec::new();
     for (name, case, schemes) in CASES {

@@ -15,6 +15,8 @@ use crate::net::{Host, Net};
 pub(crate) enum Scheme {
     Quic,
     Tcp,
+    /// TCP with certificates.
+    Tls,
 }
 
 impl Scheme {
@@ -22,6 +24,7 @@ impl Scheme {
         match self {
             Self::Quic => "quic",
             Self::Tcp => "tcp",
+            Self::Tls => "tls",
         }
     }
 }
@@ -80,11 +83,15 @@ impl Pair {
 
     fn command(&self, host: &Host, mode: &str, options: &[&str]) -> Command {
         let program = std::env::current_exe().unwrap();
-        let address = format!("{}://10.9.0.1:7000", self.scheme.name());
+        let scheme = if self.scheme == Scheme::Quic {
+            "quic"
+        } else {
+            "tcp"
+        };
+        let address = format!("{scheme}://10.9.0.1:7000");
         let mut command = host.command(program.to_str().unwrap());
         command.args(["probe", mode, &address]).args(options);
-        // There is no QUIC between hosts without.
-        if self.scheme == Scheme::Quic {
+        if self.scheme != Scheme::Tcp {
             command.arg("--certificates").arg(self.certificates.path());
         }
         command
@@ -113,7 +120,7 @@ impl Caller {
         self.next(|outcome| outcome == "ok executed")
     }
 
-    /// Waits until a call of which nothing is known is made from now on.
+    /// Waits until a call fails that is made from now on.
     pub(crate) fn is_not_answered(&mut self) -> u64 {
         self.next(|outcome| outcome != "ok executed")
     }

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use rpc_components::transport::{Network, Security};
@@ -19,12 +20,14 @@ use tracing_subscriber::EnvFilter;
 
 /// What the caller asks.
 #[rpc_gateway]
-pub(crate) trait ProbeGateway {
+trait ProbeGateway {
     /// Says the number, and answers with so many bytes.
     fn count(&self, number: u64, bytes: usize) -> Call<Vec<u8>>;
     /// Never answers.
     #[rpc(timeout = "none")]
     fn hang(&self) -> Call<()>;
+    /// Blocks the thread for so long.
+    fn block(&self, millis: u64) -> Call<()>;
     /// Answers when the endpoint stops.
     #[rpc(timeout = "none")]
     fn wait(&self) -> Call<()>;
@@ -67,6 +70,12 @@ impl Probe {
         std::future::pending().await
     }
 
+    fn block(&mut self, millis: u64) -> RpcResult<()> {
+        println!("blocking");
+        thread::park_timeout(Duration::from_millis(millis));
+        Ok(())
+    }
+
     fn wait(&mut self, reply: ReplyTo<()>) {
         self.waiting.push(reply);
     }
@@ -87,6 +96,7 @@ struct Options {
     certificates: Option<String>,
     keepalive_ms: u64,
     timeout_ms: u64,
+    block_ms: Option<u64>,
     bytes: usize,
     idle: bool,
     stops_never: bool,
@@ -107,6 +117,7 @@ pub(crate) fn main(mut args: impl Iterator<Item = String>) -> ExitCode {
     };
     while let Some(option) = args.next() {
         match option.as_str() {
+            "--block" => options.block_ms = Some(args.next().unwrap().parse().unwrap()),
             "--bytes" => options.bytes = args.next().unwrap().parse().unwrap(),
             "--certificates" => options.certificates = args.next(),
             "--idle" => options.idle = true,
@@ -157,6 +168,8 @@ async fn serve(options: Options) -> ExitCode {
         ..Probe::default()
     };
     service.start_server("probe", probe).unwrap().start();
+    let blocked = service.start_server("blocked", Probe::default());
+    blocked.unwrap().start();
     let mut terminate = on(SignalKind::terminate());
     let mut ask = on(SignalKind::user_defined1());
     println!("serving");
@@ -188,11 +201,24 @@ async fn call(options: Options) -> ExitCode {
     let address = format!("{}/probe", options.address);
     let service = options.network().dial(&address, options.config()).await;
     let service = service.unwrap();
-    let mut gateway = service.connect::<dyn ProbeGateway>(&address).await.unwrap();
+    let mut gateway = loop {
+        // A busy machine may need longer than a connection may take.
+        match service.connect::<dyn ProbeGateway>(&address).await {
+            Ok(gateway) => break gateway,
+            Err(error) => eprintln!("{error}"),
+        }
+    };
+    let mut watched = JoinSet::new();
+    if let Some(millis) = options.block_ms {
+        let address = format!("{}/blocked", options.address);
+        let blocked = service.connect::<dyn ProbeGateway>(&address).await.unwrap();
+        let block = blocked.block(millis);
+        watched.spawn(async { println!("block {}", outcome(&block.await)) });
+    }
     let (hang, wait, closed) = (gateway.hang(), gateway.wait(), gateway.closed());
-    tokio::spawn(async { println!("hang {}", outcome(&hang.await)) });
-    tokio::spawn(async { println!("wait {}", outcome(&wait.await)) });
-    tokio::spawn(async {
+    watched.spawn(async { println!("hang {}", outcome(&hang.await)) });
+    watched.spawn(async { println!("wait {}", outcome(&wait.await)) });
+    watched.spawn(async {
         match closed.await {
             GatewayClosed::Stopped => println!("closed stopped"),
             _ => println!("closed disconnected"),
@@ -228,6 +254,8 @@ async fn call(options: Options) -> ExitCode {
     }
     while calls.join_next().await.is_some() {}
     println!("done");
+    // What its own end does to them says nothing.
+    watched.shutdown().await;
     service.close().await.unwrap();
     ExitCode::SUCCESS
 }
@@ -235,7 +263,13 @@ async fn call(options: Options) -> ExitCode {
 async fn report(number: u64, call: Call<Vec<u8>>, restarted: Arc<Notify>) {
     let result = call.await;
     println!("count {number} {}", outcome(&result));
-    if matches!(result, Err(RpcError::Unreachable { restarted: true, .. })) {
+    if matches!(
+        result,
+        Err(RpcError::Unreachable {
+            restarted: true,
+            ..
+        })
+    ) {
         restarted.notify_one();
     }
 }
@@ -252,7 +286,10 @@ fn outcome<T>(result: &RpcResult<T>) -> String {
         Err(RpcError::Unreachable { .. }) => &"unreachable",
         Err(error) => error,
     };
-    let outcome = match result.as_ref().map_or_else(RpcError::outcome, |_| Outcome::Executed) {
+    let outcome = match result
+        .as_ref()
+        .map_or_else(RpcError::outcome, |_| Outcome::Executed)
+    {
         Outcome::Executed => "executed",
         Outcome::NotExecuted => "not-executed",
         Outcome::Unknown => "unknown",

@@ -82,7 +82,10 @@ impl Child {
         }
     }
 
-    fn fail(&self, part: &str, why: RecvTimeoutError) -> ! {
+    fn fail(&mut self, part: &str, why: RecvTimeoutError) -> ! {
+        // What it said last may tell more.
+        let _ = self.process.kill();
+        let _ = self.stdout.drain().and_then(|()| self.stderr.drain());
         panic!(
             "{}\nwaiting for {part}: {why}\nstdout: {:#?}\nstderr: {:#?}",
             self.what, self.stdout.seen, self.stderr.seen,
