@@ -5,17 +5,19 @@ mod ledger;
 mod net;
 
 use std::cell::Cell;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::transport::Transport;
-use rpc_core::{GatewayClosed, RpcError, RpcResult};
+use rpc_core::{GatewayClosed, RpcError, RpcResult, RpcService};
 use rpc_transport_quic::{Quic, QuicConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::Notify;
 use tokio::task::{JoinHandle, spawn_local};
 use tokio::time::{Instant, timeout};
 
-use self::ledger::LedgerGateway;
+use self::ledger::{Ledger, LedgerGateway};
 use self::net::{Caller, SERVER, Setup, Trace, pass, quic, simulate, simulate_hosts};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -118,6 +120,47 @@ fn a_host_that_crashed_and_is_back_is_another() {
         let anew = caller.service.reconnect(&*caller.gateway).await.unwrap();
         assert_eq!(anew.write(5).await, Ok(2));
     });
+}
+
+/// Also when its host ends as soon as the service is closed, as a process does.
+#[test]
+fn a_service_that_is_closed_has_answered_and_said_goodbye() {
+    let setup = Setup::patient(8);
+    let end = Rc::new(Notify::new());
+    let (ends, ledger) = (Rc::clone(&end), Ledger::default());
+    let serve = move |quic: Quic| {
+        let (ends, ledger) = (Rc::clone(&ends), ledger.clone());
+        async move {
+            let service = RpcService::builder().transport(quic).build().await.unwrap();
+            service.start_server("ledger", ledger).unwrap().start();
+            ends.notified().await;
+            service.close().await.unwrap();
+        }
+    };
+    let call = async move |quic: Quic, _: Trace| {
+        let service = RpcService::builder().transport(quic).build().await.unwrap();
+        let address = format!("quic://{SERVER}/ledger");
+        let gateway = service
+            .connect::<dyn LedgerGateway>(&address)
+            .await
+            .unwrap();
+        let (hanging, begun) = (gateway.hang(), Instant::now());
+        assert_eq!(gateway.write(1).await, Ok(1));
+        end.notify_one();
+        assert_eq!(gateway.closed().await, GatewayClosed::Stopped);
+        assert!(is_lost(&hanging.await));
+        let late = gateway.write(2).await;
+        assert!(
+            matches!(late, Err(RpcError::Unreachable { .. })),
+            "{late:?}"
+        );
+        assert!(
+            begun.elapsed() < SECOND,
+            "it was told: {:?}",
+            begun.elapsed()
+        );
+    };
+    simulate_hosts(&setup, &Cell::default(), serve, call);
 }
 
 #[test]

@@ -8,8 +8,9 @@ pub use self::call::IncomingCall;
 pub(crate) use self::watchers::{Watcher, Watchers};
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
@@ -40,6 +41,8 @@ pub(crate) struct IncomingConnection {
     sooner: Notify,
     debt: Debt,
     heard: Heard,
+    /// Whether goodbye was said.
+    leaving: AtomicBool,
     opened: Instant,
     limits: Limits,
 }
@@ -89,6 +92,7 @@ impl IncomingConnection {
             sooner: Notify::new(),
             debt: Debt::new(config.window_bytes, config.frame_bytes_max),
             heard: Heard::default(),
+            leaving: AtomicBool::new(false),
             opened: Instant::now(),
             limits: Limits {
                 calls: config.calls_max,
@@ -113,7 +117,7 @@ impl IncomingConnection {
         let ended = tokio::select! {
             biased;
             read = session.read(frames) => read,
-            write = self.outbox.drive() => write.map_err(ReadError::Io),
+            write = self.write() => write.map_err(ReadError::Io),
             lost = self.watch(liveness) => Err(lost),
             () = self.expire() => Ok(()),
         };
@@ -122,6 +126,17 @@ impl IncomingConnection {
         }
         drop(session);
         self.close();
+    }
+
+    /// Writes what there is to write, until there will be no more.
+    async fn write(&self) -> io::Result<()> {
+        self.outbox.drive().await?;
+        if self.leaving.load(Ordering::Relaxed) {
+            // What was written last may be on its way yet, and is lost if the stream ends before it
+            // arrives. A peer that has heard goodbye ends the stream, and that is read.
+            std::future::pending::<()>().await;
+        }
+        Ok(())
     }
 
     /// Looks after the connection until there is a reason to end it.
@@ -212,8 +227,10 @@ impl IncomingConnection {
         }
     }
 
-    /// Tells the peer that this service ends, and writes what is still to be written.
+    /// Tells the peer that this service ends, and writes what is still to be written. The connection
+    /// lasts until the peer ends it.
     pub(crate) fn say_goodbye(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
         self.send_empty(&Header::new(Kind::Goodbye, 0));
         self.outbox.close();
     }
