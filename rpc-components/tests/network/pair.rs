@@ -106,13 +106,14 @@ impl Caller {
     pub(crate) fn next(&mut self, wanted: fn(&str) -> bool) -> u64 {
         self.0.signal("USR1");
         let mark = number(&self.0.stdout_line("mark "), 1);
-        loop {
+        for _ in 0..CALLS_MAX {
             let line = self.0.stdout_line("count ");
             let (number, outcome) = counted(&line);
             if number >= mark && wanted(outcome) {
                 return number;
             }
         }
+        panic!("calls come to something else all the time");
     }
 
     /// Waits until a call is answered that is made from now on.
@@ -137,6 +138,9 @@ impl Caller {
         ended
     }
 }
+
+/// As many calls as a caller makes in half a minute.
+const CALLS_MAX: usize = 1500;
 
 /// What the calls of a process came to, and which were executed.
 #[derive(Debug, Default)]

@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// A process; dropping it kills it.
 pub(crate) struct Child {
     what: String,
@@ -133,8 +135,10 @@ impl Lines {
 
     /// Waits for a line that contains `part`, and that was not found before.
     fn find(&mut self, part: &str) -> Result<String, RecvTimeoutError> {
+        let deadline = Instant::now() + DEADLINE;
         loop {
-            let line = self.lines.recv_timeout(DEADLINE)?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left)?;
             self.seen.push(line.clone());
             if line.contains(part) {
                 return Ok(line);
