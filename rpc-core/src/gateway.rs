@@ -11,15 +11,19 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
-use crate::address::Address;
 use crate::call::{Call, Check, ReplyTo, Time};
+use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::codec;
 use crate::connection::{Ask, Charge, IncomingCall, RemoteGateway};
+use crate::deadlines::About;
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
+use crate::handler;
+use crate::metering::EndpointMeter;
 use crate::method::MethodInfo;
 use crate::reply_slot::ReplySlot;
 use crate::scope::{self, CallScope};
@@ -132,9 +136,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
 /// A client's way to its endpoint.
 pub struct Port<R> {
     route: Route<R>,
-    address: Arc<Address>,
-    /// The address as text, as [`RpcGateway::address`] returns it.
-    text: Arc<str>,
+    callee: Arc<Callee>,
     token: Option<FencingToken>,
     caller: Arc<Caller>,
 }
@@ -177,6 +179,10 @@ pub(crate) struct Delivery {
 pub(crate) struct Exposed {
     pub(crate) name: &'static str,
     pub(crate) methods: &'static [MethodInfo],
+    /// The place of its first method among those of the endpoint.
+    pub(crate) first: usize,
+    /// `None` if nobody records metrics.
+    pub(crate) meter: Option<Arc<EndpointMeter>>,
     /// An `Arc<dyn LocalRoute<G::Request>>`.
     pub(crate) local: Arc<dyn Any + Send + Sync>,
     pub(crate) wire: Arc<dyn WireRoute>,
@@ -190,6 +196,8 @@ pub(crate) struct Head {
     pub(crate) trace: Option<Box<TraceContext>>,
     /// What a message that came over a connection costs its sender until it is handled.
     pub(crate) charge: Option<Charge>,
+    /// When it was put into the mailbox, if that is recorded.
+    pub(crate) queued: Option<Instant>,
 }
 
 impl Head {
@@ -203,6 +211,7 @@ impl Head {
             token,
             trace: trace.map(Box::new),
             charge: None,
+            queued: None,
         }
     }
 }
@@ -219,32 +228,31 @@ impl<R> Clone for Route<R> {
 impl<R: Send + 'static> Port<R> {
     pub(crate) fn local(
         route: Arc<dyn LocalRoute<R>>,
-        address: Arc<Address>,
+        callee: Callee,
         token: Option<FencingToken>,
         caller: Arc<Caller>,
     ) -> Self {
-        Self::new(Route::Local(route), address, token, caller)
+        Self::new(Route::Local(route), callee, token, caller)
     }
 
     pub(crate) fn remote(
         gateway: Arc<RemoteGateway>,
-        address: Arc<Address>,
+        callee: Callee,
         token: Option<FencingToken>,
         caller: Arc<Caller>,
     ) -> Self {
-        Self::new(Route::Remote(gateway), address, token, caller)
+        Self::new(Route::Remote(gateway), callee, token, caller)
     }
 
     fn new(
         route: Route<R>,
-        address: Arc<Address>,
+        callee: Callee,
         token: Option<FencingToken>,
         caller: Arc<Caller>,
     ) -> Self {
         Self {
             route,
-            text: address.to_string().into(),
-            address,
+            callee: Arc::new(callee),
             token,
             caller,
         }
@@ -252,13 +260,14 @@ impl<R: Send + 'static> Port<R> {
 
     /// Returns the endpoint's address.
     pub fn address(&self) -> &str {
-        &self.text
+        &self.callee.text
     }
 
     /// Returns the host in the address.
     pub fn hostname(&self) -> &str {
-        match self.address.scheme() {
-            Some(_) => self.address.hostname(),
+        let address = &self.callee.address;
+        match address.scheme() {
+            Some(_) => address.hostname(),
             None => "localhost",
         }
     }
@@ -298,7 +307,7 @@ impl<R: Send + 'static> Port<R> {
     {
         let time = Time::new(info.timeout, self.caller.call_timeout);
         let slot = Arc::new(ReplySlot::new(time.deadline));
-        let trace = scope::outgoing_trace();
+        let trace = self.trace(info);
         let remote = match &self.route {
             Route::Local(route) => {
                 let head = Head::local(Some(Arc::clone(&slot) as _), self.token, trace);
@@ -315,7 +324,12 @@ impl<R: Send + 'static> Port<R> {
                 gateway.call(self.ask(method, info, trace), time, &arguments, &slot)
             }
         };
-        let expiry = self.caller.deadlines.expiry();
+        let expiry = self.caller.deadlines.expiry(About {
+            callee: Arc::clone(&self.callee),
+            method: info,
+            place: method,
+            trace: trace.map(Box::new),
+        });
         Call::waiting(slot, info, time, Some(expiry), remote)
     }
 
@@ -327,18 +341,30 @@ impl<R: Send + 'static> Port<R> {
         arguments: A,
         request: impl FnOnce(A) -> R,
     ) {
-        let trace = scope::outgoing_trace();
-        match &self.route {
+        let trace = self.trace(info);
+        let sent = match &self.route {
             Route::Local(route) => match self.local_arguments(arguments, info) {
                 Ok(arguments) => {
                     route.push(Head::local(None, self.token, trace), request(arguments));
+                    true
                 }
                 Err(error) => {
                     tracing::warn!(method = info.name, %error, "one-way message dropped");
+                    false
                 }
             },
             Route::Remote(gateway) => gateway.tell(self.ask(method, info, trace), &arguments),
+        };
+        if let Some(meter) = self.callee.meter.as_ref().filter(|_| !sent) {
+            meter.dropped(method, info);
         }
+    }
+
+    /// Returns the place in a trace of a call that is made here, and tells of it.
+    fn trace(&self, info: &MethodInfo) -> Option<TraceContext> {
+        let trace = scope::outgoing_trace()?;
+        handler::made(trace, info, &self.callee.text);
+        Some(trace)
     }
 
     const fn ask(
@@ -386,8 +412,7 @@ impl<R> Clone for Port<R> {
     fn clone(&self) -> Self {
         Self {
             route: self.route.clone(),
-            address: Arc::clone(&self.address),
-            text: Arc::clone(&self.text),
+            callee: Arc::clone(&self.callee),
             token: self.token,
             caller: Arc::clone(&self.caller),
         }
@@ -397,7 +422,7 @@ impl<R> Clone for Port<R> {
 impl<R> fmt::Debug for Port<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port")
-            .field("address", &self.text)
+            .field("address", &self.callee.text)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

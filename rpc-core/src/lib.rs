@@ -101,24 +101,29 @@ extern crate self as rpc_core;
 mod address;
 mod authority;
 mod call;
+mod callee;
 mod caller;
 mod codec;
 mod config;
 mod connection;
 mod context;
 mod deadlines;
+mod diagnostics;
 mod endpoint;
 mod error;
 mod fencing;
 mod frame;
 mod gateway;
+mod handler;
 mod lifecycle;
 #[cfg(all(test, rpc_loom))]
 mod loom_models;
 mod mailbox;
 mod main_loop;
 mod main_thread;
+mod metering;
 mod method;
+mod pulse;
 mod reply_slot;
 mod scope;
 mod server;
@@ -131,11 +136,16 @@ pub mod testing;
 mod timers;
 mod trace;
 pub mod transport;
+mod watchdog;
 
 pub use self::address::{Address, AddressError};
 pub use self::call::{Call, ReplyTo};
 pub use self::config::RpcConfig;
 pub use self::context::{Context, TimerHandle};
+pub use self::diagnostics::{
+    ConnectionDiagnostics, Cycle, CycleStep, Diagnostics, Direction, EndpointDiagnostics,
+    EndpointState, WaitingCall, find_cycles,
+};
 pub use self::endpoint::{GatewayList, Handles, PanicPolicy, RpcEndpoint};
 pub use self::error::{
     AppError, BoxError, EndpointError, Failure, Never, Outcome, RpcError, RpcResult,

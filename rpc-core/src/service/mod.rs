@@ -5,6 +5,7 @@ mod backoff;
 mod channel;
 mod connect;
 mod error;
+mod observe;
 mod peers;
 mod registry;
 
@@ -13,11 +14,12 @@ pub use self::error::{BuildError, ConnectError, StartError};
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Once, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tracing::{Instrument, Span};
 
 use self::accept::{Accepted, listen};
 use self::channel::Channels;
@@ -30,6 +32,7 @@ use crate::connection::{Hello, Listing, Purpose};
 use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
 use crate::error::EndpointError;
 use crate::main_loop;
+use crate::metering;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
 use crate::transport::Transport;
@@ -64,6 +67,10 @@ struct Inner {
     /// The endpoints' own tasks.
     endpoints: Mutex<JoinSet<()>>,
     closed: watch::Sender<bool>,
+    /// The span that all its tasks run in: that in which the service was made.
+    span: Span,
+    /// Whether the endpoints are watched.
+    watching: Once,
 }
 
 /// A transport of the service.
@@ -109,11 +116,15 @@ impl RpcService {
             roles_needed,
             ..
         } = builder;
+        let id = fastrand::u128(..);
+        if config.metrics {
+            metering::describe();
+        }
         let inner = Arc::new(Inner {
-            id: fastrand::u128(..),
+            id,
             cluster: cluster.as_deref().map_or(0, cluster_id),
             channels: Channels::new(config.channel_backlog_max),
-            caller: Arc::new(Caller::new(&config)),
+            caller: Arc::new(Caller::new(id, &config)),
             config,
             transports,
             registry: Registry::default(),
@@ -123,6 +134,8 @@ impl RpcService {
             tasks: Mutex::new(JoinSet::new()),
             endpoints: Mutex::new(JoinSet::new()),
             closed: watch::Sender::new(false),
+            span: Span::current(),
+            watching: Once::new(),
         });
         Self { inner }
     }
@@ -169,17 +182,18 @@ impl RpcService {
             address,
             &self.inner.config,
             Arc::clone(&self.inner.caller),
-            WeakService(Arc::downgrade(&self.inner)),
+            self.downgrade(),
         ));
         let mut routes = Routes::default();
         E::Gateways::expose(&core, &mut routes);
         let exposed: Arc<[_]> = routes.0.into();
         let server = RpcServer::new(Arc::clone(&core), Arc::clone(&exposed));
         self.inner.registry.insert(&core, exposed)?;
-        let service = WeakService(Arc::downgrade(&self.inner));
+        self.start_watching();
+        let service = self.downgrade();
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}
-        endpoints.spawn(async move {
+        let running = async move {
             let result = main_loop::run(Arc::clone(&core), endpoint).await;
             if let Err(error) = &result {
                 tracing::warn!(endpoint = %core.name, %error, "endpoint ended");
@@ -189,7 +203,8 @@ impl RpcService {
                 service.inner.registry.remove(&core.name);
             }
             core.termination.send_replace(Some(result));
-        });
+        };
+        endpoints.spawn(running.instrument(self.inner.span.clone()));
         Ok(server)
     }
 
@@ -240,12 +255,18 @@ impl RpcService {
     }
 
     /// Runs a task until it ends or the service is closed, which aborts it.
+    ///
+    /// As all tasks of the service it runs in the [`tracing`] span in which the service was made.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
         while tasks.try_join_next().is_some() {}
         if !*self.inner.closed.borrow() {
-            tasks.spawn(task);
+            tasks.spawn(task.instrument(self.inner.span.clone()));
         }
+    }
+
+    fn downgrade(&self) -> WeakService {
+        WeakService(Arc::downgrade(&self.inner))
     }
 
     fn hello(&self, purpose: Purpose) -> Hello {
@@ -329,10 +350,7 @@ impl RpcServiceBuilder {
         }
         let service = RpcService::from_parts(self, transports);
         for listener in listeners {
-            service.spawn(listen(
-                WeakService(Arc::downgrade(&service.inner)),
-                listener,
-            ));
+            service.spawn(listen(service.downgrade(), listener));
         }
         Ok(service)
     }
