@@ -86,6 +86,23 @@ async fn calls_that_wait_are_reported_and_then_forgotten() {
 }
 
 #[tokio::test]
+async fn an_endpoint_of_another_service_is_not_taken_for_one_of_the_own() {
+    let (one, two) = (RpcService::local(), RpcService::local());
+    let (own, signals) = relay(&one, "a");
+    let (namesake, _) = relay(&two, "a");
+    let gateway = own.gateway::<dyn RelayGateway>();
+    let piped = namesake.main_thread().call_async(move |_, cx| {
+        cx.pipe(gateway.pass(Vec::new()), |_, _, _| ());
+    });
+    piped.await.unwrap();
+    signals.arrived.notified().await;
+    let report = one.diagnostics();
+    assert_eq!(report.waiting.len(), 1, "{report}");
+    assert_eq!(report.waiting[0].from, None);
+    assert_eq!(two.diagnostics().waiting, []);
+}
+
+#[tokio::test]
 async fn endpoints_of_two_services_that_await_each_other_are_found() {
     let (one, two) = (
         pipes::build(RpcService::builder()).await,
