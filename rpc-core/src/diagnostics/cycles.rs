@@ -72,6 +72,7 @@ impl<'a> Graph<'a> {
         for report in reports {
             for call in &report.waiting {
                 let Some(from) = &call.from else { continue };
+                // A name has no slashes.
                 let endpoint = call.to.rsplit('/').next().unwrap_or_default();
                 let from = (report.service.as_str(), from.as_str());
                 let to = (call.to_service.as_str(), endpoint);

@@ -16,9 +16,12 @@ async fn a_chain_of_calls_over_two_services_is_one_trace() {
     let (a, _) = relay(&one, "a");
     let (b, _) = relay(&two, "b");
     let (c, signals) = relay(&one, "c");
-    signals.go.notify_one();
     let chain = vec![b.address(), c.address()];
-    assert_eq!(a.gateway::<dyn RelayGateway>().pass(chain).await, Ok(2));
+    let call = tokio::spawn(a.gateway::<dyn RelayGateway>().pass(chain));
+    signals.arrived.notified().await;
+    let reports = [&one, &two].map(RpcService::diagnostics);
+    signals.go.notify_one();
+    assert_eq!(call.await.unwrap(), Ok(2));
 
     let handled: Vec<Told> = log.of("edges");
     let edges: Vec<_> = handled.iter().map(|it| it.fields.get("edge")).collect();
@@ -35,6 +38,9 @@ async fn a_chain_of_calls_over_two_services_is_one_trace() {
     let traces: Vec<&str> = field("trace_id");
     assert_eq!(traces, [traces[0]; 4]);
     assert_eq!(traces[0].len(), 32);
+    let waiting = reports.iter().flat_map(|it| &it.waiting);
+    let waiting: Vec<_> = waiting.filter_map(|it| it.trace.as_deref()).collect();
+    assert_eq!(waiting, [traces[0]; 3]);
     let ids: Vec<&str> = field("span_id");
     assert_eq!(ids[2], ids[3], "each poll is in the same span");
 
