@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tokio::sync::Notify;
 use tracing::{Instrument, info_span};
 
-use crate::log::{Log, seen};
+use crate::log::{Log, pass_time, seen};
 use crate::pipes;
 
 #[rpc_gateway]
@@ -181,7 +181,7 @@ async fn timers_run_in_the_services_span() {
         set.await.unwrap();
         let set = main.call_async(move |_, cx| cx.schedule_every(second, |_, _| seen("again")));
         set.await.unwrap();
-        tokio::time::sleep(Duration::from_millis(2500)).await;
+        pass_time(Duration::from_millis(2500)).await;
     }
     .instrument(info_span!("caller"))
     .await;

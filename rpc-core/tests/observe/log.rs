@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -11,12 +12,20 @@ use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
+use crate::{Alone, alone};
+
 /// What a thread told while the log was kept.
 #[derive(Clone, Default)]
 pub(crate) struct Log {
     events: Arc<Mutex<Vec<Told>>>,
     hides_calls: bool,
 }
+
+/// Keeps the log, and other tests out.
+pub(crate) struct Keeping(
+    #[expect(dead_code, reason = "held for its end")] DefaultGuard,
+    #[expect(dead_code, reason = "held for its end")] Alone,
+);
 
 /// An event.
 #[derive(Clone, Debug)]
@@ -38,12 +47,12 @@ impl Fields {
 
 impl Log {
     /// Keeps a log of this thread until the guard is dropped.
-    pub(crate) fn keep() -> (Self, DefaultGuard) {
+    pub(crate) fn keep() -> (Self, Keeping) {
         Self::default().start()
     }
 
     /// As [`keep`](Self::keep), by a recorder that wants nothing of the calls.
-    pub(crate) fn keep_without_calls() -> (Self, DefaultGuard) {
+    pub(crate) fn keep_without_calls() -> (Self, Keeping) {
         let log = Self {
             hides_calls: true,
             ..Self::default()
@@ -51,9 +60,11 @@ impl Log {
         log.start()
     }
 
-    fn start(self) -> (Self, DefaultGuard) {
+    fn start(self) -> (Self, Keeping) {
+        let alone = alone();
         let subscriber = Registry::default().with(self.clone());
-        (self, tracing::subscriber::set_default(subscriber))
+        let kept = tracing::subscriber::set_default(subscriber);
+        (self, Keeping(kept, alone))
     }
 
     pub(crate) fn of(&self, target: &str) -> Vec<Told> {
@@ -70,6 +81,16 @@ impl Log {
         at.map(names).collect()
     }
 }
+
+/// Lets so much time pass on the paused clock, in steps between which all tasks get on.
+pub(crate) async fn pass_time(time: Duration) {
+    for _ in 0..STEPS {
+        tokio::time::advance(time / STEPS).await;
+        tokio::task::yield_now().await;
+    }
+}
+
+const STEPS: u32 = 100;
 
 /// Tells that code runs which a test looks for.
 pub(crate) fn seen(edge: &'static str) {

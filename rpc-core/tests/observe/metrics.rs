@@ -10,6 +10,8 @@ use metrics::{
 };
 use rpc_core::{Outcome, RpcConfig, RpcError, RpcServer, RpcService};
 
+use crate::alone;
+use crate::log::pass_time;
 use crate::pipes;
 use crate::relay::{Relay, RelayGateway, relay};
 
@@ -38,7 +40,7 @@ impl HistogramFn for Values {
 impl Book {
     /// Runs a test on a runtime of this thread whose clock stands still.
     fn keep(test: impl AsyncFnOnce(&Self)) {
-        let book = Self::default();
+        let (_alone, book) = (alone(), Self::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .start_paused(true)
@@ -237,7 +239,7 @@ fn connections_and_what_they_carry_are_counted() {
         assert_eq!(book.counter(errors), 1);
         // What was carried is counted from time to time.
         assert_eq!(book.counter("rpc_bytes_total sent"), 0);
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        pass_time(Duration::from_secs(2)).await;
         let sent = book.counter("rpc_bytes_total sent");
         assert!((5000..6000).contains(&sent), "{sent}");
         assert_eq!(

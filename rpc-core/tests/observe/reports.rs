@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use rpc_core::{Diagnostics, Direction, EndpointState, RpcService, find_cycles};
 
+use crate::alone;
+use crate::log::pass_time;
 use crate::pipes;
 use crate::relay::{RelayGateway, relay};
 
@@ -23,6 +25,7 @@ async fn until(
 
 #[tokio::test(start_paused = true)]
 async fn calls_that_wait_are_reported_and_then_forgotten() {
+    let _alone = alone();
     let (one, two) = (
         pipes::build(RpcService::builder()).await,
         pipes::build(RpcService::builder()).await,
@@ -32,7 +35,7 @@ async fn calls_that_wait_are_reported_and_then_forgotten() {
     let gateway = a.gateway::<dyn RelayGateway>();
     let call = tokio::spawn(gateway.pass(vec![b.address()]).without_timeout());
     signals.arrived.notified().await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    pass_time(Duration::from_secs(3)).await;
     let [of_one, of_two] = [&one, &two].map(RpcService::diagnostics);
     assert_eq!(of_one.addresses, [one.address_of("").trim_end_matches('/')]);
     let [outer, inner] = &of_one.waiting[..] else {
@@ -87,6 +90,7 @@ async fn calls_that_wait_are_reported_and_then_forgotten() {
 
 #[tokio::test]
 async fn an_endpoint_of_another_service_is_not_taken_for_one_of_the_own() {
+    let _alone = alone();
     let (one, two) = (RpcService::local(), RpcService::local());
     let (own, signals) = relay(&one, "a");
     let (namesake, _) = relay(&two, "a");
@@ -104,6 +108,7 @@ async fn an_endpoint_of_another_service_is_not_taken_for_one_of_the_own() {
 
 #[tokio::test]
 async fn endpoints_of_two_services_that_await_each_other_are_found() {
+    let _alone = alone();
     let (one, two) = (
         pipes::build(RpcService::builder()).await,
         pipes::build(RpcService::builder()).await,

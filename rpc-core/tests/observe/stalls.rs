@@ -6,7 +6,7 @@ use std::time::Duration;
 use rpc_core::{Call, RpcEndpoint, RpcResult, RpcService, gateways, rpc_endpoint, rpc_gateway};
 use tokio::runtime::Builder;
 
-use crate::log::Log;
+use crate::log::{Log, pass_time};
 use crate::relay::relay;
 
 #[rpc_gateway]
@@ -61,7 +61,7 @@ fn a_handler_that_blocks_its_main_thread_is_told_once() {
         let call = gateway.block().without_timeout();
         // Not awaited: the clock would run meanwhile.
         has_begun.recv().unwrap();
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        pass_time(Duration::from_secs(20)).await;
         let running = &service.diagnostics().endpoints[0].running;
         assert_eq!(running.as_deref(), Some("BlockerGateway::block"));
         go.send(()).unwrap();
