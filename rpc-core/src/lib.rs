@@ -88,8 +88,9 @@
 //! A call is traced if somebody records spans of target `rpc_core::call` at level `INFO`, or if the
 //! call in whose handler it is made is traced. Its [`TraceContext`] travels with it, and its handler
 //! runs in a span `rpc` with the fields `method`, `endpoint`, `peer`, `trace_id` and `span_id`. At
-//! level `DEBUG` its caller tells of it too, with its `parent_id`. What else a service runs, it runs
-//! in the [`tracing`] span in which it was made.
+//! level `DEBUG` its caller tells of it too, with its `parent_id`. All code of an endpoint runs in a
+//! span `endpoint` with its `name`, and all that a service runs, that span too, is in the [`tracing`]
+//! span in which the service was made.
 //!
 //! # Metrics
 //!

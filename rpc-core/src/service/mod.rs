@@ -204,7 +204,8 @@ impl RpcService {
             }
             core.termination.send_replace(Some(result));
         };
-        endpoints.spawn(running.instrument(self.inner.span.clone()));
+        let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
+        endpoints.spawn(running.instrument(span));
         Ok(server)
     }
 

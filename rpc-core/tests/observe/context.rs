@@ -126,9 +126,9 @@ async fn an_endpoint_begins_and_ends_in_the_services_span() {
     }
     .instrument(info_span!("caller"))
     .await;
-    assert_eq!(log.spans_at("on_start"), [["service"]]);
-    assert_eq!(log.spans_at("on_stop"), [["service"], ["service"]]);
-    assert_eq!(log.spans_at("endpoint dropped"), [["service"]]);
+    assert_eq!(log.spans_at("on_start"), [ENDPOINT]);
+    assert_eq!(log.spans_at("on_stop"), [ENDPOINT; 2]);
+    assert_eq!(log.spans_at("endpoint dropped"), [ENDPOINT]);
     // A future is completed in the task that awaits it, and so in its span.
     assert_eq!(log.spans_at("terminated"), [["caller"]]);
 }
@@ -157,7 +157,7 @@ async fn posted_code_and_continuations_run_in_the_services_span() {
         "piped future",
         "continuation",
     ] {
-        assert_eq!(log.spans_at(edge), [["service"]], "{edge}");
+        assert_eq!(log.spans_at(edge), [ENDPOINT], "{edge}");
     }
 }
 
@@ -185,8 +185,8 @@ async fn timers_run_in_the_services_span() {
     }
     .instrument(info_span!("caller"))
     .await;
-    assert_eq!(log.spans_at("once"), [["service"]]);
-    assert_eq!(log.spans_at("again"), [["service"], ["service"]]);
+    assert_eq!(log.spans_at("once"), [ENDPOINT]);
+    assert_eq!(log.spans_at("again"), [ENDPOINT; 2]);
 }
 
 // Flink: ContextClassLoadingSettingTest#
@@ -247,7 +247,7 @@ async fn handlers_and_decoding_run_in_the_services_span() {
     }
     .instrument(info_span!("caller"))
     .await;
-    let handler = ["service", "rpc"];
+    let handler = ["service", "endpoint", "rpc"];
     assert_eq!(log.spans_at("one_way"), [handler]);
     assert_eq!(log.spans_at("ask"), [handler]);
     assert_eq!(log.spans_at("wait"), [handler, handler], "at each poll");
@@ -256,3 +256,6 @@ async fn handlers_and_decoding_run_in_the_services_span() {
     assert_eq!(log.spans_at("connected"), [["caller"]]);
     assert_eq!(log.spans_at("answered"), [["caller"]]);
 }
+
+/// The code of an endpoint runs in the endpoint's span, which is in the service's.
+const ENDPOINT: [&str; 2] = ["service", "endpoint"];
