@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An endpoint's address, taken apart.
 ///
@@ -90,6 +91,9 @@ impl FromStr for Address {
         if scheme.is_some() && authority.is_empty() {
             return Err(error("it has no host"));
         }
+        if authority.contains('@') {
+            return Err(error("nobody is named before a host"));
+        }
         if endpoint.is_empty() {
             return Err(error("it names no endpoint"));
         }
@@ -118,6 +122,33 @@ pub struct AddressError {
     reason: &'static str,
 }
 
+impl AddressError {
+    /// Says that an endpoint is to be named like a pattern.
+    pub(crate) fn pattern(name: &str) -> Self {
+        Self {
+            address: name.to_owned(),
+            reason: "an endpoint's name does not end in `*`",
+        }
+    }
+}
+
+/// Makes an endpoint's name that no other has in this process: `prefix_0`, `prefix_1`, and so on.
+///
+/// One of several such endpoints is reached by `prefix_*`; see
+/// [`RpcService::connect`](crate::RpcService::connect). Flink's `RpcServiceUtils.createRandomName`.
+///
+/// ```
+/// assert_ne!(rpc_core::unique_name("jobmaster"), rpc_core::unique_name("jobmaster"));
+/// ```
+#[must_use]
+pub fn unique_name(prefix: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// What a name ends in that stands for every name which begins like it.
+pub(crate) const WILDCARD: char = '*';
+
 /// The longest name of an endpoint: it travels, and a peer keeps it.
 pub(crate) const NAME_BYTES_MAX: usize = 512;
 
@@ -125,31 +156,30 @@ pub(crate) const NAME_BYTES_MAX: usize = 512;
 mod tests {
     use super::{Address, NAME_BYTES_MAX};
 
+    // Flink: PekkoUtilsTest#getHostFromRpcURLForRemoteRpcURL,
+    // #getHostFromRpcURLHandlesAkkaTcpProtocol, #getHostFromRpcURLHandlesAkkaSslTcpProtocol,
+    // #getHostFromRpcURLHandlesIPv4Addresses
     #[test]
     fn an_address_has_a_scheme_an_authority_and_a_name() {
         for (text, scheme, authority, hostname) in [
-            // Flink: PekkoUtilsTest#getHostFromRpcURLForRemoteRpcURL
             (
                 "tcp://127.0.0.1:1234/e",
                 "tcp",
                 "127.0.0.1:1234",
                 "127.0.0.1",
             ),
-            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesAkkaTcpProtocol
             (
                 "tcp://localhost:1234/e",
                 "tcp",
                 "localhost:1234",
                 "localhost",
             ),
-            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesAkkaSslTcpProtocol
             (
                 "quic://localhost:1234/e",
                 "quic",
                 "localhost:1234",
                 "localhost",
             ),
-            // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv4Addresses
             (
                 "tcp://192.168.0.1:1234/e",
                 "tcp",
@@ -169,7 +199,8 @@ mod tests {
         }
     }
 
-    // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv6Addresses, with Tcp and Ssl
+    // Flink: PekkoUtilsTest#getHostFromRpcURLHandlesIPv6Addresses,
+    // #getHostFromRpcURLHandlesIPv6AddressesTcp, #getHostFromRpcURLHandlesIPv6AddressesSsl
     #[test]
     fn the_host_of_an_ipv6_address_is_without_brackets() {
         for scheme in ["tcp", "quic"] {
@@ -198,6 +229,8 @@ mod tests {
         assert_eq!(address.to_string(), "jobmanager_3");
     }
 
+    /// Flink's actor system has a name before the host, and an empty host is the loopback interface.
+    // Flink: PekkoUtilsTest#getHostFromRpcURLReturnsHostAfterAtSign, #getConfigDefaultsToLocalHost
     #[test]
     fn what_is_no_address_is_named_with_the_reason() {
         for (text, reason) in [
@@ -206,6 +239,7 @@ mod tests {
             ("t p://host:1/e", "a scheme is of lower-case letters"),
             ("tcp:///e", "it has no host"),
             ("tcp://", "it has no host"),
+            ("tcp://flink@host:1/e", "nobody is named before a host"),
             ("tcp://host:1", "it names no endpoint"),
             ("tcp://host:1/", "it names no endpoint"),
             ("", "it names no endpoint"),

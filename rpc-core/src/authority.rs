@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use crate::transport::TransportError;
 
@@ -80,19 +81,9 @@ impl<'a> Authority<'a> {
     }
 
     fn split(text: &'a str) -> Option<Self> {
-        let (host, port) = text.rsplit_once(':')?;
-        let (host, bracketed) = match host.strip_prefix('[') {
-            Some(address) => (address.strip_suffix(']')?, true),
-            None => (host, false),
-        };
-        let fits = !host.is_empty()
-            && host.contains(':') == bracketed
-            && !host
-                .contains(|it: char| it.is_whitespace() || it.is_control() || "[]/".contains(it));
-        // A sign is a number's for `parse`, and not a port's.
-        let digits = port.bytes().all(|it| it.is_ascii_digit());
-        let port = port.parse().ok()?;
-        (fits && digits).then_some(Self { host, port })
+        let (host, port) = split_host(text)?;
+        let port = parse_port(port)?;
+        Some(Self { host, port })
     }
 }
 
@@ -106,9 +97,95 @@ impl fmt::Display for Authority<'_> {
     }
 }
 
+/// Where a transport over IP listens: a host, and the ports that are tried in their order.
+///
+/// The ports are written as one, as a range, or as a list of both; port 0 stands for any free port.
+/// As Flink's port ranges.
+///
+/// ```
+/// use rpc_core::transport::BindAuthority;
+///
+/// let bind = BindAuthority::parse("tcp", "127.0.0.1:50100-50102,50200")?;
+/// assert_eq!(bind.host(), "127.0.0.1");
+/// assert!(bind.ports().eq([50_100, 50_101, 50_102, 50_200]));
+/// # Ok::<(), rpc_core::transport::TransportError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BindAuthority<'a> {
+    host: &'a str,
+    ports: Vec<RangeInclusive<u16>>,
+}
+
+impl<'a> BindAuthority<'a> {
+    /// Takes it apart; `scheme` is the transport's, for the error.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError::Address`] for a text that is not a host and ports.
+    pub fn parse(scheme: &'static str, text: &'a str) -> Result<Self, TransportError> {
+        let refusal = |reason| TransportError::Address {
+            scheme,
+            authority: text.to_owned(),
+            reason,
+        };
+        let (host, ports) = split_host(text).ok_or_else(|| {
+            refusal(String::from(
+                "it is written `host:port`, with an IPv6 address in brackets",
+            ))
+        })?;
+        let ports = ports
+            .split(',')
+            .map(|range| {
+                parse_range(range).ok_or_else(|| {
+                    refusal(format!(
+                        "`{range}` is no port and no range of ports, which are written \
+                         `50100`, `50100-50200` or `50100-50110,50200`"
+                    ))
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { host, ports })
+    }
+
+    /// Returns the host: a DNS name, or an IP address without brackets.
+    #[must_use]
+    pub const fn host(&self) -> &'a str {
+        self.host
+    }
+
+    /// Returns the ports to try, in their order.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.ports.iter().cloned().flatten()
+    }
+}
+
+fn split_host(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let (host, bracketed) = match host.strip_prefix('[') {
+        Some(address) => (address.strip_suffix(']')?, true),
+        None => (host, false),
+    };
+    let fits = !host.is_empty()
+        && host.contains(':') == bracketed
+        && !host.contains(|it: char| it.is_whitespace() || it.is_control() || "[]/".contains(it));
+    fits.then_some((host, port))
+}
+
+fn parse_port(text: &str) -> Option<u16> {
+    // A sign is a number's for `parse`, and not a port's.
+    let digits = text.bytes().all(|it| it.is_ascii_digit());
+    digits.then(|| text.parse().ok())?
+}
+
+fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = (parse_port(first)?, parse_port(last)?);
+    (first <= last).then_some(first..=last)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Authority;
+    use super::{Authority, BindAuthority};
 
     #[test]
     fn an_authority_is_a_host_and_a_port() {
@@ -151,6 +228,8 @@ mod tests {
         }
     }
 
+    // Flink: PekkoUtilsTest#getConfigHandlesIPv6Address
+    // Flink, untested: A15
     #[test]
     fn what_is_advertised_comes_before_what_is_bound() {
         let bound = "10.0.0.1:6123".parse().unwrap();
@@ -173,5 +252,41 @@ mod tests {
                 "a:6123"
             );
         }
+    }
+
+    #[test]
+    fn ports_to_bind_are_one_or_a_range_or_a_list() {
+        let cases: [(&str, &str, &[u16]); 6] = [
+            ("node:0", "node", &[0]),
+            ("[::1]:6123", "::1", &[6123]),
+            (
+                "127.0.0.1:50100-50102",
+                "127.0.0.1",
+                &[50_100, 50_101, 50_102],
+            ),
+            ("node:1,2,5-7", "node", &[1, 2, 5, 6, 7]),
+            ("node:9-9,3", "node", &[9, 3]),
+            ("node:65535-65535", "node", &[65_535]),
+        ];
+        for (text, host, ports) in cases {
+            let bind = BindAuthority::parse("tcp", text).unwrap();
+            assert_eq!(bind.host(), host);
+            assert_eq!(bind.ports().collect::<Vec<_>>(), ports, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_range_of_ports_is_named() {
+        for ports in [
+            "", "x", "1-", "-1", "2-1", "1-2-3", "1,", ",1", "1,,2", "65536", "+1", "1 - 2",
+        ] {
+            let text = format!("node:{ports}");
+            let refusal = BindAuthority::parse("tcp", &text).unwrap_err().to_string();
+            let named = format!("`{text}` is not an address of the tcp transport");
+            assert!(refusal.starts_with(&named), "{refusal}");
+            assert!(refusal.contains("no range of ports"), "{refusal}");
+        }
+        let refusal = BindAuthority::parse("tcp", "::1:1-2").unwrap_err();
+        assert!(refusal.to_string().contains("brackets"), "{refusal}");
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Caller {
     /// How large a message of a strict call may be; `None` if values are moved.
     pub(crate) strict: Option<usize>,
     pub(crate) deadlines: Deadlines,
+    #[cfg(feature = "testing")]
+    pub(crate) faults: crate::testing::faults::Faults,
 }
 
 impl Caller {
@@ -30,6 +32,8 @@ impl Caller {
             call_timeout: config.call_timeout,
             strict: config.strict_local.then_some(config.frame_bytes_max),
             deadlines: Deadlines::default(),
+            #[cfg(feature = "testing")]
+            faults: Default::default(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What an endpoint's code may ask of its main thread, while it runs there.
 
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -23,7 +25,9 @@ pub struct Context<E: RpcEndpoint> {
     timers: Timers<TimedRun<E>>,
     /// Continuations that the main loop has not taken over yet.
     piped: Vec<Piped<E>>,
-    /// The endpoint stops: nothing more is scheduled.
+    resources: BTreeMap<ResourceId, Box<dyn Any + Send>>,
+    next_resource: u64,
+    /// The endpoint stops: nothing more is scheduled or registered.
     closed: bool,
 }
 
@@ -47,6 +51,8 @@ impl<E: RpcEndpoint> Context<E> {
             core,
             timers: Timers::default(),
             piped: Vec::new(),
+            resources: BTreeMap::new(),
+            next_resource: 0,
             closed: false,
         }
     }
@@ -161,6 +167,24 @@ impl<E: RpcEndpoint> Context<E> {
         }));
     }
 
+    /// Keeps `resource` until the endpoint stops, and drops it then, before `on_stop` runs. Flink's
+    /// `registerResource`.
+    ///
+    /// Once the endpoint stops it is dropped at once.
+    pub fn register(&mut self, resource: impl Send + 'static) -> ResourceId {
+        let id = ResourceId(self.next_resource);
+        self.next_resource += 1;
+        if !self.closed {
+            self.resources.insert(id, Box::new(resource));
+        }
+        id
+    }
+
+    /// Drops what was registered. Returns whether it was still there.
+    pub fn unregister(&mut self, id: ResourceId) -> bool {
+        self.resources.remove(&id).is_some()
+    }
+
     /// Stops the endpoint, after the messages that are being handled. See
     /// [`RpcServer::close`](crate::RpcServer::close).
     pub fn stop(&mut self) {
@@ -203,12 +227,17 @@ impl<E: RpcEndpoint> Context<E> {
         }
     }
 
-    /// Cancels all timers, and those that are still to be set.
-    pub(crate) fn close(&mut self) {
+    /// Cancels all timers, and those that are still to be set. Returns what is to be dropped: code
+    /// that runs then may want the main thread.
+    pub(crate) fn close(&mut self) -> impl Send + use<E> {
         self.closed = true;
-        self.timers.clear();
+        (self.timers.clear(), std::mem::take(&mut self.resources))
     }
 }
+
+/// Identifies what an endpoint has [registered](Context::register).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ResourceId(u64);
 
 impl<E: RpcEndpoint> fmt::Debug for Context<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@ use crate::error::{BoxError, RpcError};
 use crate::gateway::{Delivery, Exposed, Gateway, Head, LocalRoute, WireRoute};
 use crate::main_thread::MainThread;
 use crate::method::MethodInfo;
+use crate::mutant::{self, Mutant};
 use crate::shared::EndpointCore;
 
 /// A component: plain data, all of whose code runs on one logical main thread.
@@ -55,7 +56,8 @@ pub trait RpcEndpoint: Send + Sized + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PanicPolicy {
-    /// It goes on with the state as the handler left it.
+    /// It goes on with the state as the handler left it. A panic of `on_start` or `on_stop` ends it
+    /// all the same.
     Continue,
     /// It is stopped: `on_stop` runs, no more calls are served, and the termination tells. The
     /// state may be torn, so this is the default.
@@ -162,10 +164,13 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
             charge,
         } = delivery;
         // A wrong token is refused before anything of the message is decoded.
-        if G::METHODS[method].fenced
+        let info = &G::METHODS[method];
+        let unchecked = info.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
+        if info.fenced
+            && !unchecked
             && let Err(error) = self.core.check_token(token)
         {
-            IncomingCall::deny(call, error);
+            IncomingCall::deny(call, self.core.fenced_out(error));
             return;
         }
         match G::decode(method, &body, call.clone()) {

@@ -3,9 +3,9 @@
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use crate::call::{Call, Check, ReplyTo, Time};
 use crate::callee::Callee;
 use crate::caller::Caller;
+use crate::closed::{Closed, GatewayClosed};
 use crate::codec;
-use crate::connection::{Ask, Charge, IncomingCall, RemoteGateway};
+use crate::connection::{Ask, Charge, IncomingCall, RemoteCall, RemoteGateway};
 use crate::deadlines::About;
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
@@ -43,49 +44,6 @@ pub trait RpcGateway: fmt::Debug + Send + Sync + 'static {
     /// It is about the incarnation of the endpoint that the gateway was connected to. Once that has
     /// ended every call fails; when only the connection was lost, later calls look for it again.
     fn closed(&self) -> Closed;
-}
-
-/// Waits for the end of an endpoint; see [`RpcGateway::closed`].
-///
-/// # Cancel safety
-///
-/// May be dropped and asked for again.
-#[must_use = "a future does nothing unless it is awaited"]
-pub struct Closed(BoxFuture<'static, GatewayClosed>);
-
-/// Why a gateway is closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum GatewayClosed {
-    /// The connection was lost; whether the endpoint lives is not known.
-    Disconnected,
-    /// The endpoint has ended.
-    Stopped,
-}
-
-impl Closed {
-    pub(crate) fn new(closed: impl Future<Output = GatewayClosed> + Send + 'static) -> Self {
-        Self(Box::pin(closed))
-    }
-
-    /// Waits for ever, as a mock does.
-    pub fn never() -> Self {
-        Self::new(std::future::pending())
-    }
-}
-
-impl Future for Closed {
-    type Output = GatewayClosed;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<GatewayClosed> {
-        self.0.as_mut().poll(cx)
-    }
-}
-
-impl fmt::Debug for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Closed").finish_non_exhaustive()
-    }
 }
 
 /// What every fenced gateway also answers by itself. Flink's `FencedRpcGateway`.
@@ -298,7 +256,7 @@ impl<R: Send + 'static> Port<R> {
         method: usize,
         info: &'static MethodInfo,
         arguments: A,
-        request: impl FnOnce(A, ReplyTo<T, E>) -> R,
+        request: impl FnOnce(A, ReplyTo<T, E>) -> R + Send + 'static,
     ) -> Call<T, E>
     where
         A: Message,
@@ -307,30 +265,53 @@ impl<R: Send + 'static> Port<R> {
     {
         let time = Time::new(info.timeout, self.caller.call_timeout);
         let slot = Arc::new(ReplySlot::new(time.deadline));
-        let trace = self.trace(info);
-        let remote = match &self.route {
-            Route::Local(route) => {
-                let head = Head::local(Some(Arc::clone(&slot) as _), self.token, trace);
-                match self.local_arguments(arguments, info) {
-                    Ok(arguments) => {
-                        let reply = self.local_reply(&slot, info);
-                        route.push(head, request(arguments, reply));
-                    }
-                    Err(error) => slot.fill(Err(error.widen())),
-                }
-                None
-            }
-            Route::Remote(gateway) => {
-                gateway.call(self.ask(method, info, trace), time, &arguments, &slot)
-            }
+        let ask = self.ask(method, info);
+        #[cfg(feature = "testing")]
+        if let Some(fault) = self.caller.faults.next(info.name) {
+            return crate::testing::faults::call(self, fault, ask, time, slot, arguments, request);
+        }
+        let remote = self.begin(ask, time, arguments, request, &slot);
+        self.waiting(ask, time, slot, remote)
+    }
+
+    /// Sends a request, or puts it into the mailbox.
+    pub(crate) fn begin<A: Message, T: Message, E: Message>(
+        &self,
+        ask: Ask,
+        time: Time,
+        arguments: A,
+        request: impl FnOnce(A, ReplyTo<T, E>) -> R,
+        slot: &Arc<ReplySlot<T, E>>,
+    ) -> Option<RemoteCall> {
+        let route = match &self.route {
+            Route::Local(route) => route,
+            Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
         };
+        match self.local_arguments(arguments, ask.info) {
+            Ok(arguments) => {
+                let head = Head::local(Some(Arc::clone(slot) as _), ask.token, ask.trace);
+                let reply = self.local_reply(slot, ask.info);
+                route.push(head, request(arguments, reply));
+            }
+            Err(error) => slot.fill(Err(error.widen())),
+        }
+        None
+    }
+
+    pub(crate) fn waiting<T, E>(
+        &self,
+        ask: Ask,
+        time: Time,
+        slot: Arc<ReplySlot<T, E>>,
+        remote: Option<RemoteCall>,
+    ) -> Call<T, E> {
         let expiry = self.caller.deadlines.expiry(About {
             callee: Arc::clone(&self.callee),
-            method: info,
-            place: method,
-            trace: trace.map(Box::new),
+            method: ask.info,
+            place: ask.method,
+            trace: ask.trace.map(Box::new),
         });
-        Call::waiting(slot, info, time, Some(expiry), remote)
+        Call::waiting(slot, ask.info, time, Some(expiry), remote)
     }
 
     /// Makes a call that wants none.
@@ -339,24 +320,38 @@ impl<R: Send + 'static> Port<R> {
         method: usize,
         info: &'static MethodInfo,
         arguments: A,
+        request: impl FnOnce(A) -> R + Send + 'static,
+    ) {
+        let ask = self.ask(method, info);
+        #[cfg(feature = "testing")]
+        if let Some(fault) = self.caller.faults.next(info.name) {
+            return crate::testing::faults::tell(self, fault, ask, arguments, request);
+        }
+        self.begin_one_way(ask, arguments, request);
+    }
+
+    pub(crate) fn begin_one_way<A: Message>(
+        &self,
+        ask: Ask,
+        arguments: A,
         request: impl FnOnce(A) -> R,
     ) {
-        let trace = self.trace(info);
         let sent = match &self.route {
-            Route::Local(route) => match self.local_arguments(arguments, info) {
+            Route::Local(route) => match self.local_arguments(arguments, ask.info) {
                 Ok(arguments) => {
-                    route.push(Head::local(None, self.token, trace), request(arguments));
+                    let head = Head::local(None, ask.token, ask.trace);
+                    route.push(head, request(arguments));
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(method = info.name, %error, "one-way message dropped");
+                    tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
                     false
                 }
             },
-            Route::Remote(gateway) => gateway.tell(self.ask(method, info, trace), &arguments),
+            Route::Remote(gateway) => gateway.tell(ask, &arguments),
         };
         if let Some(meter) = self.callee.meter.as_ref().filter(|_| !sent) {
-            meter.dropped(method, info);
+            meter.dropped(ask.method, ask.info);
         }
     }
 
@@ -367,17 +362,12 @@ impl<R: Send + 'static> Port<R> {
         Some(trace)
     }
 
-    const fn ask(
-        &self,
-        method: usize,
-        info: &'static MethodInfo,
-        trace: Option<TraceContext>,
-    ) -> Ask {
+    fn ask(&self, method: usize, info: &'static MethodInfo) -> Ask {
         Ask {
             method,
             info,
             token: self.token,
-            trace,
+            trace: self.trace(info),
         }
     }
 
@@ -463,6 +453,8 @@ pub fn no_method(gateway: &str, method: usize) -> RpcError {
 }
 
 /// Reads the arguments of a message for `info`; generated code calls it.
+///
+/// An error names the argument by its place, from 0, as Flink does.
 pub fn decode_arguments<A: DeserializeOwned>(
     info: &MethodInfo,
     body: &[u8],
@@ -470,7 +462,10 @@ pub fn decode_arguments<A: DeserializeOwned>(
     codec::decode(body).map_err(|error| RpcError::Codec {
         method: info.name.to_owned(),
         response: false,
-        detail: error.to_string(),
+        detail: match error.has_place() {
+            true => format!("argument {error}"),
+            false => error.to_string(),
+        },
     })
 }
 
@@ -484,4 +479,69 @@ pub fn reply_to<T: Message, E: Message>(
         detail: String::from("its method wants an answer"),
     })?;
     Ok(ReplyTo::peer(call, IncomingCall::respond))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::{Deserialize, Serialize};
+
+    use super::decode_arguments;
+    use crate::codec;
+    use crate::method::{CallTimeout, MethodInfo};
+
+    #[derive(Serialize, Deserialize)]
+    struct Job<V> {
+        name: String,
+        vertices: Vec<V>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    enum Vertex {
+        Map,
+        Sink { path: String },
+    }
+
+    /// A vertex as a newer peer knows it.
+    #[derive(Serialize)]
+    #[expect(dead_code, reason = "the variants' numbers matter")]
+    enum NewVertex {
+        Map,
+        Sink { path: String },
+        Join,
+    }
+
+    // Flink: ClassLoaderDeserializationTest#testMessageDecodingWithUnavailableClass
+    #[test]
+    fn an_argument_that_cannot_be_decoded_is_named_with_its_method() {
+        let job = Job {
+            name: String::from("count"),
+            vertices: vec![NewVertex::Map, NewVertex::Join],
+        };
+        assert_eq!(
+            failure(&(7u64, job)),
+            "the request of Dispatcher::submit is bad: argument 1.vertices[1]: \
+             invalid value: integer `2`, expected variant index 0 <= i < 2"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_all_arguments_is_not_blamed_on_one() {
+        let job = Job {
+            name: String::new(),
+            vertices: vec![Vertex::Map],
+        };
+        assert_eq!(
+            failure(&(7u64, job, 1u8)),
+            "the request of Dispatcher::submit is bad: 1 bytes are left over"
+        );
+    }
+
+    /// What a callee says of arguments that another peer encoded.
+    fn failure(arguments: &impl Serialize) -> String {
+        let mut bytes = Vec::new();
+        codec::encode(arguments, &mut bytes).unwrap();
+        let info = MethodInfo::internal("Dispatcher::submit", CallTimeout::Default);
+        let decoded = decode_arguments::<(u64, Job<Vertex>)>(&info, &bytes);
+        decoded.map(|_| ()).unwrap_err().to_string()
+    }
 }

@@ -118,7 +118,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | [`rpc_gateway`] and [`rpc_endpoint`] |
-//! | `testing` | no | the conformance suite that every transport has to pass |
+//! | `testing` | no | the conformance suite that every transport has to pass, and a simulated network |
 //!
 //! # Non-goals
 //!
@@ -133,6 +133,9 @@ mod authority;
 mod call;
 mod callee;
 mod caller;
+#[cfg(all(test, feature = "testing", feature = "macros"))]
+mod chaos;
+mod closed;
 mod codec;
 mod config;
 mod connection;
@@ -153,6 +156,7 @@ mod main_loop;
 mod main_thread;
 mod metering;
 mod method;
+mod mutant;
 mod pulse;
 mod reply_slot;
 mod scope;
@@ -168,10 +172,11 @@ mod trace;
 pub mod transport;
 mod watchdog;
 
-pub use self::address::{Address, AddressError};
+pub use self::address::{Address, AddressError, unique_name};
 pub use self::call::{Call, ReplyTo};
+pub use self::closed::{Closed, GatewayClosed};
 pub use self::config::RpcConfig;
-pub use self::context::{Context, TimerHandle};
+pub use self::context::{Context, ResourceId, TimerHandle};
 pub use self::diagnostics::{
     ConnectionDiagnostics, Cycle, CycleStep, Diagnostics, Direction, EndpointDiagnostics,
     EndpointState, WaitingCall, find_cycles,
@@ -181,13 +186,12 @@ pub use self::error::{
     AppError, BoxError, EndpointError, Failure, Never, Outcome, RpcError, RpcResult,
 };
 pub use self::fencing::{FencingToken, StaleToken};
-pub use self::gateway::{
-    Closed, Fenced, FencedRpcGateway, Gateway, GatewayClosed, RpcGateway, Unfenced,
-};
+pub use self::gateway::{Fenced, FencedRpcGateway, Gateway, RpcGateway, Unfenced};
 pub use self::main_thread::{MainThread, MainThreadExecutor};
 pub use self::server::RpcServer;
 pub use self::service::{
-    BuildError, ChannelListener, ConnectError, RpcService, RpcServiceBuilder, StartError,
+    BuildError, ChannelListener, ConnectError, RpcService, RpcServiceBuilder, ScheduledExecutor,
+    ScheduledTask, StartError, TaskError,
 };
 pub use self::trace::{TraceContext, TraceContextError};
 /// Makes an impl block the handlers of a gateway: `#[rpc_endpoint(CounterGateway)]`.

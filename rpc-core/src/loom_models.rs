@@ -309,11 +309,4 @@ fn take<M, C>(mailbox: &Mailbox<M, C>) -> (VecDeque<M>, VecDeque<C>) {
     (mail, control)
 }
 
-static METHOD: MethodInfo = MethodInfo {
-    name: "modelled",
-    fingerprint: 0,
-    one_way: false,
-    fenced: false,
-    no_cancel: false,
-    timeout: CallTimeout::Never,
-};
+static METHOD: MethodInfo = MethodInfo::internal("method", CallTimeout::Never);

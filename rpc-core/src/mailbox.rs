@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
+use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, MutexGuard};
 
 /// A queue of messages `M` with a control lane of `C`.
@@ -67,7 +68,7 @@ impl<M, C> Mailbox<M, C> {
         if inbox.closed {
             return Err(Rejected::Closed(message));
         }
-        if inbox.mail.len() >= self.limit.messages {
+        if inbox.mail.len() >= self.limit.messages && !mutant::is(Mutant::MailboxUnlimited) {
             return Err(Rejected::Full(message, self.limit.messages));
         }
         if bytes > 0 && inbox.bytes >= self.limit.bytes {

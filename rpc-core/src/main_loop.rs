@@ -19,6 +19,7 @@ use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
+use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
@@ -42,9 +43,19 @@ pub(crate) async fn run<E: RpcEndpoint>(
         failure: None,
     };
     poll_fn(|cx| scope::on_main_thread(&core.name, || main_loop.poll(cx))).await;
-    let result = main_loop.finish();
-    scope::on_main_thread(&core.name, || scope::drop_stopped(cell));
+    let mut result = main_loop.finish();
+    if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
+        result = Err(EndpointError::Panicked {
+            endpoint: core.name.to_string(),
+        });
+    }
     result
+}
+
+/// Drops what an endpoint leaves. Its own code may run then, and panic.
+fn drop_stopped<T>(endpoint: &Arc<str>, value: T) -> std::thread::Result<()> {
+    let dropping = || scope::on_main_thread(endpoint, || scope::drop_stopped(value));
+    catch_unwind(AssertUnwindSafe(dropping))
 }
 
 struct MainLoop<'a, E: RpcEndpoint> {
@@ -87,6 +98,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                     break;
                 };
                 self.mail(cx, mail);
+                // What waits when `on_stop` is done does not run.
+                if self.stopping.is_some() && self.poll_stopping(cx).is_ready() {
+                    return Poll::Ready(());
+                }
             }
             progress |= self.poll_handlers(cx);
             progress |= self.poll_timers(cx);
@@ -112,6 +127,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn command(&mut self, command: Command) {
         let (state, hook) = self.state.step(command);
         self.state = state;
+        self.core.set_serving(state.serves());
         match hook {
             Hook::None => {}
             Hook::OnStart => self.on_start(),
@@ -121,20 +137,28 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     fn on_start(&mut self) {
         let started = self.guard(Doing::OnStart, |main| main.run(E::on_start));
-        if let Some(Err(error)) = started {
-            self.failure = Some(EndpointError::Start {
-                endpoint: self.core.name.to_string(),
+        let endpoint = self.core.name.to_string();
+        let failure = match started {
+            Some(Ok(())) => return,
+            Some(Err(error)) => EndpointError::Start {
+                endpoint,
                 source: Failure::new(&*error),
-            });
-            self.command(Command::Stopped);
-        }
+            },
+            // Whatever the policy: what has not begun well cannot go on.
+            None => EndpointError::Panicked { endpoint },
+        };
+        self.failure.get_or_insert(failure);
+        self.command(Command::Stopped);
     }
 
     fn on_stop(&mut self) {
         let main = self.main;
-        main.run(|_, cx| cx.close());
-        let _during = self.core.pulse.during(Doing::OnStop);
-        self.stopping = Some(Box::pin(E::on_stop(main)));
+        let resources = main.run(|_, cx| cx.close());
+        // All of the endpoint's own code is in the future, so that its panics are caught.
+        self.stopping = Some(Box::pin(async move {
+            drop(resources);
+            E::on_stop(main).await
+        }));
     }
 
     fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>) {
@@ -179,12 +203,15 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         drop(charge);
         let place = E::Gateways::place(&request);
         let method = self.core.methods[place];
+        let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
         if method.fenced
+            && !unchecked
             && let Err(error) = self.core.check_token(token)
         {
             return E::Gateways::deny(request, error);
         }
-        if call.as_ref().is_some_and(|call| call.is_abandoned()) {
+        let abandoned = call.as_ref().is_some_and(|call| call.is_abandoned());
+        if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
         let span = traced.as_ref().map_or_else(Span::none, |(trace, peer)| {
@@ -362,10 +389,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             mail.deny(error.clone());
         }
         self.core.meter.iter().for_each(|it| it.ended());
-        scope::on_main_thread(&self.core.name, || {
-            scope::drop_stopped((self.handlers, self.piped, self.control));
+        let unfinished = (self.handlers, self.piped, self.control);
+        let dropped = drop_stopped(&self.core.name, unfinished);
+        let panicked = dropped.is_err().then(|| EndpointError::Panicked {
+            endpoint: self.core.name.to_string(),
         });
-        self.failure.map_or(Ok(()), Err)
+        self.failure.or(panicked).map_or(Ok(()), Err)
     }
 }
 

@@ -126,13 +126,21 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
         self.ask(Fence::Off, f)
     }
 
-    /// Runs `f` on the main thread after `delay`; see [`Context::schedule`].
+    /// Runs `f` on the main thread after `delay`, if the endpoint's token is the same by then; see
+    /// [`Context::schedule`].
     pub fn schedule_run_async(
         &self,
         delay: Duration,
         f: impl FnOnce(&mut E, &mut Context<E>) + Send + 'static,
     ) -> Call<TimerHandle> {
-        self.call_async(move |_, cx| cx.schedule(delay, f))
+        let token = self.core.token();
+        self.call_async(move |_, cx| {
+            cx.schedule(delay, move |endpoint, cx| {
+                if cx.fencing_token() == token {
+                    f(endpoint, cx);
+                }
+            })
+        })
     }
 
     /// Tells whether the calling code runs on this main thread.

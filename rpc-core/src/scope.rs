@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use crate::method::MethodInfo;
+use crate::mutant::{self, Mutant};
 use crate::trace::TraceContext;
 
 /// A call as its handler sees it.
@@ -52,6 +53,9 @@ thread_local! {
 
 /// Returns until when the call waits that is being handled here.
 pub(crate) fn inherited_deadline() -> Option<Instant> {
+    if mutant::is(Mutant::DeadlineNotInherited) {
+        return None;
+    }
     CURRENT.with(|current| {
         let scope = current.scope.borrow();
         scope.call.as_ref().and_then(|call| call.deadline())
@@ -135,9 +139,14 @@ pub(crate) fn endpoint_name() -> String {
 
 /// Drops `value`, the unfinished work of an endpoint that has stopped.
 pub(crate) fn drop_stopped<T>(value: T) {
-    let outer = CURRENT.with(|current| current.stopping.replace(true));
+    struct Leave(bool);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.with(|current| current.stopping.set(self.0));
+        }
+    }
+    let _leave = Leave(CURRENT.with(|current| current.stopping.replace(true)));
     drop(value);
-    CURRENT.with(|current| current.stopping.set(outer));
 }
 
 /// Tells whether what is dropped here is dropped because the endpoint stopped.

@@ -87,6 +87,20 @@ impl<E: RpcEndpoint> RpcServer<E> {
     }
 
     /// Returns a handle with which code anywhere runs code on the endpoint's main thread.
+    ///
+    /// Code does not travel: a gateway has no such handle.
+    ///
+    /// ```compile_fail
+    /// # use rpc_core::{Call, rpc_gateway};
+    /// # #[rpc_gateway]
+    /// # pub trait ClockGateway {
+    /// #     fn now(&self) -> Call<u64>;
+    /// # }
+    /// fn post(clock: &dyn ClockGateway) {
+    ///     clock.main_thread().run_async(|_, _| ());
+    /// }
+    /// ```
+    // Flink, untested: A13
     #[must_use]
     pub fn main_thread(&self) -> MainThreadExecutor<E> {
         MainThreadExecutor::new(Arc::clone(&self.core))

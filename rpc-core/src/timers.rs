@@ -86,10 +86,11 @@ impl<A> Timers<A> {
         self.due.len()
     }
 
-    /// Removes all timers.
-    pub(crate) fn clear(&mut self) {
-        self.due.clear();
+    /// Removes all timers, and returns what they would have run.
+    pub(crate) fn clear(&mut self) -> Vec<A> {
         self.at.clear();
+        let due = std::mem::take(&mut self.due);
+        due.into_values().map(|it| it.action).collect()
     }
 }
 
@@ -120,7 +121,23 @@ mod tests {
         assert_eq!(due.action, "recurring");
         timers.again(due, at(21));
         assert_eq!(timers.next_due(), Some(at(26)));
-        timers.clear();
+        assert_eq!(timers.clear(), ["recurring", "late"]);
         assert_eq!(timers.next_due(), None);
+    }
+
+    // Flink: ScheduledFutureAdapterTest#testCompareToEqualsHashCode
+    #[tokio::test(start_paused = true)]
+    async fn timers_of_one_time_run_in_the_order_in_which_they_were_set() {
+        let at = Instant::now();
+        let mut timers = Timers::default();
+        for action in ["first", "second", "third"] {
+            timers.set(at, None, action);
+        }
+        timers.set(at - Duration::from_millis(1), None, "earlier");
+        let ran = std::iter::from_fn(|| timers.take_due(at).map(|it| it.action));
+        assert_eq!(
+            ran.collect::<Vec<_>>(),
+            ["earlier", "first", "second", "third"]
+        );
     }
 }

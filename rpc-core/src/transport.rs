@@ -15,7 +15,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use crate::authority::Authority;
+pub use crate::authority::{Authority, BindAuthority};
 
 /// A way to reach other services, such as TCP or QUIC.
 ///
@@ -97,6 +97,91 @@ pub trait Connection: fmt::Debug + Send + Sync + 'static {
 
     /// Closes the connection and every stream on it, without waiting for the peer.
     fn close(&self);
+
+    /// Returns who the peer has proved to be; `None` where peers prove nothing, as without TLS.
+    ///
+    /// It is known once the first [`open_stream`](Self::open_stream) or
+    /// [`accept_stream`](Self::accept_stream) has returned, and stays what it was then.
+    fn identity(&self) -> Option<PeerIdentity> {
+        None
+    }
+}
+
+/// Who a peer is, by a certificate that was verified.
+///
+/// ```
+/// use rpc_core::transport::PeerIdentity;
+///
+/// let names = vec!["node-1.example".to_owned()];
+/// let roles = vec!["task-executor".to_owned(), "dispatcher".to_owned()];
+/// let identity = PeerIdentity::new([0xab; 32], names, roles);
+/// assert_eq!(identity.roles(), ["dispatcher", "task-executor"]);
+/// assert!(identity.has_role("dispatcher") && !identity.has_role("admin"));
+/// assert!(identity.fingerprint_hex().starts_with("abab"));
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct PeerIdentity {
+    fingerprint: [u8; 32],
+    names: Vec<String>,
+    roles: Vec<String>,
+}
+
+impl PeerIdentity {
+    /// Makes an identity of the SHA-256 digest of a certificate, and the names and roles in it.
+    #[must_use]
+    pub fn new(fingerprint: [u8; 32], mut names: Vec<String>, mut roles: Vec<String>) -> Self {
+        for list in [&mut names, &mut roles] {
+            list.sort_unstable();
+            list.dedup();
+        }
+        Self {
+            fingerprint,
+            names,
+            roles,
+        }
+    }
+
+    /// Returns the SHA-256 digest of the certificate.
+    #[must_use]
+    pub const fn fingerprint(&self) -> &[u8; 32] {
+        &self.fingerprint
+    }
+
+    /// Returns the digest as 64 hexadecimal digits.
+    #[must_use]
+    pub fn fingerprint_hex(&self) -> String {
+        let digits = self.fingerprint.iter().map(|byte| format!("{byte:02x}"));
+        digits.collect()
+    }
+
+    /// Returns the DNS names that the certificate is valid for, in order.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Returns the roles that the authority has given the peer, in order.
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.roles
+    }
+
+    /// Tells whether the authority has given the peer a role.
+    #[must_use]
+    pub fn has_role(&self, role: &str) -> bool {
+        let found = self.roles.binary_search_by(|it| it.as_str().cmp(role));
+        found.is_ok()
+    }
+}
+
+impl fmt::Debug for PeerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PeerIdentity")
+            .field("fingerprint", &self.fingerprint_hex())
+            .field("names", &self.names)
+            .field("roles", &self.roles)
+            .finish()
+    }
 }
 
 /// An ordered, reliable stream of bytes in both directions.

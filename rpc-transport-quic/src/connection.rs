@@ -1,43 +1,72 @@
-use std::error::Error;
 use std::io;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use quinn::{ConnectionError, Incoming, VarInt};
-use rpc_core::transport::{Connection, Stream, TransportError};
-use tokio::sync::{OnceCell, watch};
+use quinn::rustls::pki_types::CertificateDer;
+use quinn::{ConnectionError, Incoming, ServerConfig, VarInt};
+use rpc_core::transport::{Connection, PeerIdentity, Stream, TransportError};
+use rpc_tls::PeerCertificate;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
+use crate::refusal::{BoxError, explain, is_refusal};
+use crate::stream::stream;
 use crate::transport::SCHEME;
 
 /// A connection, whose handshake may be yet to come on the side that was dialled.
 #[derive(Debug)]
 pub(crate) struct QuicConnection {
     peer: String,
-    incoming: Mutex<Option<Incoming>>,
+    incoming: Mutex<Option<Arriving>>,
     handshake_timeout: Duration,
     established: OnceCell<quinn::Connection>,
+    /// Whether the peer's certificate says who it is.
+    is_mutual: bool,
+    identity: OnceLock<Option<PeerIdentity>>,
     closed: watch::Sender<bool>,
 }
 
+/// A peer that has dialled.
+#[derive(Debug)]
+pub(crate) struct Arriving {
+    pub(crate) incoming: Incoming,
+    /// By what it is judged.
+    pub(crate) config: Arc<ServerConfig>,
+    /// Held until the handshake has ended, so that not too many are under way.
+    pub(crate) turn: OwnedSemaphorePermit,
+}
+
 impl QuicConnection {
-    pub(crate) fn dialled(connection: quinn::Connection, authority: String) -> Self {
+    pub(crate) fn dialled(
+        connection: quinn::Connection,
+        authority: String,
+        is_mutual: bool,
+    ) -> Self {
         Self {
             peer: authority,
             incoming: Mutex::new(None),
             handshake_timeout: Duration::ZERO,
             established: OnceCell::new_with(Some(connection)),
+            is_mutual,
+            identity: OnceLock::new(),
             closed: watch::Sender::default(),
         }
     }
 
-    pub(crate) fn accepted(incoming: Incoming, handshake_timeout: Duration) -> Self {
+    pub(crate) fn accepted(
+        arriving: Arriving,
+        handshake_timeout: Duration,
+        is_mutual: bool,
+    ) -> Self {
         Self {
-            peer: incoming.remote_address().to_string(),
-            incoming: Mutex::new(Some(incoming)),
+            peer: arriving.incoming.remote_address().to_string(),
+            incoming: Mutex::new(Some(arriving)),
             handshake_timeout,
             established: OnceCell::new(),
+            is_mutual,
+            identity: OnceLock::new(),
             closed: watch::Sender::default(),
         }
     }
@@ -57,15 +86,17 @@ impl QuicConnection {
     }
 
     async fn shake_hands(&self) -> Result<quinn::Connection, TransportError> {
-        let incoming = self.incoming.lock().take();
-        let incoming = incoming.ok_or_else(|| self.is_closed())?;
-        let connecting = incoming.accept().map_err(|error| self.failed(error))?;
+        let arriving = self.incoming.lock().take();
+        let arriving = arriving.ok_or_else(|| self.is_closed())?;
+        let _turn = arriving.turn;
+        let connecting = arriving.incoming.accept_with(arriving.config);
+        let connecting = connecting.map_err(|error| self.failed(explain(error)))?;
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(self.is_closed()),
             shaken = timeout(self.handshake_timeout, connecting) => match shaken {
-                Ok(connection) => connection.map_err(|error| self.failed(error)),
+                Ok(connection) => connection.map_err(|error| self.failed(explain(error))),
                 Err(_elapsed) => Err(self.failed(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the handshake took too long",
@@ -76,18 +107,13 @@ impl QuicConnection {
 
     /// Says why there are no more streams: the peer's refusal of a certificate comes only now.
     fn ended(&self, error: ConnectionError) -> TransportError {
-        let code = match &error {
-            ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
-            ConnectionError::TransportError(broken) => u64::from(broken.code),
-            _ => return self.is_closed(),
-        };
-        if TLS_ALERTS.contains(&code) {
-            return self.failed(error);
+        match is_refusal(&error) {
+            true => self.failed(explain(error)),
+            false => self.is_closed(),
         }
-        self.is_closed()
     }
 
-    fn failed(&self, source: impl Into<Box<dyn Error + Send + Sync>>) -> TransportError {
+    fn failed(&self, source: impl Into<BoxError>) -> TransportError {
         TransportError::Connect {
             scheme: SCHEME,
             authority: self.peer.clone(),
@@ -111,7 +137,7 @@ impl Connection for QuicConnection {
     async fn open_stream(&self) -> Result<Stream, TransportError> {
         let connection = self.established().await?;
         match connection.open_bi().await {
-            Ok((writer, reader)) => Ok(Stream::new(reader, writer)),
+            Ok((writer, reader)) => Ok(stream(reader, writer)),
             Err(error) => Err(self.ended(error)),
         }
     }
@@ -119,7 +145,7 @@ impl Connection for QuicConnection {
     async fn accept_stream(&self) -> Result<Stream, TransportError> {
         let connection = self.established().await?;
         match connection.accept_bi().await {
-            Ok((writer, reader)) => Ok(Stream::new(reader, writer)),
+            Ok((writer, reader)) => Ok(stream(reader, writer)),
             Err(error) => Err(self.ended(error)),
         }
     }
@@ -129,11 +155,20 @@ impl Connection for QuicConnection {
         if let Some(connection) = self.established.get() {
             connection.close(VarInt::from_u32(0), b"");
         }
-        if let Some(incoming) = self.incoming.lock().take() {
-            incoming.refuse();
+        if let Some(arriving) = self.incoming.lock().take() {
+            arriving.incoming.refuse();
         }
     }
-}
 
-/// The error codes of QUIC that are alerts of TLS (RFC 9001, section 4.8).
-const TLS_ALERTS: std::ops::Range<u64> = 0x100..0x200;
+    fn identity(&self) -> Option<PeerIdentity> {
+        let connection = self.established.get()?;
+        let identity = self.identity.get_or_init(|| {
+            let chain = connection.peer_identity().filter(|_| self.is_mutual)?;
+            let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+            let shown = PeerCertificate::of(&chain)?;
+            let fingerprint = shown.fingerprint.to_bytes();
+            Some(PeerIdentity::new(fingerprint, shown.names, shown.roles))
+        });
+        identity.clone()
+    }
+}

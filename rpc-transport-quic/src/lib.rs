@@ -51,8 +51,22 @@
 //!
 //! There is no QUIC without TLS. With certificates ([`Quic::mtls`]) both sides prove who they are.
 //! Without them a transport has to say [`Quic::insecure`], and then neither binds nor dials
-//! anything but loopback addresses. A client is connected before the server has judged its
-//! certificate: it learns of a refusal when it opens or reads a stream.
+//! anything but loopback addresses.
+//!
+//! * **Who a peer is** says [`Connection::identity`](rpc_core::transport::Connection::identity),
+//!   with the roles that its certificate gives it.
+//! * **Refusals are prompt.** Either side says in words what is wrong with the other's certificate;
+//!   nothing but silence waits for a time-out. A client is connected before the server has judged
+//!   its certificate: it learns of a refusal when it opens or reads a stream.
+//! * **Certificates are renewed** by a [`CertificateStore`], for new connections. No session is
+//!   resumed, so that each handshake judges the peer anew, and there is no early data.
+//! * **A flood of peers** that do not finish their handshakes is met by three limits: from
+//!   [`QuicConfig::handshakes_unproven_max`] on a peer has to prove its address, so that nobody can
+//!   forge it; over [`QuicConfig::handshakes_max`] it is refused; and one that says nothing is
+//!   forgotten after [`QuicConfig::handshake_timeout`].
+//! * **What a peer can fill** is bounded: the windows of a connection and of a stream, the number of
+//!   streams, and the buffers before it has proved who it is ([`QuicConfig`]).
+//! * **A peer whose host vanished** is noticed after [`QuicConfig::idle_timeout`].
 //!
 //! # Non-goals
 //!
@@ -62,10 +76,15 @@ mod address;
 mod config;
 mod connection;
 mod listener;
+mod refusal;
 mod security;
 mod sockets;
+mod stream;
 mod transport;
 
 pub use config::QuicConfig;
-pub use rpc_tls::{CertificateAuthority, CertificateError, Certificates};
+pub use rpc_tls::{
+    CertificateAuthority, CertificateError, CertificateRequest, CertificateStore, Certificates,
+    Fingerprint,
+};
 pub use transport::Quic;

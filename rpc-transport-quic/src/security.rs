@@ -3,35 +3,22 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
-use quinn::{ClientConfig, ServerConfig};
+use quinn::{ClientConfig, ServerConfig, rustls};
 use rpc_core::transport::TransportError;
-use rpc_tls::{ALPN, Certificates, insecure_client_config, insecure_server_config};
+use rpc_tls::{ALPN, CertificateStore, insecure_client_config, insecure_server_config};
 
 use crate::config::QuicConfig;
 use crate::transport::SCHEME;
 
-/// By what peers are judged. The client's half is kept, as it remembers sessions to resume.
+/// By what peers are judged; the certificates are those of the moment.
 #[derive(Clone)]
 pub(crate) enum Security {
-    Insecure {
-        client: Arc<QuicClientConfig>,
-    },
-    Mutual {
-        certificates: Certificates,
-        client: Arc<QuicClientConfig>,
-    },
+    Insecure { client: Arc<QuicClientConfig> },
+    Mutual { store: CertificateStore },
     Unsaid,
 }
 
 impl Security {
-    pub(crate) fn mutual(certificates: Certificates) -> Self {
-        let client = QuicClientConfig::try_from(certificates.client_config(ALPN));
-        Self::Mutual {
-            certificates,
-            client: Arc::new(client.expect(SUITABLE)),
-        }
-    }
-
     pub(crate) fn insecure() -> Self {
         let client = QuicClientConfig::try_from(insecure_client_config(ALPN));
         Self::Insecure {
@@ -52,25 +39,45 @@ impl Security {
         }
     }
 
+    /// Tells whether a peer's certificate says who the peer is.
+    pub(crate) const fn is_mutual(&self) -> bool {
+        matches!(self, Self::Mutual { .. })
+    }
+
     pub(crate) fn server(&self, config: &QuicConfig) -> Result<ServerConfig, TransportError> {
         let tls = match self {
             Self::Insecure { .. } => {
-                insecure_server_config(ALPN).map_err(|error| refusal(error.to_string()))?
+                let made = insecure_server_config(ALPN);
+                Arc::new(made.map_err(|error| refusal(error.to_string()))?)
             }
-            Self::Mutual { certificates, .. } => certificates.server_config(ALPN),
+            Self::Mutual { store } => store.current().server(),
             Self::Unsaid => return Err(unsaid()),
         };
-        let crypto = QuicServerConfig::try_from(tls).expect(SUITABLE);
-        let mut server = ServerConfig::with_crypto(Arc::new(crypto));
+        let mut server = ServerConfig::with_crypto(crypto(tls));
         server
+            .incoming_buffer_size(config.incoming_buffer_bytes)
+            .incoming_buffer_size_total(config.incoming_buffer_bytes_total)
             .max_incoming(config.incoming_max)
             .transport_config(config.to_quinn());
         Ok(server)
     }
 
+    /// Returns the same configuration with the certificates of the moment.
+    pub(crate) fn renewed(&self, server: &ServerConfig) -> Arc<ServerConfig> {
+        let mut server = server.clone();
+        if let Self::Mutual { store } = self {
+            server.crypto = crypto(store.current().server());
+        }
+        Arc::new(server)
+    }
+
     pub(crate) fn client(&self, config: &QuicConfig) -> Result<ClientConfig, TransportError> {
         let crypto = match self {
-            Self::Insecure { client } | Self::Mutual { client, .. } => Arc::clone(client),
+            Self::Insecure { client } => Arc::clone(client),
+            Self::Mutual { store } => {
+                let client = QuicClientConfig::try_from(store.current().client());
+                Arc::new(client.expect(SUITABLE))
+            }
             Self::Unsaid => return Err(unsaid()),
         };
         let mut client = ClientConfig::new(crypto);
@@ -87,6 +94,10 @@ impl fmt::Debug for Security {
             Self::Unsaid => "Unsaid",
         })
     }
+}
+
+fn crypto(tls: Arc<rustls::ServerConfig>) -> Arc<QuicServerConfig> {
+    Arc::new(QuicServerConfig::try_from(tls).expect(SUITABLE))
 }
 
 fn unsaid() -> TransportError {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use rpc_core::transport::BindAuthority;
 
 /// The UDP sockets of one transport.
 #[derive(Debug, Default)]
@@ -20,13 +21,15 @@ struct State {
 }
 
 impl Sockets {
-    /// Binds the first of the addresses that can be bound.
+    /// Binds the first of the ports that is not in use, at the first address that can be bound.
     pub(crate) fn listen(
         &self,
+        bind: &BindAuthority<'_>,
         addresses: &[SocketAddr],
         server: ServerConfig,
     ) -> io::Result<Arc<Endpoint>> {
-        let endpoint = Arc::new(endpoint(UdpSocket::bind(addresses)?, Some(server))?);
+        let socket = bind_first(bind, addresses)?;
+        let endpoint = Arc::new(endpoint(socket, Some(server))?);
         self.state.lock().listening = Arc::downgrade(&endpoint);
         Ok(endpoint)
     }
@@ -49,6 +52,27 @@ impl Sockets {
         let endpoint = endpoint(UdpSocket::bind((any, 0))?, None)?;
         Ok(kept.insert(endpoint).clone())
     }
+}
+
+fn bind_first(bind: &BindAuthority<'_>, addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
+    let mut in_use = None;
+    for port in bind.ports() {
+        let mut refusal = None;
+        for address in addresses {
+            match UdpSocket::bind((address.ip(), port)) {
+                Ok(socket) => return Ok(socket),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = Some(error),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        // No other port will do when none of the addresses is one of this host.
+        if in_use.is_none()
+            && let Some(refusal) = refusal
+        {
+            return Err(refusal);
+        }
+    }
+    Err(in_use.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 fn endpoint(socket: UdpSocket, server: Option<ServerConfig>) -> io::Result<Endpoint> {

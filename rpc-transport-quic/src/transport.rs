@@ -1,18 +1,20 @@
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use quinn::ClientConfig;
-use rpc_core::transport::{Authority, Connection, Listener, Transport, TransportError};
+use rpc_core::transport::{
+    Authority, BindAuthority, Connection, Listener, Transport, TransportError,
+};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::Certificates;
+use crate::CertificateStore;
 use crate::address::resolve;
 use crate::config::QuicConfig;
 use crate::connection::QuicConnection;
 use crate::listener::QuicListener;
+use crate::refusal::{BoxError, explain};
 use crate::security::Security;
 use crate::sockets::Sockets;
 
@@ -44,7 +46,9 @@ pub struct Quic {
 impl Quic {
     /// Returns a transport that listens at `authority`, written `host:port`, and dials.
     ///
-    /// It binds when it listens; port 0 stands for any free port.
+    /// It binds when it listens; port 0 stands for any free port. The port may be a range, or a list
+    /// of ports and ranges, as in `127.0.0.1:50100-50110,50200`: they are tried in their order,
+    /// until one is not in use.
     pub fn bind(authority: impl Into<String>) -> Self {
         Self {
             bind: Some(authority.into()),
@@ -65,9 +69,12 @@ impl Quic {
 
     /// Demands certificates of both sides of every connection, dialled or accepted.
     ///
-    /// The certificate of a peer that is dialled must be valid for the host of its address.
-    pub fn mtls(mut self, certificates: Certificates) -> Self {
-        self.security = Security::mutual(certificates);
+    /// The certificate of a peer that is dialled must be valid for the host of its address. With a
+    /// [`CertificateStore`] they can be replaced while the transport runs.
+    pub fn mtls(mut self, certificates: impl Into<CertificateStore>) -> Self {
+        self.security = Security::Mutual {
+            store: certificates.into(),
+        };
         self
     }
 
@@ -113,7 +120,7 @@ impl Quic {
             let dialling = endpoint.connect_with(client.clone(), address, host)?;
             match timeout(share, dialling).await {
                 Ok(Ok(connection)) => return Ok(connection),
-                Ok(Err(error)) => failure = error.into(),
+                Ok(Err(error)) => failure = explain(error),
                 Err(_elapsed) => failure = too_slow("the host did not answer in time").into(),
             }
         }
@@ -136,17 +143,22 @@ impl Transport for Quic {
             authority: bind.clone(),
             source: source.into(),
         };
-        let parsed = Authority::parse(SCHEME, bind)?;
-        let addresses = resolve(parsed).await.map_err(failed)?;
+        let parsed = BindAuthority::parse(SCHEME, bind)?;
+        let addresses = resolve(parsed.host(), 0).await.map_err(failed)?;
         self.security.permit(&addresses)?;
         let server = self.security.server(&self.config)?;
-        let endpoint = self.sockets.listen(&addresses, server).map_err(failed)?;
+        let endpoint = self
+            .sockets
+            .listen(&parsed, &addresses, server.clone())
+            .map_err(failed)?;
         let bound = endpoint.local_addr().map_err(failed)?;
         let authority = Authority::reached_by(SCHEME, bound, self.advertise.as_deref())?;
         Ok(Some(Box::new(QuicListener::new(
             endpoint,
             authority,
-            self.config.handshake_timeout,
+            &self.config,
+            self.security.clone(),
+            server,
         ))))
     }
 
@@ -159,7 +171,7 @@ impl Transport for Quic {
         let parsed = Authority::parse(SCHEME, authority)?;
         let client = self.security.client(&self.config)?;
         let deadline = Instant::now() + self.config.connect_timeout;
-        let addresses = timeout_at(deadline, resolve(parsed))
+        let addresses = timeout_at(deadline, resolve(parsed.host(), parsed.port()))
             .await
             .map_err(|_elapsed| failed(too_slow("the name was not resolved in time").into()))?
             .map_err(|error| failed(error.into()))?;
@@ -171,6 +183,7 @@ impl Transport for Quic {
         Ok(Arc::new(QuicConnection::dialled(
             connection,
             authority.to_owned(),
+            self.security.is_mutual(),
         )))
     }
 }
@@ -178,7 +191,5 @@ impl Transport for Quic {
 fn too_slow(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
-
-type BoxError = Box<dyn Error + Send + Sync>;
 
 pub(crate) const SCHEME: &str = "quic";

@@ -1,9 +1,11 @@
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use rpc_core::transport::{Connection, Stream, TransportError};
+use rpc_core::transport::{Connection, PeerIdentity, Stream, TransportError};
 use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::dialler::Dialler;
 use crate::socket::Sockets;
@@ -15,17 +17,19 @@ pub(crate) struct Dialled {
     authority: String,
     dialler: Dialler,
     first: Mutex<Option<Stream>>,
+    identity: Option<PeerIdentity>,
     sockets: Sockets,
 }
 
 impl Dialled {
     pub(crate) async fn dial(dialler: Dialler, authority: &str) -> Result<Self, TransportError> {
         let sockets = Sockets::default();
-        let first = dialler.dial(authority, &sockets).await?;
+        let (first, identity) = dialler.dial(authority, &sockets).await?;
         Ok(Self {
             authority: authority.to_owned(),
             dialler,
             first: Mutex::new(Some(first)),
+            identity,
             sockets,
         })
     }
@@ -54,7 +58,7 @@ impl Connection for Dialled {
         if self.sockets.are_closed() {
             return Err(self.closed());
         }
-        dialled
+        dialled.map(|(stream, _identity)| stream)
     }
 
     async fn accept_stream(&self) -> Result<Stream, TransportError> {
@@ -65,6 +69,10 @@ impl Connection for Dialled {
         self.sockets.close();
         self.first.lock().take();
     }
+
+    fn identity(&self) -> Option<PeerIdentity> {
+        self.identity.clone()
+    }
 }
 
 /// The side that was dialled: one socket, one stream.
@@ -72,16 +80,21 @@ impl Connection for Dialled {
 pub(crate) struct Accepted {
     peer: String,
     dialler: Dialler,
-    socket: Mutex<Option<TcpStream>>,
+    socket: Mutex<Option<(TcpStream, Turn)>>,
+    identity: OnceLock<PeerIdentity>,
     sockets: Sockets,
 }
 
+/// What is held until the handshake has ended, so that not too many are under way.
+pub(crate) type Turn = Option<OwnedSemaphorePermit>;
+
 impl Accepted {
-    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, dialler: Dialler) -> Self {
+    pub(crate) fn new(socket: TcpStream, turn: Turn, peer: SocketAddr, dialler: Dialler) -> Self {
         Self {
             peer: peer.to_string(),
             dialler,
-            socket: Mutex::new(Some(socket)),
+            socket: Mutex::new(Some((socket, turn))),
+            identity: OnceLock::new(),
             sockets: Sockets::default(),
         }
     }
@@ -108,20 +121,29 @@ impl Connection for Accepted {
 
     async fn accept_stream(&self) -> Result<Stream, TransportError> {
         let socket = self.socket.lock().take();
-        let socket = socket.ok_or_else(|| closed(&self.peer))?;
-        let stream = self
+        let (socket, turn) = socket.ok_or_else(|| closed(&self.peer))?;
+        let shaken = self
             .dialler
             .welcome(socket, &self.peer, &self.sockets)
             .await;
+        drop(turn);
         if self.sockets.are_closed() {
             return Err(closed(&self.peer));
         }
-        stream
+        let (stream, identity) = shaken?;
+        if let Some(identity) = identity {
+            self.identity.get_or_init(|| identity);
+        }
+        Ok(stream)
     }
 
     fn close(&self) {
         self.sockets.close();
         self.socket.lock().take();
+    }
+
+    fn identity(&self) -> Option<PeerIdentity> {
+        self.identity.get().cloned()
     }
 }
 

@@ -34,9 +34,21 @@
 //! # Security
 //!
 //! With certificates ([`Tcp::mtls`]) both sides prove who they are, by TLS 1.3. Without them only a
-//! loopback address may be bound, unless the configuration says [`Tcp::insecure`]. A client under
-//! TLS 1.3 is connected before the server has judged its certificate: it learns of a refusal when
-//! it reads.
+//! loopback address may be bound, unless the configuration says [`Tcp::insecure`].
+//!
+//! * **Who a peer is** says [`Connection::identity`](rpc_core::transport::Connection::identity),
+//!   with the roles that its certificate gives it. The side that dialled has it of the first stream.
+//! * **Refusals are prompt.** Either side says in words what is wrong with the other's certificate,
+//!   or that it speaks no TLS; nothing but silence waits for a time-out
+//!   ([`TcpConfig::handshake_timeout`]). A client under TLS 1.3 is connected before the server has
+//!   judged its certificate: it learns of a refusal when it reads.
+//! * **Certificates are renewed** by a `CertificateStore`, for new connections, and for new streams
+//!   of those there are. No session is resumed, so that each handshake judges the peer anew.
+//! * **A flood of peers** that do not finish their handshakes holds [`TcpConfig::handshakes_max`]
+//!   sockets at most, and none for longer than the time-out. When the process has no file
+//!   descriptors left, accepting pauses and goes on.
+//! * **A peer whose host vanished** is noticed by [`TcpConfig::user_timeout`] when something is sent
+//!   to it, and by [`TcpConfig::keepalive`] when nothing is.
 //!
 //! # Features
 //!
@@ -55,7 +67,10 @@ mod transport;
 
 pub use config::TcpConfig;
 #[cfg(feature = "tls")]
-pub use rpc_tls::{CertificateAuthority, CertificateError, Certificates};
+pub use rpc_tls::{
+    CertificateAuthority, CertificateError, CertificateRequest, CertificateStore, Certificates,
+    Fingerprint,
+};
 pub use transport::Tcp;
 
 /// The README's example, so that it compiles.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use rpc_core::transport::{Connection, Listener, TransportError};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::connection::Accepted;
+use crate::connection::{Accepted, Turn};
 use crate::dialler::Dialler;
 use crate::transport::SCHEME;
 
@@ -17,6 +18,7 @@ pub(crate) struct Accepting {
     listener: TcpListener,
     authority: String,
     dialler: Dialler,
+    handshakes: Handshakes,
 }
 
 impl Accepting {
@@ -24,6 +26,7 @@ impl Accepting {
         Self {
             listener,
             authority,
+            handshakes: Handshakes::of(&dialler),
             dialler,
         }
     }
@@ -38,14 +41,17 @@ impl Listener for Accepting {
     async fn accept(&mut self) -> Result<Arc<dyn Connection>, TransportError> {
         loop {
             let error = match self.listener.accept().await {
-                Ok((socket, peer)) => match self.dialler.prepare(&socket) {
-                    Ok(()) => {
+                Ok((socket, peer)) => {
+                    let Some(turn) = self.handshakes.begin(&self.authority) else {
+                        continue;
+                    };
+                    // Without them the peer is gone already: some systems refuse it options then.
+                    if self.dialler.prepare(&socket).is_ok() {
                         let dialler = self.dialler.clone();
-                        return Ok(Arc::new(Accepted::new(socket, peer, dialler)));
+                        return Ok(Arc::new(Accepted::new(socket, turn, peer, dialler)));
                     }
-                    // The peer is gone already, for which some systems refuse socket options.
-                    Err(_gone) => continue,
-                },
+                    continue;
+                }
                 Err(error) => error,
             };
             match Concern::of(&error) {
@@ -63,6 +69,37 @@ impl Listener for Accepting {
                 }
             }
         }
+    }
+}
+
+/// The TLS handshakes that are under way; without TLS there are none.
+#[derive(Debug)]
+struct Handshakes {
+    turns: Option<Arc<Semaphore>>,
+    full: bool,
+}
+
+impl Handshakes {
+    fn of(dialler: &Dialler) -> Self {
+        let turns = dialler.config.handshakes_max.min(Semaphore::MAX_PERMITS);
+        let is_mutual = dialler.security.is_mutual();
+        Self {
+            turns: is_mutual.then(|| Arc::new(Semaphore::new(turns))),
+            full: false,
+        }
+    }
+
+    /// Begins another, unless there are too many: a flood of peers is said once, when it begins.
+    fn begin(&mut self, authority: &str) -> Option<Turn> {
+        let Some(turns) = &self.turns else {
+            return Some(None);
+        };
+        let turn = Arc::clone(turns).try_acquire_owned().ok();
+        if turn.is_none() && !self.full {
+            tracing::warn!(authority, "too many TLS handshakes are under way");
+        }
+        self.full = turn.is_none();
+        turn.map(Some)
     }
 }
 

@@ -1,4 +1,6 @@
 use std::fmt;
+#[cfg(feature = "tls")]
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::Shutdown;
@@ -32,6 +34,35 @@ impl<S: Socket + 'static> Shared<S> {
     #[cfg(feature = "tls")]
     pub(crate) fn shut(&self, how: Shutdown) {
         self.socket.lock().shut(how);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Shared<TcpStream> {
+    /// Waits for the first bytes, of which it may see fewer than there will be, and leaves them.
+    pub(crate) async fn peek<const N: usize>(&self) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        poll_fn(|cx| {
+            let mut seen = ReadBuf::new(&mut bytes);
+            self.socket.lock().poll_peek(cx, &mut seen)
+        })
+        .await?;
+        Ok(bytes)
+    }
+
+    /// Lets go of a peer so that it hears what was last said to it, the alert of TLS.
+    ///
+    /// To close a socket with something unread resets it, and then the peer may not hear it.
+    pub(crate) fn part(&self) {
+        let socket = self.socket.lock();
+        socket.shut(Shutdown::Write);
+        let mut unread = [0; 4096];
+        for _ in 0..UNREAD_MAX {
+            match socket.try_read(&mut unread) {
+                Ok(1..) => {}
+                Ok(0) | Err(_) => break,
+            }
+        }
     }
 }
 
@@ -163,3 +194,7 @@ impl fmt::Debug for Sockets {
 }
 
 const SWEEP_AT_MIN: usize = 16;
+
+/// How often 4 KiB are read of a peer that is left: it must not keep us by sending on.
+#[cfg(feature = "tls")]
+const UNREAD_MAX: usize = 16;

@@ -1,12 +1,15 @@
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rpc_core::transport::{Authority, Connection, Listener, Transport, TransportError};
+use rpc_core::transport::{
+    Authority, BindAuthority, Connection, Listener, Transport, TransportError,
+};
 use tokio::net::TcpListener;
 
 #[cfg(feature = "tls")]
-use crate::Certificates;
+use crate::CertificateStore;
 use crate::address::resolve;
 use crate::config::TcpConfig;
 use crate::connection::Dialled;
@@ -26,7 +29,9 @@ pub struct Tcp {
 impl Tcp {
     /// Returns a transport that listens at `authority`, written `host:port`, and dials.
     ///
-    /// It binds when it listens; port 0 stands for any free port.
+    /// It binds when it listens; port 0 stands for any free port. The port may be a range, or a list
+    /// of ports and ranges, as in `127.0.0.1:50100-50110,50200`: they are tried in their order,
+    /// until one is not in use.
     pub fn bind(authority: impl Into<String>) -> Self {
         Self {
             bind: Some(authority.into()),
@@ -46,7 +51,8 @@ impl Tcp {
 
     /// Demands mutual TLS of every connection, dialled or accepted.
     ///
-    /// The certificate of a peer that is dialled must be valid for the host of its address.
+    /// The certificate of a peer that is dialled must be valid for the host of its address. With a
+    /// [`CertificateStore`] they can be replaced while the transport runs.
     ///
     /// ```
     /// use rpc_transport_tcp::{Certificates, Tcp};
@@ -60,8 +66,8 @@ impl Tcp {
     /// # }
     /// ```
     #[cfg(feature = "tls")]
-    pub fn mtls(mut self, certificates: Certificates) -> Self {
-        self.dialler.security.demand(&certificates);
+    pub fn mtls(mut self, certificates: impl Into<CertificateStore>) -> Self {
+        self.dialler.security.demand(certificates.into());
         self
     }
 
@@ -115,17 +121,15 @@ impl Transport for Tcp {
         let Some(bind) = &self.bind else {
             return Ok(None);
         };
-        let failed = |source: std::io::Error| TransportError::Bind {
+        let failed = |source: io::Error| TransportError::Bind {
             scheme: SCHEME,
             authority: bind.clone(),
             source: source.into(),
         };
-        let parsed = Authority::parse(SCHEME, bind)?;
-        let addresses = resolve(parsed).await.map_err(failed)?;
+        let parsed = BindAuthority::parse(SCHEME, bind)?;
+        let addresses = resolve(parsed.host(), 0).await.map_err(failed)?;
         self.refuse_exposure(&addresses)?;
-        let listener = TcpListener::bind(addresses.as_slice())
-            .await
-            .map_err(failed)?;
+        let listener = bind_first(&parsed, &addresses).await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         let authority = Authority::reached_by(SCHEME, bound, self.advertise.as_deref())?;
         Ok(Some(Box::new(Accepting::new(
@@ -139,6 +143,28 @@ impl Transport for Tcp {
         let dialled = Dialled::dial(self.dialler.clone(), authority).await?;
         Ok(Arc::new(dialled))
     }
+}
+
+/// Binds the first of the ports that is not in use, at the first address that can be bound.
+async fn bind_first(bind: &BindAuthority<'_>, addresses: &[SocketAddr]) -> io::Result<TcpListener> {
+    let mut in_use = None;
+    for port in bind.ports() {
+        let mut refusal = None;
+        for address in addresses {
+            match TcpListener::bind((address.ip(), port)).await {
+                Ok(listener) => return Ok(listener),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = Some(error),
+                Err(error) => refusal = Some(error),
+            }
+        }
+        // No other port will do when none of the addresses is one of this host.
+        if in_use.is_none()
+            && let Some(refusal) = refusal
+        {
+            return Err(refusal);
+        }
+    }
+    Err(in_use.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 pub(crate) const SCHEME: &str = "tcp";

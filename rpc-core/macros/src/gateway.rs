@@ -115,9 +115,9 @@ impl Gateway {
         let decodes = self.methods.iter().enumerate().map(|(place, method)| {
             let (variant, names, types) = (&method.variant, method.names(), method.types());
             let names_again = method.names();
-            let reply = method.reply.iter().map(|_| quote!(::rpc_core::__private::reply_to(call)?));
+            let reply = method.reply.iter().map(|_| quote!(::rpc_core::__private::reply_to(__call)?));
             quote! { #place => {
-                let (#(#names,)*) = ::rpc_core::__private::decode_arguments::<(#(#types,)*)>(info, body)?;
+                let (#(#names,)*) = ::rpc_core::__private::decode_arguments::<(#(#types,)*)>(__info, __body)?;
                 #request::#variant(#(#names_again,)* #(#reply)*)
             } }
         });
@@ -154,15 +154,15 @@ impl Gateway {
 
                 #[allow(unused_variables, reason = "a gateway may have one-way methods only")]
                 fn decode(
-                    method: usize,
-                    body: &[u8],
-                    call: ::std::option::Option<::std::sync::Arc<::rpc_core::__private::IncomingCall>>,
+                    __method: usize,
+                    __body: &[u8],
+                    __call: ::std::option::Option<::std::sync::Arc<::rpc_core::__private::IncomingCall>>,
                 ) -> ::std::result::Result<#request, ::rpc_core::RpcError> {
-                    let info = &Self::METHODS[method];
-                    ::std::result::Result::Ok(match method {
+                    let __info = &Self::METHODS[__method];
+                    ::std::result::Result::Ok(match __method {
                         #(#decodes)*
                         _ => return ::std::result::Result::Err(
-                            ::rpc_core::__private::no_method(Self::NAME, method)
+                            ::rpc_core::__private::no_method(Self::NAME, __method)
                         ),
                     })
                 }
@@ -213,10 +213,10 @@ impl Gateway {
             let signature = method.signature();
             let (a, b, c) = (method.names(), method.names(), method.names());
             let (kind, reply) = match method.reply {
-                Some(_) => (quote!(call), quote!(, reply)),
+                Some(_) => (quote!(call), quote!(, __reply)),
                 None => (quote!(tell), quote!()),
             };
-            let reply_field = method.reply.iter().map(|_| quote!(reply));
+            let reply_field = method.reply.iter().map(|_| quote!(__reply));
             quote_spanned! { function.span() =>
                 fn #function #signature {
                     self.0.#kind(

@@ -4,6 +4,7 @@ use syn::{ItemTrait, Path, parse_quote};
 
 use crate::{endpoint, gateway};
 
+// Flink: RpcCompletenessTest#testRpcCompleteness
 #[test]
 fn a_gateway_says_what_it_does_not_take() {
     let cases = [

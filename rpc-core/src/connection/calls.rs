@@ -2,6 +2,8 @@
 
 use slab::Slab;
 
+use crate::mutant::{self, Mutant};
+
 /// Calls by number. A place that is used again gets another number, so that a late answer never
 /// meets the wrong call.
 #[derive(Debug)]
@@ -46,7 +48,9 @@ impl<P> CallTable<P> {
         if self.calls.len() >= self.limit {
             return Err(NotTaken::Full { limit: self.limit });
         }
-        self.generation = self.generation.wrapping_add(1);
+        if !mutant::is(Mutant::ReusedCallId) {
+            self.generation = self.generation.wrapping_add(1);
+        }
         let index = self.calls.insert((self.generation, call));
         let index = u32::try_from(index).expect("the limit is less than 2^32");
         Ok(u64::from(self.generation) << 32 | u64::from(index))

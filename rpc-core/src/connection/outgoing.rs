@@ -23,6 +23,7 @@ use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
 use crate::gateway::Message;
 use crate::metering::{ConnectionMeter, Direction};
 use crate::method::{CallTimeout, MethodInfo};
+use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
 use crate::transport::Stream;
 
@@ -165,7 +166,11 @@ impl OutgoingConnection {
             let again = call.again.filter(|_| end != End::Goodbye);
             match again.and_then(|again| again.gateway().map(|gateway| (gateway, again))) {
                 Some((gateway, again)) => gateway.park_again(self, again),
-                None => call.reply.fail(self.disconnected(true)),
+                None if mutant::is(Mutant::LostForgotten) => {}
+                None => {
+                    let possibly_executed = !mutant::is(Mutant::BlameNobody);
+                    call.reply.fail(self.disconnected(possibly_executed));
+                }
             }
         }
         for gateway in gateways.into_values().filter_map(|it| it.upgrade()) {
@@ -190,6 +195,8 @@ impl OutgoingConnection {
             End::Lost
         });
         self.end(end);
+        // Calls that are given up later hold the connection, and are not to hold its stream.
+        self.outbox.discard();
     }
 
     async fn read(&self, mut frames: FrameReader<'_, impl AsyncRead + Unpin>) -> Ended {
@@ -205,6 +212,7 @@ impl OutgoingConnection {
                 Kind::Pong => {}
                 Kind::Credit => self.credit.earn(header.call),
                 Kind::Gone => self.gone(header.gateway),
+                Kind::Goodbye if mutant::is(Mutant::GoodbyeIgnored) => {}
                 Kind::Goodbye => return Ok(End::Goodbye),
                 Kind::Request
                 | Kind::OneWay
@@ -245,6 +253,7 @@ impl OutgoingConnection {
             self.meter.iter().for_each(|it| it.carried(progress));
             match liveness.look(now, progress) {
                 Verdict::Fine => {}
+                _ if mutant::is(Mutant::PingNotSent) => {}
                 Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
                 Verdict::Lost(lost) => return Err(ReadError::Lost(lost)),
             }
@@ -369,7 +378,7 @@ impl OutgoingConnection {
         spends: bool,
         put: impl FnOnce(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
     ) -> Result<usize, PutError> {
-        if spends && !self.credit.is_left() {
+        if spends && !self.credit.is_left() && !mutant::is(Mutant::CreditIgnored) {
             let limit = self.credit.window();
             return Err(PutError::Window { limit });
         }
@@ -383,7 +392,7 @@ impl OutgoingConnection {
     /// Tells the callee that nobody waits for a call any more.
     pub(super) fn cancel(&self, id: u64) {
         let open = self.calls.lock().take(id).is_some();
-        if open {
+        if open && !mutant::is(Mutant::CancelNotSent) {
             self.send_empty(&Header::new(Kind::Cancel, id));
         }
     }

@@ -91,11 +91,19 @@ impl Expiry {
                 None => Poll::Pending,
             };
         }
-        if let Some(about) = self.about.take() {
-            let waits = Waits::new(about, time);
-            self.key = Some(self.shard.insert(waits, time.deadline, waker));
+        let Some(about) = self.about.take() else {
+            return Poll::Pending;
+        };
+        let waits = Waits::new(about, time);
+        let (key, earliest) = self.shard.insert(waits, time.deadline, waker);
+        self.key = Some(key);
+        // Only one that is earlier than all others can have passed before it was waited for, so that
+        // only then the clock is asked.
+        let is_over = |deadline| Instant::now() >= deadline;
+        match earliest && time.deadline.is_some_and(is_over) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
         }
-        Poll::Pending
     }
 
     /// Returns what is known of the call.
@@ -163,7 +171,13 @@ enum Alarm {
 }
 
 impl Shard {
-    fn insert(self: &Arc<Self>, waits: Waits, deadline: Option<Instant>, waker: &Waker) -> usize {
+    /// Returns the key, and whether no call that waits has an earlier deadline.
+    fn insert(
+        self: &Arc<Self>,
+        waits: Waits,
+        deadline: Option<Instant>,
+        waker: &Waker,
+    ) -> (usize, bool) {
         let state = match deadline {
             Some(_) => State::Waiting(waker.clone()),
             None => State::Endless,
@@ -171,12 +185,13 @@ impl Shard {
         let mut entries = self.entries.lock();
         let key = entries.calls.insert(Entry { waits, state });
         let Some(deadline) = deadline else {
-            return key;
+            return (key, false);
         };
         let alarm = entries.note(deadline);
         drop(entries);
+        let earliest = !matches!(alarm, Alarm::None);
         self.raise(alarm, deadline);
-        key
+        (key, earliest)
     }
 
     /// Is ready if the call's time is over; if not, has `waker` woken then.

@@ -8,7 +8,7 @@ use super::{Header, checksum};
 use crate::codec::{self, CodecError};
 
 /// The frames of one direction of a connection, one behind the other, which it numbers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct FrameBuffer {
     bytes: BytesMut,
     /// The number of the next frame.

@@ -169,7 +169,7 @@ const fn flag(set: bool, flag: u8) -> u8 {
 }
 
 /// Hashes what a frame's checksum covers.
-fn checksum(number: u64, content: &[u8]) -> u32 {
+pub(crate) fn checksum(number: u64, content: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), content)
 }
 

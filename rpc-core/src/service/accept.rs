@@ -268,8 +268,12 @@ impl RpcService {
     }
 
     /// Returns what a peer may do; `None` if everybody may do everything.
-    fn roles_of(&self, _connection: &dyn Connection) -> Option<Vec<String>> {
-        self.inner.roles_needed.then(Vec::new)
+    fn roles_of(&self, connection: &dyn Connection) -> Option<Vec<String>> {
+        if !self.inner.roles_needed {
+            return None;
+        }
+        let identity = connection.identity();
+        Some(identity.map_or_else(Vec::new, |it| it.roles().to_vec()))
     }
 }
 

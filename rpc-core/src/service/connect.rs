@@ -17,7 +17,8 @@ use crate::transport::Stream;
 impl RpcService {
     /// Connects a gateway to the endpoint at `address`, of this or of another service.
     ///
-    /// A gateway to an endpoint of this service moves values, not bytes.
+    /// A gateway to an endpoint of this service moves values, not bytes. A name that ends in `*`
+    /// stands for the first endpoint, by name, whose name begins so.
     ///
     /// # Errors
     ///

@@ -5,12 +5,14 @@ mod backoff;
 mod channel;
 mod connect;
 mod error;
+mod executor;
 mod observe;
 mod peers;
 mod registry;
 
 pub use self::channel::ChannelListener;
 pub use self::error::{BuildError, ConnectError, StartError};
+pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,13 +112,14 @@ impl RpcService {
     }
 
     fn from_parts(builder: RpcServiceBuilder, transports: BTreeMap<&'static str, Reach>) -> Self {
+        let id = fastrand::u128(..);
+        let caller = Arc::new(builder.caller(id));
         let RpcServiceBuilder {
             config,
             cluster,
             roles_needed,
             ..
         } = builder;
-        let id = fastrand::u128(..);
         if config.metrics {
             metering::describe();
         }
@@ -124,7 +127,7 @@ impl RpcService {
             id,
             cluster: cluster.as_deref().map_or(0, cluster_id),
             channels: Channels::new(config.channel_backlog_max),
-            caller: Arc::new(Caller::new(id, &config)),
+            caller,
             config,
             transports,
             registry: Registry::default(),
@@ -191,8 +194,8 @@ impl RpcService {
         self.inner.registry.insert(&core, exposed)?;
         self.start_watching();
         let service = self.downgrade();
-        let mut endpoints = self.inner.endpoints.lock();
-        while endpoints.try_join_next().is_some() {}
+        // What its code logs tells whose it is.
+        let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
         let running = async move {
             let result = main_loop::run(Arc::clone(&core), endpoint).await;
             if let Err(error) = &result {
@@ -204,8 +207,10 @@ impl RpcService {
             }
             core.termination.send_replace(Some(result));
         };
-        let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
+        let mut endpoints = self.inner.endpoints.lock();
+        while endpoints.try_join_next().is_some() {}
         endpoints.spawn(running.instrument(span));
+        drop(endpoints);
         Ok(server)
     }
 
@@ -291,6 +296,8 @@ pub struct RpcServiceBuilder {
     cluster: Option<String>,
     roles_needed: bool,
     transports: Vec<Arc<dyn Transport>>,
+    #[cfg(feature = "testing")]
+    faults: crate::testing::Faults,
 }
 
 impl RpcServiceBuilder {
@@ -324,6 +331,22 @@ impl RpcServiceBuilder {
     pub const fn require_roles(mut self) -> Self {
         self.roles_needed = true;
         self
+    }
+
+    /// Lets calls go wrong as a test asks.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn faults(mut self, faults: &crate::testing::Faults) -> Self {
+        self.faults = faults.clone();
+        self
+    }
+
+    fn caller(&self, service: u128) -> Caller {
+        Caller {
+            #[cfg(feature = "testing")]
+            faults: self.faults.clone(),
+            ..Caller::new(service, &self.config)
+        }
     }
 
     /// Binds the transports, and starts to accept.

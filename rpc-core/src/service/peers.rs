@@ -15,6 +15,7 @@ use crate::connection::{
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
+use crate::mutant::{self, Mutant};
 use crate::transport::{Connection, Stream};
 
 /// The peers of this service, by scheme and authority.
@@ -112,6 +113,7 @@ impl RpcService {
                 state.backoff.lost(config, stood, now, fastrand::f64());
             }
             if patience == Patience::Backoff
+                && !mutant::is(Mutant::RedialAtOnce)
                 && let Some(until) = state.backoff.wait_until(Instant::now())
             {
                 drop(state);

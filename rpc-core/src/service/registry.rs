@@ -1,12 +1,14 @@
 //! The endpoints of a service, by name.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::RwLock;
 
 use super::StartError;
+use crate::address::{AddressError, WILDCARD};
 use crate::connection::Listing;
 use crate::diagnostics::EndpointDiagnostics;
 use crate::endpoint::RpcEndpoint;
@@ -71,6 +73,9 @@ impl Registry {
         core: &Arc<EndpointCore<E>>,
         exposed: Arc<[Exposed]>,
     ) -> Result<(), StartError> {
+        if core.name.ends_with(WILDCARD) {
+            return Err(StartError::Name(AddressError::pattern(&core.name)));
+        }
         let mut endpoints = self.endpoints.write();
         if endpoints.contains_key(&core.name) {
             return Err(StartError::Taken {
@@ -95,10 +100,19 @@ impl Registry {
         }
     }
 
-    /// Returns what is known of an endpoint.
+    /// Returns what is known of an endpoint. `prefix*` is the first whose name begins so.
     pub(super) fn find(&self, name: &str) -> Option<Listing> {
         let endpoints = self.endpoints.read();
-        endpoints.get(name).map(|entry| entry.listing.clone())
+        let entry = match name.strip_suffix(WILDCARD) {
+            None => endpoints.get(name),
+            Some(prefix) => {
+                let from = (Bound::Included(prefix), Bound::Unbounded);
+                let mut candidates = endpoints.range::<str, _>(from);
+                let first = candidates.next().filter(|(it, _)| it.starts_with(prefix));
+                first.map(|(_, entry)| entry)
+            }
+        };
+        entry.map(|entry| entry.listing.clone())
     }
 
     /// Returns all endpoints, by name.

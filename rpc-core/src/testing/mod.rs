@@ -1,4 +1,6 @@
-//! What tests need: the conformance suite of transports.
+//! What tests need: the conformance suite of transports, and a network that breaks as a test says.
+//!
+//! [`sim`] is that network: services run on it in virtual time, and a seed repeats a run.
 //!
 //! Every transport has to show the same semantics. The suite is instantiated in a transport's own
 //! tests; a user's own transport is tested in the same way:
@@ -13,23 +15,37 @@
 //! ```
 
 pub mod conformance;
+pub(crate) mod faults;
+#[doc(hidden)]
+pub mod fuzz;
 mod probe;
+pub mod sim;
 
-pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals};
+pub use self::faults::{Fault, Faults};
+pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals, Stubborn};
 
 /// Instantiates the conformance suite: one test for each case, on services that `$make` makes.
 ///
 /// `$make` is an `async fn(RpcServiceBuilder) -> RpcService`; services that it makes can reach each other.
+///
+/// The tests run on two threads. What follows `$make` is given to `tokio::test` instead: a transport
+/// without sockets can be tested in virtual time by `conformance!(make, start_paused = true)`.
 #[macro_export]
 macro_rules! conformance {
     ($make:expr) => {
-        $crate::conformance! { @cases $make;
+        $crate::conformance!($make, flavor = "multi_thread", worker_threads = 2);
+    };
+    ($make:expr, $($runtime:tt)+) => {
+        $crate::conformance! { @cases [$($runtime)+] $make;
+            a_blocking_thread_may_wait_for_a_call
             a_call_is_answered
             a_call_that_is_too_large_fails_at_once
             a_caller_that_gives_up_cancels_the_handler
             a_closed_endpoint_is_unreachable
             a_cluster_of_another_name_is_refused
             a_deferred_answer_arrives
+            a_failure_keeps_its_causes
+            a_gateway_has_the_address_of_its_endpoint
             a_gateway_to_the_own_service_moves_values
             a_handler_may_call_back_its_caller
             a_late_answer_is_ignored
@@ -39,23 +55,40 @@ macro_rules! conformance {
             a_name_can_be_used_again
             a_nested_call_inherits_the_deadline
             a_panic_fails_its_call_and_its_endpoint_only
+            a_refusal_may_come_later_from_elsewhere
+            a_refusal_that_is_too_large_fails_its_call_at_once
+            a_response_that_fits_arrives
             a_response_that_is_too_large_fails_at_once
             a_service_closes_its_endpoints
+            a_service_closes_its_own_endpoints_only
+            a_time_out_names_the_method_and_the_time
             a_typed_refusal_arrives_as_a_value
+            a_wildcard_finds_the_first_endpoint_of_its_prefix
+            an_address_that_leads_nowhere_fails_at_once
+            an_answer_that_cannot_be_decoded_fails_its_call
+            an_answer_that_cannot_be_encoded_fails_its_call
+            an_argument_that_cannot_be_decoded_fails_its_call
+            an_argument_that_cannot_be_encoded_fails_its_call_at_once
             an_endpoint_that_is_not_started_refuses
+            bytes_that_are_encoded_already_pass_unchanged
             calls_are_handled_in_order
             channels_carry_bytes
+            every_response_that_is_too_large_fails_its_call
             many_calls_are_under_way_at_once
+            nothing_is_an_answer_too
             one_way_calls_arrive_in_order
+            that_an_endpoint_does_not_serve_comes_before_its_token
+            the_limit_is_the_largest_size_that_passes
             tokens_fence_out_old_leaders
         }
     };
-    (@cases $make:expr; $($case:ident)+) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $case() {
-                $crate::testing::conformance::$case(&$make).await;
-            }
-        )+
+    (@cases $runtime:tt $make:expr; $($case:ident)+) => {
+        $( $crate::conformance! { @case $runtime $make; $case } )+
+    };
+    (@case [$($runtime:tt)+] $make:expr; $case:ident) => {
+        #[tokio::test($($runtime)+)]
+        async fn $case() {
+            $crate::testing::conformance::$case(&$make).await;
+        }
     };
 }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use tokio::sync::Notify;
 
 use crate::{
-    AppError, BoxError, Call, Context, MainThread, ReplyTo, RpcEndpoint, RpcResult, gateways,
-    rpc_endpoint, rpc_gateway,
+    AppError, BoxError, Call, Context, Failure, MainThread, ReplyTo, RpcEndpoint, RpcResult,
+    gateways, rpc_endpoint, rpc_gateway,
 };
 
 /// What the suite asks of a [`Probe`].
@@ -23,8 +23,22 @@ pub trait ProbeGateway {
     fn echo(&self, bytes: Vec<u8>) -> Call<Vec<u8>>;
     /// Returns this many bytes.
     fn make_bytes(&self, count: u64) -> Call<Vec<u8>>;
+    /// Returns what it gets, which may be nothing.
+    fn maybe(&self, text: Option<String>) -> Call<Option<String>>;
+    /// Returns a value as it came, which may not be encoded or decoded.
+    fn echo_stubborn(&self, value: Stubborn) -> Call<Stubborn>;
+    /// Makes such a value, and returns it.
+    fn make_stubborn(&self, encodes: bool, decodes: bool) -> Call<Stubborn>;
     /// Refuses.
     fn refuse(&self, why: String) -> Call<(), ProbeError>;
+    /// Refuses in so many words that they may not fit in a frame.
+    fn refuse_at_length(&self, count: u64) -> Call<(), ProbeError>;
+    /// Refuses with what cannot be encoded.
+    fn refuse_unsayably(&self) -> Call<(), ProbeError>;
+    /// Refuses from elsewhere, when the handler has long returned.
+    fn refuse_later(&self, why: String) -> Call<(), ProbeError>;
+    /// Fails outside its contract, with a cause.
+    fn fail(&self, what: String, why: String) -> Call<()>;
     /// Panics.
     fn panic(&self) -> Call<()>;
     /// Never answers by itself; the probe's signals tell when it begins and when it is dropped.
@@ -58,9 +72,48 @@ pub enum ProbeError {
         /// The caller's words.
         why: String,
     },
+    /// In a way that cannot be told.
+    #[error("cannot be told")]
+    Unsayable(Stubborn),
 }
 
 impl AppError for ProbeError {}
+
+/// A value that refuses to be encoded, or to be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stubborn {
+    /// Whether it can be encoded.
+    pub encodes: bool,
+    /// Whether it can be decoded.
+    pub decodes: bool,
+}
+
+impl Stubborn {
+    /// Makes such a value.
+    #[must_use]
+    pub const fn new(encodes: bool, decodes: bool) -> Self {
+        Self { encodes, decodes }
+    }
+}
+
+impl Serialize for Stubborn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.encodes {
+            true => self.decodes.serialize(serializer),
+            false => Err(ser::Error::custom("it does not want to be encoded")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Stubborn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match bool::deserialize(deserializer)? {
+            true => Ok(Self::new(true, true)),
+            false => Err(de::Error::custom("it does not want to be decoded")),
+        }
+    }
+}
 
 /// An endpoint that does what a test asks of it.
 #[derive(Debug, Default)]
@@ -127,8 +180,40 @@ impl Probe {
         Ok(vec![7; usize::try_from(count).unwrap_or(usize::MAX)])
     }
 
+    fn maybe(&self, text: Option<String>) -> RpcResult<Option<String>> {
+        Ok(text)
+    }
+
+    fn echo_stubborn(&mut self, value: Stubborn) -> RpcResult<Stubborn> {
+        self.numbers.push(0);
+        Ok(value)
+    }
+
+    fn make_stubborn(&self, encodes: bool, decodes: bool) -> RpcResult<Stubborn> {
+        Ok(Stubborn::new(encodes, decodes))
+    }
+
     fn refuse(&self, why: String) -> RpcResult<(), ProbeError> {
         Err(ProbeError::Refused { why })?
+    }
+
+    fn refuse_at_length(&self, count: u64) -> RpcResult<(), ProbeError> {
+        let why = "x".repeat(usize::try_from(count).unwrap_or(usize::MAX));
+        Err(ProbeError::Refused { why })?
+    }
+
+    fn refuse_unsayably(&self) -> RpcResult<(), ProbeError> {
+        Err(ProbeError::Unsayable(Stubborn::new(false, false)))?
+    }
+
+    fn refuse_later(&self, cx: &mut Context<Self>, why: String, reply: ReplyTo<(), ProbeError>) {
+        if let Some(service) = cx.service() {
+            service.spawn(async move { reply.answer(Err(ProbeError::Refused { why }.into())) });
+        }
+    }
+
+    fn fail(&self, what: String, why: String) -> RpcResult<()> {
+        Err(Failure::from_texts([what, why]))?
     }
 
     fn panic(&self) -> RpcResult<()> {
@@ -175,7 +260,7 @@ impl Probe {
 
 async fn other(main: MainThread<'_, Probe>, address: &str) -> RpcResult<Arc<dyn ProbeGateway>> {
     let service = main.run(|_, cx| cx.service());
-    let service = service.ok_or_else(|| crate::Failure::message("the service is gone"))?;
+    let service = service.ok_or_else(|| Failure::message("the service is gone"))?;
     let gateway = service.connect::<dyn ProbeGateway>(address).await;
     gateway.map_err(|error| crate::RpcError::failed(&error))
 }

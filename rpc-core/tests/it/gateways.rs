@@ -114,9 +114,15 @@ async fn an_endpoint_serves_several_gateways() {
         .unwrap();
     server.start();
     let slots = service.connect::<dyn SlotGateway>("jobs").await.unwrap();
+    for slots in [&slots, &server.gateway::<dyn SlotGateway>()] {
+        assert_eq!(
+            slots.request_slots(2).await,
+            Err(RpcError::App(SlotError::Few(2)))
+        );
+    }
     assert_eq!(
-        slots.request_slots(2).await,
-        Err(RpcError::App(SlotError::Few(2)))
+        server.gateway::<dyn JobGateway>().submit(0).await,
+        Err(RpcError::App(JobError::Empty))
     );
     assert_eq!((slots.address(), slots.hostname()), ("jobs", "localhost"));
 }

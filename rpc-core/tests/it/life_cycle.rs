@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use rpc_core::{
     BoxError, Call, ConnectError, Context, EndpointError, MainThread, RpcEndpoint, RpcError,
     RpcResult, RpcService, StartError, gateways, rpc_endpoint, rpc_gateway,
@@ -92,7 +94,8 @@ async fn an_endpoint_that_cannot_start_ends_by_itself() {
     service.close().await.unwrap();
 }
 
-// Flink: PekkoRpcActorTest#testOnStopExceptionPropagation
+// Flink: PekkoRpcActorTest#testOnStopExceptionPropagation,
+// SupervisorActorTest#completesTerminationFutureExceptionallyIfActorStopsExceptionally
 #[tokio::test]
 async fn a_failure_to_stop_is_how_the_endpoint_ended() {
     let service = RpcService::local();
@@ -126,6 +129,7 @@ async fn a_service_closes_although_an_endpoint_fails_to_stop() {
     }
     let closed = service.close().await.unwrap_err();
     assert!(matches!(closed, EndpointError::Stop { endpoint, .. } if endpoint == "life1"));
+    assert!(service.is_closed());
     servers[0].terminated().await.unwrap();
     servers[2].terminated().await.unwrap();
 }
@@ -156,6 +160,93 @@ async fn an_endpoint_serves_until_it_has_stopped() {
     assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
 }
 
+// Flink: PekkoRpcActorTest#testRpcEndpointTerminationFuture,
+// #testOnStartIsCalledWhenRpcEndpointStarts,
+// SupervisorActorTest#completesTerminationFutureIfActorStops
+#[tokio::test]
+async fn an_endpoint_begins_when_it_is_started_and_ends_when_it_is_closed() {
+    let service = RpcService::local();
+    let plan = Plan::default();
+    let server = service.start_server("life", Life(plan.clone())).unwrap();
+    let mut ended = Box::pin(server.terminated());
+    let gateway = server.gateway::<dyn LifeGateway>();
+    gateway.answer().await.unwrap_err();
+    assert_eq!(plan.starts.load(Ordering::Relaxed), 0);
+    server.start();
+    assert_eq!(gateway.answer().await, Ok(42));
+    assert_eq!(plan.starts.load(Ordering::Relaxed), 1);
+    assert!((&mut ended).now_or_never().is_none());
+    let closing = server.clone();
+    tokio::spawn(async move { closing.close().await });
+    ended.await.unwrap();
+    assert_eq!(plan.stops.load(Ordering::Relaxed), 1);
+}
+
+/// In Flink this is an exception that ends the whole service.
+// Flink, untested: A3
+#[tokio::test]
+async fn a_start_that_comes_too_late_is_ignored() {
+    let service = RpcService::local();
+    let may_stop = Arc::new(Notify::new());
+    let plan = Plan {
+        may_stop: Some(Arc::clone(&may_stop)),
+        ..Plan::default()
+    };
+    let other = service.start_server("other", Life(Plan::default()));
+    let other = other.unwrap();
+    other.start();
+    let server = service.start_server("life", Life(plan.clone())).unwrap();
+    server.start();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    let closing = server.clone();
+    let closing = tokio::spawn(async move { closing.close().await });
+    plan.stopping.notified().await;
+    server.start();
+    server.stop();
+    assert_eq!(gateway.answer().await, Ok(42));
+    may_stop.notify_one();
+    closing.await.unwrap().unwrap();
+    server.start();
+    let error = gateway.answer().await.unwrap_err();
+    assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
+    assert_eq!(plan.starts.load(Ordering::Relaxed), 1);
+    assert_eq!(other.gateway::<dyn LifeGateway>().answer().await, Ok(42));
+    service.close().await.unwrap();
+}
+
+// Flink: PekkoRpcServiceTest#testRpcServiceShutDownWithRpcEndpoints
+#[tokio::test(start_paused = true)]
+async fn a_service_waits_until_all_of_its_endpoints_have_stopped() {
+    let service = RpcService::local();
+    let mut plans = Vec::new();
+    let mut servers = Vec::new();
+    for number in 0..5 {
+        let plan = Plan {
+            may_stop: Some(Arc::default()),
+            ..Plan::default()
+        };
+        let name = format!("life{number}");
+        let server = service.start_server(&name, Life(plan.clone())).unwrap();
+        server.start();
+        plans.push(plan);
+        servers.push(server);
+    }
+    let mut closing = Box::pin(service.close());
+    // The paused clock goes on only when there is nothing else to do.
+    let hour = Duration::from_secs(3600);
+    for plan in &plans {
+        let closed = tokio::time::timeout(hour, &mut closing).await;
+        assert!(closed.is_err(), "{closed:?}");
+        plan.stopping.notified().await;
+        plan.may_stop.as_ref().unwrap().notify_one();
+    }
+    closing.await.unwrap();
+    for (server, plan) in servers.iter().zip(plans) {
+        assert!(server.terminated().now_or_never().unwrap().is_ok());
+        assert_eq!(plan.stops.load(Ordering::Relaxed), 1);
+    }
+}
+
 /// Flink leaves such an endpoint's calls to time out.
 #[tokio::test]
 async fn calls_that_wait_end_with_the_endpoint() {
@@ -170,6 +261,7 @@ async fn calls_that_wait_end_with_the_endpoint() {
     assert!(matches!(error, RpcError::Disconnected { .. }), "{error}");
 }
 
+// Flink, untested: A4
 #[tokio::test]
 async fn an_endpoint_that_was_never_started_ends_without_its_hooks() {
     let service = RpcService::local();
@@ -181,6 +273,7 @@ async fn an_endpoint_that_was_never_started_ends_without_its_hooks() {
 }
 
 /// Flink runs `onStart` again, and skips `onStop` of an endpoint that is paused.
+// Flink, untested: A1, A2
 #[tokio::test]
 async fn a_pause_is_neither_a_start_nor_a_stop() {
     let service = RpcService::local();
@@ -234,7 +327,6 @@ async fn a_name_that_is_none_is_refused() {
         .await
         .unwrap_err();
     assert!(matches!(error, ConnectError::NoEndpoint { .. }), "{error}");
-    // Flink: PekkoRpcActorTest#testFailingAddressResolution
     let error = service
         .connect::<dyn LifeGateway>("tcp://host:1/life")
         .await

@@ -2,8 +2,14 @@
 //! suite, which each transport's own tests run.
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod ends;
+mod executor;
 mod fencing;
 mod gateways;
 mod life_cycle;
 mod main_thread;
+mod names;
+mod panics;
+mod resources;
+mod spans;
 mod timers;

@@ -7,7 +7,7 @@ use rpc_core::{
     Call, Context, MainThread, PanicPolicy, RpcEndpoint, RpcError, RpcResult, RpcServer,
     RpcService, gateways, rpc_endpoint, rpc_gateway,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 #[rpc_gateway]
 pub(crate) trait CellGateway {
@@ -121,7 +121,8 @@ async fn calls_and_posted_code_never_overlap() {
     assert_eq!(gateway.enter().await, Ok(14_001));
 }
 
-// Flink: MainThreadValidationTest#failIfNotInMainThread
+// Flink: MainThreadValidationTest#failIfNotInMainThread,
+// RpcEndpointMainThreadExecutorTest#testAssertRunningInMainThread
 #[tokio::test]
 async fn it_is_known_which_code_is_on_the_main_thread() {
     let service = RpcService::local();
@@ -138,26 +139,110 @@ async fn it_is_known_which_code_is_on_the_main_thread() {
     assert!(outside.await.unwrap_err().is_panic());
 }
 
-// Flink: RpcEndpointTest#testCallAsyncTimeout
-#[tokio::test(start_paused = true)]
-async fn posted_code_that_is_not_run_in_time_is_given_up() {
+// Flink: RpcEndpointTest#testCallAsync, #testExecute,
+// RpcEndpointMainThreadExecutorTest#testExecutorRunAsync, #testExecute
+#[tokio::test]
+async fn posted_code_runs_on_the_main_thread() {
+    let service = RpcService::local();
+    let (server, _, _) = started(&service);
+    let main = server.main_thread();
+    let (executed, has_executed) = oneshot::channel();
+    let inside = main.clone();
+    main.execute(move || {
+        inside.assert_running_in_main_thread();
+        executed.send("executed").unwrap();
+    });
+    assert_eq!(has_executed.await, Ok("executed"));
+    let (run, has_run) = oneshot::channel();
+    main.run_async(move |cell, cx| {
+        cx.main_thread().assert_running_in_main_thread();
+        run.send(cell.visit()).unwrap();
+    });
+    assert_eq!(has_run.await, Ok(1));
+    let called = main.call_async(|cell, cx| {
+        cx.main_thread().assert_running_in_main_thread();
+        cell.visit()
+    });
+    assert_eq!(called.await, Ok(2));
+    // And what the service's executor runs does not.
+    let elsewhere = main.clone();
+    let elsewhere = service
+        .executor()
+        .execute(move || elsewhere.is_running_in_main_thread());
+    assert_eq!(elsewhere.await, Ok(false));
+}
+
+#[tokio::test]
+async fn posted_code_is_refused_while_the_endpoint_does_not_serve() {
     let service = RpcService::local();
     let server = service.start_server("cell", Cell::default()).unwrap();
     let main = server.main_thread();
-    // Not started: the code is refused instead of waiting.
     let refused = main.call_async(|_, _| ()).await;
     assert!(
         matches!(refused, Err(RpcError::NotStarted { .. })),
         "{refused:?}"
     );
     server.start();
-    // Flink: TimeoutCallStackTest#testTimeoutMessageContainsCallTimeoutAndTimeoutOptions
-    let hangs = server.gateway::<dyn CellGateway>().enter_twice();
-    let error = hangs.timeout(Duration::from_millis(100)).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "CellGateway::enter_twice timed out after 100ms"
+    assert_eq!(main.call_async(|_, _| ()).await, Ok(()));
+    server.close().await.unwrap();
+    let refused = main.call_async(|_, _| ()).await;
+    assert!(
+        matches!(refused, Err(RpcError::Unreachable { .. })),
+        "{refused:?}"
     );
+}
+
+/// Flink's names three keys of its configuration. Here the time is the call's own, the method's or
+/// the service's, and the method that is named leads to all of them.
+// Flink: TimeoutCallStackTest#testTimeoutMessageContainsCallTimeoutAndTimeoutOptions
+#[tokio::test(start_paused = true)]
+async fn a_time_out_says_how_long_it_was() {
+    let service = RpcService::local();
+    let (_, gateway, _) = started(&service);
+    let hangs = gateway.enter_twice().timeout(Duration::from_millis(42));
+    assert_eq!(
+        hangs.await.unwrap_err().to_string(),
+        "CellGateway::enter_twice timed out after 42ms"
+    );
+    assert_eq!(
+        gateway.enter_twice().await.unwrap_err().to_string(),
+        "CellGateway::enter_twice timed out after 10s"
+    );
+}
+
+/// An endpoint that must not keep others waiting lives in a service of its own, on a runtime of its
+/// own: Flink gives such a service a thread pool of another priority.
+// Flink: PekkoUtilsTest#getConfigSetsExecutorWithThreadPriority
+#[test]
+fn a_service_may_have_a_runtime_of_its_own() {
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_all().build().unwrap()
+    };
+    let (busy, quiet) = (runtime(), runtime());
+    let (_service, gateway) = {
+        let _inside = quiet.enter();
+        let service = RpcService::local();
+        let (_, gateway, _) = started(&service);
+        (service, gateway)
+    };
+    let (end, ended) = std::sync::mpsc::channel::<()>();
+    let (blocked, is_blocked) = std::sync::mpsc::channel();
+    let blocking = std::thread::spawn(move || {
+        busy.block_on(async {
+            let service = RpcService::local();
+            let (server, _, _) = started(&service);
+            let blocks = server.main_thread().call_async(move |_, _| {
+                blocked.send(()).unwrap();
+                ended.recv().unwrap();
+            });
+            blocks.await.unwrap();
+        });
+    });
+    is_blocked.recv().unwrap();
+    assert_eq!(quiet.block_on(gateway.enter()), Ok(1));
+    end.send(()).unwrap();
+    blocking.join().unwrap();
 }
 
 #[tokio::test]

@@ -54,20 +54,28 @@ async fn entries(server: &RpcServer<Log>) -> Vec<String> {
 
 const TICK: Duration = Duration::from_millis(10);
 
+/// A delay is a `Duration`, whatever its unit, and a value is sent to whoever wants it.
 // Flink: RpcEndpointTest#testScheduleRunnableWithDelayInMilliseconds,
-// PekkoRpcActorTest#testScheduling, AsyncCallsTest#testScheduleWithDelay
+// #testScheduleRunnableWithDelayInSeconds, #testScheduleCallableWithDelayInMilliseconds,
+// #testScheduleCallableWithDelayInSeconds, PekkoRpcActorTest#testScheduling,
+// AsyncCallsTest#testScheduleWithDelay, MainScheduledExecutorTest#testScheduleRunnable,
+// #testScheduleCallable, RpcEndpointMainThreadExecutorTest#testScheduleRunAsync
 #[tokio::test(start_paused = true)]
 async fn code_runs_when_its_time_has_come_and_not_before() {
     let service = RpcService::local();
     let server = started(&service);
-    let start = Instant::now();
-    let (done, ran) = tokio::sync::oneshot::channel();
-    let set = server.main_thread().schedule_run_async(TICK, move |_, cx| {
-        cx.main_thread().assert_running_in_main_thread();
-        let _ = done.send(Instant::now());
-    });
-    set.await.unwrap();
-    assert!(ran.await.unwrap() >= start + TICK);
+    for delay in [TICK, Duration::from_secs(3), Duration::ZERO] {
+        let start = Instant::now();
+        let (done, ran) = tokio::sync::oneshot::channel();
+        let set = server
+            .main_thread()
+            .schedule_run_async(delay, move |_, cx| {
+                cx.main_thread().assert_running_in_main_thread();
+                done.send(Instant::now()).unwrap();
+            });
+        set.await.unwrap();
+        assert_eq!(ran.await, Ok(start + delay));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -92,7 +100,7 @@ async fn code_recurs_until_it_is_cancelled_by_itself_too() {
     assert_eq!(entries(&server).await, ["tick"; 3]);
 }
 
-// Flink: RpcEndpointTest#testCancelScheduledRunnable
+// Flink: RpcEndpointTest#testCancelScheduledRunnable, #testCancelScheduledCallable
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_timer_does_not_run() {
     let service = RpcService::local();
@@ -107,7 +115,8 @@ async fn a_cancelled_timer_does_not_run() {
     assert!(entries(&server).await.is_empty());
 }
 
-// Flink: RpcEndpointTest#testScheduleRunnableAfterClose; unlike there the handle says so.
+/// In Flink the future never completes; here the handle says so.
+// Flink: RpcEndpointTest#testScheduleRunnableAfterClose, #testScheduleCallableAfterClose
 #[tokio::test(start_paused = true)]
 async fn an_endpoint_that_stops_schedules_nothing() {
     let service = RpcService::local();
@@ -120,6 +129,29 @@ async fn an_endpoint_that_stops_schedules_nothing() {
     server.start();
     server.close().await.unwrap();
     assert!(late.await.unwrap().is_cancelled());
+}
+
+/// A recurring timer is due while something else runs on the main thread, which cancels it.
+// Flink: RpcEndpointMainThreadExecutorTest#testScheduleAtFixedRateWithCancellationAfterScheduled,
+// #testScheduleWithFixedDelayWithCancellationAfterScheduled
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_cancelled_when_it_is_due_does_not_run() {
+    let service = RpcService::local();
+    let server = started(&service);
+    for cancels in [true, false] {
+        let set = server
+            .main_thread()
+            .call_async(|_, cx| cx.schedule_every(TICK, |log, _| log.entries.push("tick".into())));
+        let timer = set.await.unwrap();
+        // Posted before the clock goes on, it is handled first.
+        server.main_thread().run_async(move |_, _| {
+            if cancels {
+                timer.cancel();
+            }
+        });
+        advance(2 * TICK).await;
+        assert_eq!(entries(&server).await.is_empty(), cancels);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,13 @@
 use std::fmt;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
-use crate::{CertificateError, Certificates};
+use crate::{CertificateError, CertificateRequest, Certificates};
 
 /// An authority that issues the certificates of one cluster.
 ///
 /// Its key never leaves memory: once it is dropped, nobody can issue a further certificate that the
-/// nodes of the cluster accept. What it issues does not expire.
+/// nodes of the cluster accept.
 ///
 /// ```
 /// # fn main() -> Result<(), rpc_tls::CertificateError> {
@@ -60,38 +57,36 @@ impl CertificateAuthority {
 
     /// Issues a certificate for a node that is reached by `names`: DNS names and IP addresses.
     ///
-    /// It is also valid for `localhost`, `127.0.0.1` and `::1`, and serves both for dialling and
-    /// for being dialled.
+    /// It is also valid for `localhost`, `127.0.0.1` and `::1`, serves both for dialling and for
+    /// being dialled, gives no role, and does not expire.
     ///
     /// # Errors
     ///
     /// [`CertificateError::Generate`] for a name that no certificate can carry.
     pub fn issue(&self, names: &[&str]) -> Result<Certificates, CertificateError> {
-        let failed = |source: rcgen::Error| CertificateError::Generate {
-            names: names.join(", "),
-            source: source.into(),
+        self.issue_with(&CertificateRequest {
+            names: names.iter().copied().map(str::to_owned).collect(),
+            ..CertificateRequest::default()
+        })
+    }
+
+    /// Issues a certificate that says what is asked for.
+    ///
+    /// # Errors
+    ///
+    /// [`CertificateError::Generate`] for a name, a role or a time that no certificate can carry.
+    pub fn issue_with(
+        &self,
+        request: &CertificateRequest,
+    ) -> Result<Certificates, CertificateError> {
+        let failed = |source| CertificateError::Generate {
+            names: request.subject(),
+            source,
         };
-        let mut subjects: Vec<String> = names.iter().copied().map(str::to_owned).collect();
-        for name in LOOPBACK {
-            if !names.contains(&name) {
-                subjects.push(name.to_owned());
-            }
-        }
-        let common_name = subjects[0].clone();
-
-        let mut params = CertificateParams::new(subjects).map_err(failed)?;
-        params.use_authority_key_identifier_extension = true;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![
-            ExtendedKeyUsagePurpose::ClientAuth,
-            ExtendedKeyUsagePurpose::ServerAuth,
-        ];
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
-
-        let key = KeyPair::generate().map_err(failed)?;
-        let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?;
+        let params = request.to_params().map_err(failed)?;
+        let key = KeyPair::generate().map_err(|error| failed(error.into()))?;
+        let certificate = params.signed_by(&key, &self.issuer);
+        let certificate = certificate.map_err(|error| failed(error.into()))?;
         Certificates::from_pem(certificate.pem(), key.serialize_pem(), &self.pem)
     }
 
@@ -110,5 +105,3 @@ impl fmt::Debug for CertificateAuthority {
 }
 
 const NAME: &str = "rpc cluster authority";
-
-const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];

@@ -1,18 +1,17 @@
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::pki_types::pem::{Error as PemError, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::ClientCertVerifier;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 
-use crate::{CertificateAuthority, CertificateError};
+use crate::judges::{Configs, Judges, Stopped};
+use crate::{CertificateAuthority, CertificateError, Fingerprint};
 
 /// A certificate chain, its private key, and the CA certificates that peers are judged by.
 ///
@@ -23,12 +22,23 @@ pub struct Certificates {
     inner: Arc<Inner>,
 }
 
+#[derive(Clone)]
 struct Inner {
     certified: Arc<CertifiedKey>,
-    key: PrivateKeyDer<'static>,
+    key: Arc<PrivateKeyDer<'static>>,
     authorities: Vec<CertificateDer<'static>>,
-    roots: Arc<RootCertStore>,
-    client_verifier: Arc<dyn ClientCertVerifier>,
+    files: Option<Files>,
+    judges: Judges,
+    /// Made of the above, once and not with every handshake.
+    configs: Configs,
+}
+
+/// Where the three texts of a node are.
+#[derive(Clone)]
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+    ca: PathBuf,
 }
 
 impl Certificates {
@@ -54,11 +64,12 @@ impl Certificates {
         key: impl AsRef<Path>,
         ca: impl AsRef<Path>,
     ) -> Result<Self, CertificateError> {
-        Self::load(
-            &Source::read(cert.as_ref())?,
-            &Source::read(key.as_ref())?,
-            &Source::read(ca.as_ref())?,
-        )
+        let files = Files {
+            cert: cert.as_ref().to_owned(),
+            key: key.as_ref().to_owned(),
+            ca: ca.as_ref().to_owned(),
+        };
+        Ok(Self::of(files.read()?))
     }
 
     /// Takes the PEM texts of a certificate chain, its key, and the CAs that peers are judged by.
@@ -71,61 +82,62 @@ impl Certificates {
         key: impl AsRef<[u8]>,
         ca: impl AsRef<[u8]>,
     ) -> Result<Self, CertificateError> {
-        Self::load(
+        let read = Inner::load(
             &Source::given("the given certificate", cert.as_ref()),
             &Source::given("the given private key", key.as_ref()),
             &Source::given("the given CA certificate", ca.as_ref()),
-        )
+        );
+        Ok(Self::of(read?))
     }
 
-    fn load(cert: &Source, key: &Source, ca: &Source) -> Result<Self, CertificateError> {
-        let chain = cert.certificates("certificate")?;
-        let private_key = key.private_key()?;
-        let authorities = ca.certificates("CA certificate")?;
+    /// Admits only peers that show one of these certificates, of those that are admitted without.
+    ///
+    /// It replaces what was pinned before; an empty list admits nobody. Flink's
+    /// `security.ssl.internal.cert.fingerprint`.
+    #[must_use]
+    pub fn pin(self, fingerprints: impl IntoIterator<Item = Fingerprint>) -> Self {
+        let pins = fingerprints.into_iter().collect();
+        self.judged(|judges| judges.pins = Some(Arc::new(pins)))
+    }
 
-        let certified = CertifiedKey::from_der(chain, private_key.clone_key(), &provider())
-            .map_err(|source| CertificateError::Key {
-                certificate: cert.origin.clone(),
-                key: key.origin.clone(),
-                source: source.into(),
-            })?;
+    /// Judges the validity of peers' certificates as of this time, whatever the clock says.
+    ///
+    /// It is for tests. A time before 1970 is taken for 1970.
+    #[must_use]
+    pub fn judging_at(self, time: SystemTime) -> Self {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let stopped = Stopped(UnixTime::since_unix_epoch(since));
+        self.judged(|judges| judges.clock = Arc::new(stopped))
+    }
 
-        let unusable =
-            |source: Box<dyn std::error::Error + Send + Sync>| CertificateError::Authority {
-                origin: ca.origin.clone(),
-                source,
-            };
-        let mut roots = RootCertStore::empty();
-        for authority in &authorities {
-            roots
-                .add(authority.clone())
-                .map_err(|source| unusable(source.into()))?;
+    /// Returns the certificates that are in the files now from which these came.
+    pub(crate) fn reread(&self) -> Result<Self, CertificateError> {
+        let files = self.inner.files.as_ref();
+        let files = files.ok_or(CertificateError::NoFiles)?;
+        let old = self.inner.judges.clone();
+        Ok(Self::of(files.read()?).judged(|judges| {
+            judges.pins = old.pins;
+            judges.clock = old.clock;
+        }))
+    }
+
+    fn of(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
         }
-        let roots = Arc::new(roots);
-        let client_verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::clone(&roots), provider())
-                .build()
-                .map_err(|source| unusable(source.into()))?;
+    }
 
-        Ok(Self {
-            inner: Arc::new(Inner {
-                certified: Arc::new(certified),
-                key: private_key,
-                authorities,
-                roots,
-                client_verifier,
-            }),
-        })
+    fn judged(self, change: impl FnOnce(&mut Judges)) -> Self {
+        let mut inner = Inner::clone(&self.inner);
+        change(&mut inner.judges);
+        inner.configs = inner.judges.configure(&inner.certified);
+        Self::of(inner)
     }
 
     /// Returns what a server needs: it shows its certificate and demands one of its CAs.
     #[must_use]
     pub fn server_config(&self, alpn: &[u8]) -> ServerConfig {
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .expect("the ring provider has TLS 1.3")
-            .with_client_cert_verifier(Arc::clone(&self.inner.client_verifier))
-            .with_cert_resolver(self.shown());
+        let mut config = ServerConfig::clone(&self.inner.configs.server);
         config.alpn_protocols = vec![alpn.to_vec()];
         config
     }
@@ -134,13 +146,28 @@ impl Certificates {
     /// valid for the host it dials.
     #[must_use]
     pub fn client_config(&self, alpn: &[u8]) -> ClientConfig {
-        let mut config = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&TLS13])
-            .expect("the ring provider has TLS 1.3")
-            .with_root_certificates(Arc::clone(&self.inner.roots))
-            .with_client_cert_resolver(self.shown());
+        let mut config = ClientConfig::clone(&self.inner.configs.client);
         config.alpn_protocols = vec![alpn.to_vec()];
         config
+    }
+
+    /// Returns what a server of the protocol [`ALPN`] needs.
+    #[must_use]
+    pub fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.inner.configs.server)
+    }
+
+    /// Returns what a client of the protocol [`ALPN`] needs.
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.inner.configs.client)
+    }
+
+    /// Returns the fingerprint of the certificate, by which others may pin it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let shown = self.inner.certified.end_entity_cert();
+        Fingerprint::of(shown.expect("a chain without a certificate has been refused"))
     }
 
     /// Returns the certificate chain as PEM.
@@ -152,7 +179,7 @@ impl Certificates {
     /// Returns the private key as PEM. Whoever reads it can pass for this node.
     #[must_use]
     pub fn key_pem(&self) -> String {
-        let tag = match &self.inner.key {
+        let tag = match &*self.inner.key {
             PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
             PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
             _ => "PRIVATE KEY",
@@ -168,6 +195,47 @@ impl Certificates {
 
     pub(crate) fn shown(&self) -> Arc<SingleCertAndKey> {
         Arc::new(SingleCertAndKey::from(Arc::clone(&self.inner.certified)))
+    }
+}
+
+impl Inner {
+    fn load(cert: &Source, key: &Source, ca: &Source) -> Result<Self, CertificateError> {
+        let chain = cert.certificates("certificate")?;
+        let private_key = key.private_key()?;
+        let authorities = ca.certificates("CA certificate")?;
+
+        let certified = CertifiedKey::from_der(chain, private_key.clone_key(), &provider())
+            .map_err(|source| CertificateError::Key {
+                certificate: cert.origin.clone(),
+                key: key.origin.clone(),
+                source: source.into(),
+            })?;
+        let certified = Arc::new(certified);
+
+        let judges = Judges::new(&authorities).map_err(|source| CertificateError::Authority {
+            origin: ca.origin.clone(),
+            source,
+        })?;
+        Ok(Self {
+            configs: judges.configure(&certified),
+            certified,
+            key: Arc::new(private_key),
+            authorities,
+            files: None,
+            judges,
+        })
+    }
+}
+
+impl Files {
+    fn read(&self) -> Result<Inner, CertificateError> {
+        let mut inner = Inner::load(
+            &Source::read(&self.cert)?,
+            &Source::read(&self.key)?,
+            &Source::read(&self.ca)?,
+        )?;
+        inner.files = Some(self.clone());
+        Ok(inner)
     }
 }
 
@@ -211,27 +279,19 @@ impl Source {
     ) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
         let found = CertificateDer::pem_slice_iter(&self.text)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|source| self.unreadable(source, item))?;
-        if found.is_empty() {
-            return Err(self.unreadable(PemError::NoItemsFound, item));
+            .map_err(|source| CertificateError::pem(self.origin.clone(), source, item))?;
+        match found.is_empty() {
+            true => Err(CertificateError::Missing {
+                origin: self.origin.clone(),
+                item,
+            }),
+            false => Ok(found),
         }
-        Ok(found)
     }
 
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, CertificateError> {
         PrivateKeyDer::from_pem_slice(&self.text)
-            .map_err(|source| self.unreadable(source, "private key"))
-    }
-
-    fn unreadable(&self, source: PemError, item: &'static str) -> CertificateError {
-        let origin = self.origin.clone();
-        match source {
-            PemError::NoItemsFound => CertificateError::Missing { origin, item },
-            source => CertificateError::Pem {
-                origin,
-                source: source.into(),
-            },
-        }
+            .map_err(|source| CertificateError::pem(self.origin.clone(), source, "private key"))
     }
 }
 

@@ -2,6 +2,8 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+use rustls::pki_types::pem::Error as PemError;
+
 /// Why certificates cannot be loaded or generated.
 ///
 /// `origin` is the path of a file, or says which of the given texts is meant.
@@ -15,6 +17,12 @@ pub enum CertificateError {
         origin: String,
         /// What is wrong with it.
         source: Box<dyn Error + Send + Sync>,
+    },
+    /// A text is no fingerprint of a certificate.
+    #[error("`{text}` is no SHA-256 fingerprint, which is 64 hexadecimal digits")]
+    Fingerprint {
+        /// The text.
+        text: String,
     },
     /// A certificate cannot be generated, for instance for a name that no certificate may carry.
     #[error("cannot generate a certificate for {names}")]
@@ -42,6 +50,9 @@ pub enum CertificateError {
         /// What was looked for.
         item: &'static str,
     },
+    /// Certificates that did not come from files cannot be read again.
+    #[error("the certificates did not come from files that could be read again")]
+    NoFiles,
     /// A file, or a text, is not PEM.
     #[error("{origin} is not PEM")]
     Pem {
@@ -58,4 +69,17 @@ pub enum CertificateError {
         /// What the operating system says.
         source: io::Error,
     },
+}
+
+impl CertificateError {
+    /// Says of a text that no item of a kind can be read of it.
+    pub(crate) fn pem(origin: String, source: PemError, item: &'static str) -> Self {
+        match source {
+            PemError::NoItemsFound => Self::Missing { origin, item },
+            source => Self::Pem {
+                origin,
+                source: source.into(),
+            },
+        }
+    }
 }

@@ -7,6 +7,7 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, ServerConfig, SignatureScheme};
 
 use crate::certificates::provider;
+use crate::judges::{harden_client, harden_server};
 use crate::{CertificateAuthority, CertificateError};
 
 /// Returns a server configuration that **accepts every client**.
@@ -25,7 +26,7 @@ pub fn insecure_server_config(alpn: &[u8]) -> Result<ServerConfig, CertificateEr
         .expect("the ring provider has TLS 1.3")
         .with_no_client_auth()
         .with_cert_resolver(shown.shown());
-    config.alpn_protocols = vec![alpn.to_vec()];
+    harden_server(&mut config, alpn);
     Ok(config)
 }
 
@@ -42,7 +43,7 @@ pub fn insecure_client_config(alpn: &[u8]) -> ClientConfig {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(BelieveAnyone { provider }))
         .with_no_client_auth();
-    config.alpn_protocols = vec![alpn.to_vec()];
+    harden_client(&mut config, alpn);
     config
 }
 

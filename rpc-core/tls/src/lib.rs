@@ -21,19 +21,53 @@
 //! certificate. That a server accepts a client is therefore known only once the server has said
 //! something above TLS.
 //!
+//! # Security
+//!
+//! * **Who is admitted.** Whoever shows a certificate of a trusted authority that is valid now, for
+//!   its side of the connection, and, if it is dialled, for the host that was dialled. With
+//!   [`Certificates::pin`] it must be one of the certificates that are listed, besides.
+//! * **What a peer may do** is for others to say: [`PeerCertificate`] tells its roles, which the
+//!   authority gave it ([`CertificateAuthority::issue_with`]) as subject alternative names of the
+//!   form `urn:rpc-role:NAME`.
+//! * **Renewal.** A [`CertificateStore`] changes certificates and authorities while services run.
+//! * **Sessions are never resumed.** A resumed session is not judged again: it would let somebody
+//!   back in whose certificate has expired, or whose authority or pin was taken away. It costs a
+//!   whole handshake for each connection. There is no early data either, which could be replayed.
+//! * **Refusals** say in words what was wrong, on both sides: [`TlsError`].
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `testing` | no | the peers that every transport has to refuse |
+//!
 //! # Non-goals
 //!
-//! No public authorities, no revocation lists, no passwords on keys.
+//! No public authorities, no revocation lists (replace the authority, or pin), no passwords on keys.
 
 mod authority;
 mod certificates;
 mod error;
+mod fingerprint;
 mod insecure;
+mod judges;
+mod peer;
+mod pins;
+mod refusal;
+mod request;
+mod store;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use authority::CertificateAuthority;
 pub use certificates::{ALPN, Certificates};
 pub use error::CertificateError;
+pub use fingerprint::Fingerprint;
 pub use insecure::{insecure_client_config, insecure_server_config};
+pub use peer::PeerCertificate;
+pub use refusal::{TlsError, explain};
+pub use request::{CertificateRequest, Usage};
+pub use store::CertificateStore;
 
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,8 @@
 )]
 
 mod address;
+mod flood;
+mod refusals;
 mod security;
 mod stream;
 

@@ -1,9 +1,9 @@
 use std::io;
 
-use rpc_core::transport::{Authority, Stream};
+use rpc_core::transport::Authority;
 use tokio::net::TcpStream;
 
-use super::plain;
+use super::{Shaken, plain};
 use crate::socket::Sockets;
 
 /// Plain TCP, always.
@@ -20,7 +20,7 @@ impl Security {
         socket: TcpStream,
         _authority: Authority<'_>,
         sockets: &Sockets,
-    ) -> io::Result<Stream> {
+    ) -> io::Result<Shaken> {
         plain(socket, sockets)
     }
 
@@ -28,7 +28,7 @@ impl Security {
         &self,
         socket: TcpStream,
         sockets: &Sockets,
-    ) -> io::Result<Stream> {
+    ) -> io::Result<Shaken> {
         plain(socket, sockets)
     }
 }

@@ -1,38 +1,26 @@
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::net::Shutdown;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::io;
 
-use rpc_core::transport::{Authority, Stream};
-use rpc_tls::{ALPN, Certificates};
-use tokio::io::{AsyncRead, AsyncWrite, WriteHalf, split};
+use rpc_core::transport::{Authority, PeerIdentity};
+use rpc_tls::{CertificateStore, PeerCertificate, TlsError, explain};
 use tokio::net::TcpStream;
+use tokio_rustls::rustls::CommonState;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use super::plain;
+use super::sealed::sealed;
+use super::{Shaken, plain};
 use crate::socket::{Shared, Sockets};
 
-/// Plain TCP, or TLS with certificates on both sides.
+/// Plain TCP, or TLS with certificates on both sides, which are those of the moment.
 #[derive(Clone, Default)]
 pub(crate) struct Security {
-    mutual: Option<Mutual>,
-}
-
-#[derive(Clone)]
-struct Mutual {
-    acceptor: TlsAcceptor,
-    connector: TlsConnector,
+    mutual: Option<CertificateStore>,
 }
 
 impl Security {
-    pub(crate) fn demand(&mut self, certificates: &Certificates) {
-        self.mutual = Some(Mutual {
-            acceptor: TlsAcceptor::from(Arc::new(certificates.server_config(ALPN))),
-            connector: TlsConnector::from(Arc::new(certificates.client_config(ALPN))),
-        });
+    pub(crate) fn demand(&mut self, certificates: CertificateStore) {
+        self.mutual = Some(certificates);
     }
 
     pub(crate) fn is_mutual(&self) -> bool {
@@ -44,29 +32,50 @@ impl Security {
         socket: TcpStream,
         authority: Authority<'_>,
         sockets: &Sockets,
-    ) -> io::Result<Stream> {
-        let Some(mutual) = &self.mutual else {
+    ) -> io::Result<Shaken> {
+        let Some(store) = &self.mutual else {
             return plain(socket, sockets);
         };
         let name = ServerName::try_from(authority.host().to_owned()).map_err(io::Error::other)?;
         let socket = Shared::new(socket, sockets)?;
-        let end = socket.clone();
-        let stream = mutual.connector.connect(name, socket).await?;
-        Ok(sealed(stream, end))
+        let connector = TlsConnector::from(store.current().client());
+        match connector.connect(name, socket.clone()).await {
+            Ok(stream) => {
+                let identity = identity(stream.get_ref().1);
+                Ok((sealed(stream, socket), identity))
+            }
+            Err(error) => {
+                socket.part();
+                Err(failed(error))
+            }
+        }
     }
 
     pub(crate) async fn accepted(
         &self,
         socket: TcpStream,
         sockets: &Sockets,
-    ) -> io::Result<Stream> {
-        let Some(mutual) = &self.mutual else {
+    ) -> io::Result<Shaken> {
+        let Some(store) = &self.mutual else {
             return plain(socket, sockets);
         };
         let socket = Shared::new(socket, sockets)?;
-        let end = socket.clone();
-        let stream = mutual.acceptor.accept(socket).await?;
-        Ok(sealed(stream, end))
+        // Looked at, not taken: rustls says only that it is no TLS, and answers with an alert.
+        let is_ours = socket.peek::<4>().await? == *MAGIC;
+        let acceptor = TlsAcceptor::from(store.current().server());
+        match acceptor.accept(socket.clone()).await {
+            Ok(stream) => {
+                let identity = identity(stream.get_ref().1);
+                Ok((sealed(stream, socket), identity))
+            }
+            Err(error) => {
+                socket.part();
+                Err(match is_ours {
+                    true => in_words("the peer speaks our protocol, but without TLS", error),
+                    false => failed(error),
+                })
+            }
+        }
     }
 }
 
@@ -78,52 +87,26 @@ impl fmt::Debug for Security {
     }
 }
 
-fn sealed<T>(stream: T, socket: Shared<TcpStream>) -> Stream
-where
-    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let (reader, writer) = split(stream);
-    Stream::new(reader, Writer { writer, socket })
+/// Returns who the peer is, whose certificate the handshake has verified.
+fn identity(session: &CommonState) -> Option<PeerIdentity> {
+    let shown = PeerCertificate::of(session.peer_certificates()?)?;
+    let fingerprint = shown.fingerprint.to_bytes();
+    Some(PeerIdentity::new(fingerprint, shown.names, shown.roles))
 }
 
-/// The writing half of a TLS stream, whose drop the peer sees, as it does with plain TCP.
-struct Writer<T> {
-    writer: WriteHalf<T>,
-    socket: Shared<TcpStream>,
-}
-
-impl<T: AsyncWrite> AsyncWrite for Writer<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.writer).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.writer).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.writer.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.writer).poll_shutdown(cx)
+fn failed(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => in_words(
+            "the peer hung up during the TLS handshake: it may not speak TLS",
+            error,
+        ),
+        _ => explain(error),
     }
 }
 
-impl<T> Drop for Writer<T> {
-    fn drop(&mut self) {
-        self.socket.shut(Shutdown::Write);
-    }
+fn in_words(words: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), TlsError::because(words, error))
 }
+
+/// What every stream of the runtime begins with, when nothing is around it.
+const MAGIC: &[u8; 4] = b"arpc";

@@ -7,10 +7,16 @@
 mod address;
 #[cfg(feature = "tls")]
 mod mutual_tls;
+#[cfg(feature = "tls")]
+mod refusals;
 mod stream;
 
+#[cfg(feature = "tls")]
+use std::error::Error;
 use std::sync::Arc;
 
+#[cfg(feature = "tls")]
+use rpc_core::transport::TransportError;
 use rpc_core::transport::{Connection, Listener, Stream, Transport};
 use rpc_transport_tcp::Tcp;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -53,4 +59,19 @@ async fn ends(stream: &mut Stream) {
     let mut rest = Vec::new();
     let _ = stream.reader.read_to_end(&mut rest).await;
     assert_eq!(rest, b"");
+}
+
+/// Accepts the next connection, and the stream on it.
+#[cfg(feature = "tls")]
+async fn next(
+    listener: &mut dyn Listener,
+) -> Result<(Arc<dyn Connection>, Stream), TransportError> {
+    let connection = listener.accept().await?;
+    let stream = connection.accept_stream().await?;
+    Ok((connection, stream))
+}
+
+#[cfg(feature = "tls")]
+fn cause(error: &TransportError) -> String {
+    error.source().unwrap().to_string()
 }

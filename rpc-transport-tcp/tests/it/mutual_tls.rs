@@ -1,16 +1,11 @@
-use std::error::Error;
-use std::sync::Arc;
-use std::time::Duration;
-
-use rpc_core::transport::{Connection, Listener, Stream, Transport, TransportError};
-use rpc_tls::{ALPN, insecure_client_config};
-use rpc_transport_tcp::{CertificateAuthority, Certificates, Tcp, TcpConfig};
+use rpc_core::transport::{Transport, TransportError};
+use rpc_transport_tcp::{
+    CertificateAuthority, CertificateRequest, CertificateStore, Certificates, Tcp, TcpConfig,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::{echo, ends, listen, loopback};
+use crate::{cause, connected, echo, ends, listen, loopback, next};
 
 #[tokio::test]
 async fn nodes_of_one_authority_talk_over_several_streams() {
@@ -51,125 +46,6 @@ async fn a_dropped_writer_is_seen_by_the_peer() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_authority_is_refused() {
-    let ours = Certificates::generate(&[]).unwrap();
-    let theirs = Certificates::generate(&[]).unwrap();
-    let mut listener = listen(loopback().mtls(theirs)).await;
-    let client = Tcp::dial_only().mtls(ours);
-    let address = listener.authority();
-
-    let (dialled, accepted) = tokio::join!(client.connect(&address), next(listener.as_mut()));
-    assert!(cause(&dialled.unwrap_err()).contains("UnknownIssuer"));
-    accepted.unwrap_err();
-}
-
-/// Only Linux has all of 127.0.0.0/8 on its loopback interface.
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_server_of_another_name_is_refused() {
-    let certificates = Certificates::generate(&["node-1.example"]).unwrap();
-    let mut listener = listen(Tcp::bind("127.0.0.2:0").mtls(certificates.clone())).await;
-    let client = Tcp::dial_only().mtls(certificates);
-    let address = listener.authority();
-
-    let (dialled, accepted) = tokio::join!(client.connect(&address), next(listener.as_mut()));
-    let cause = cause(&dialled.unwrap_err());
-    assert!(cause.contains("127.0.0.2"), "{cause}");
-    accepted.unwrap_err();
-}
-
-/// Under TLS 1.3 the client learns of it only when it reads.
-#[tokio::test]
-async fn a_client_without_a_certificate_is_refused() {
-    let certificates = Certificates::generate(&[]).unwrap();
-    let mut listener = listen(loopback().mtls(certificates)).await;
-    let connector = TlsConnector::from(Arc::new(insecure_client_config(ALPN)));
-    let socket = TcpStream::connect(listener.authority()).await.unwrap();
-    let name = ServerName::try_from("localhost").unwrap();
-
-    let dialling = connector.connect(name, socket);
-    let (dialled, accepted) = tokio::join!(dialling, next(listener.as_mut()));
-    assert!(cause(&accepted.unwrap_err()).contains("no certificates"));
-    dialled.unwrap().read(&mut [0]).await.unwrap_err();
-}
-
-#[tokio::test]
-async fn a_client_of_another_authority_is_refused() {
-    let ours = Certificates::generate(&[]).unwrap();
-    let stranger = Certificates::generate(&[]).unwrap();
-    // It trusts the server, but the server does not trust it.
-    let stranger =
-        Certificates::from_pem(stranger.cert_pem(), stranger.key_pem(), ours.ca_pem()).unwrap();
-    let mut listener = listen(loopback().mtls(ours)).await;
-    let client = Tcp::dial_only().mtls(stranger);
-    let address = listener.authority();
-
-    let (dialled, accepted) = tokio::join!(client.connect(&address), next(listener.as_mut()));
-    assert!(cause(&accepted.unwrap_err()).contains("UnknownIssuer"));
-    let mut stream = dialled.unwrap().open_stream().await.unwrap();
-    stream.reader.read(&mut [0]).await.unwrap_err();
-}
-
-#[tokio::test]
-async fn a_plain_client_is_refused_by_a_tls_server() {
-    let certificates = Certificates::generate(&[]).unwrap();
-    let mut listener = listen(loopback().mtls(certificates)).await;
-    let dialled = Tcp::dial_only().connect(&listener.authority()).await;
-    let mut stream = dialled.unwrap().open_stream().await.unwrap();
-    stream.writer.write_all(b"no handshake").await.unwrap();
-
-    let refusal = next(listener.as_mut()).await.unwrap_err();
-    assert!(matches!(refusal, TransportError::Connect { .. }));
-    // It hears the alert at most, and then the end.
-    let _ = stream.reader.read_to_end(&mut Vec::new()).await;
-}
-
-#[tokio::test]
-async fn a_tls_client_is_not_kept_waiting_by_a_plain_server() {
-    let client = Tcp::dial_only().mtls(Certificates::generate(&[]).unwrap());
-    let mut listener = listen(loopback()).await;
-    let address = listener.authority();
-
-    // The server takes the handshake for a call it does not understand, and hangs up.
-    let (dialled, _) = tokio::join!(client.connect(&address), async {
-        let (_, mut stream) = next(listener.as_mut()).await.unwrap();
-        stream.reader.read_u8().await.unwrap();
-    });
-    assert!(matches!(
-        dialled.unwrap_err(),
-        TransportError::Connect { .. }
-    ));
-
-    // Or it answers something else.
-    let (dialled, _stream) = tokio::join!(client.connect(&address), async {
-        let (_, mut stream) = next(listener.as_mut()).await.unwrap();
-        stream.writer.write_all(b"no handshake").await.unwrap();
-        stream
-    });
-    assert!(matches!(
-        dialled.unwrap_err(),
-        TransportError::Connect { .. }
-    ));
-}
-
-#[tokio::test]
-async fn a_peer_that_says_nothing_is_given_up() {
-    let mut config = TcpConfig::default();
-    config.handshake_timeout = Duration::from_millis(10);
-    let certificates = Certificates::generate(&[]).unwrap();
-    let sealed = loopback().mtls(certificates).config(config);
-
-    let mut listener = listen(sealed.clone()).await;
-    let _silent = TcpStream::connect(listener.authority()).await.unwrap();
-    let refusal = next(listener.as_mut()).await.unwrap_err();
-    assert!(cause(&refusal).contains("too long"));
-
-    let silent = listen(loopback()).await;
-    let refusal = sealed.connect(&silent.authority()).await.unwrap_err();
-    assert!(cause(&refusal).contains("too long"));
-}
-
-#[tokio::test]
 async fn closing_ends_a_handshake_that_is_under_way() {
     let certificates = Certificates::generate(&[]).unwrap();
     let mut listener = listen(loopback().mtls(certificates)).await;
@@ -188,15 +64,104 @@ async fn other_hosts_may_reach_a_transport_with_certificates() {
     assert!(listener.authority().starts_with("node-1.example:"));
 }
 
-/// Accepts the next connection, and the stream on it.
-async fn next(
-    listener: &mut dyn Listener,
-) -> Result<(Arc<dyn Connection>, Stream), TransportError> {
-    let connection = listener.accept().await?;
-    let stream = connection.accept_stream().await?;
-    Ok((connection, stream))
+#[tokio::test]
+async fn both_sides_learn_who_the_other_is() {
+    let authority = CertificateAuthority::generate().unwrap();
+    let mut request = CertificateRequest::default();
+    request.names = vec!["node-2.example".to_owned()];
+    request.roles = vec!["task-executor".to_owned(), "client".to_owned()];
+    let (one, two) = (authority.issue(&[]), authority.issue_with(&request));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let mut listener = listen(loopback().mtls(one.clone())).await;
+    let client = Tcp::dial_only().mtls(two.clone());
+    let address = listener.authority();
+
+    let (dialled, (accepted, _theirs)) = tokio::join!(client.connect(&address), async {
+        let accepted = listener.accept().await.unwrap();
+        assert_eq!(accepted.identity(), None);
+        let stream = accepted.accept_stream().await.unwrap();
+        (accepted, stream)
+    });
+    let dialled = dialled.unwrap();
+    let peer = accepted.identity().unwrap();
+    assert_eq!(peer.roles(), ["client", "task-executor"]);
+    assert_eq!(peer.names(), ["localhost", "node-2.example"]);
+    assert_eq!(*peer.fingerprint(), two.fingerprint().to_bytes());
+    let peer = dialled.identity().unwrap();
+    assert_eq!(peer.fingerprint_hex(), one.fingerprint().to_string());
+    assert_eq!(peer.roles(), [""; 0]);
 }
 
-fn cause(error: &TransportError) -> String {
-    error.source().unwrap().to_string()
+#[tokio::test]
+async fn nobody_proves_anything_without_certificates() {
+    let mut listener = listen(loopback()).await;
+    let (dialled, accepted) = connected(listener.as_mut(), &Tcp::dial_only()).await;
+    let _ours = dialled.open_stream().await.unwrap();
+    let _theirs = accepted.accept_stream().await.unwrap();
+    assert_eq!(dialled.identity(), None);
+    assert_eq!(accepted.identity(), None);
+}
+
+#[tokio::test]
+async fn certificates_are_replaced_under_a_transport_that_runs() {
+    let (old, new) = (Certificates::generate(&[]), Certificates::generate(&[]));
+    let (old, new) = (old.unwrap(), new.unwrap());
+    let server_store = CertificateStore::new(old.clone());
+    let client_store = CertificateStore::new(old);
+    let mut listener = listen(loopback().mtls(server_store.clone())).await;
+    let client = Tcp::dial_only().mtls(client_store.clone());
+    let address = listener.authority();
+
+    let (before, theirs) = tokio::join!(client.connect(&address), next(listener.as_mut()));
+    let before = before.unwrap();
+    let ours = before.open_stream().await.unwrap();
+    let (ours, theirs) = echo(ours, theirs.unwrap().1).await;
+
+    // The same client, who has been let in before, is judged anew.
+    server_store.replace(new.clone());
+    let (refused, accepted) = tokio::join!(client.connect(&address), next(listener.as_mut()));
+    let words = cause(&refused.unwrap_err());
+    assert!(
+        words.contains("no authority that is trusted here"),
+        "{words}"
+    );
+    accepted.unwrap_err();
+
+    // What was connected before lives on, and dials its next stream with the new certificate.
+    client_store.replace(new);
+    echo(ours, theirs).await;
+    let (ours, theirs) = tokio::join!(before.open_stream(), next(listener.as_mut()));
+    echo(ours.unwrap(), theirs.unwrap().1).await;
+}
+
+#[tokio::test]
+async fn silent_peers_hold_no_more_sockets_than_may_shake_hands() {
+    let mut config = TcpConfig::default();
+    config.handshakes_max = 2;
+    let certificates = Certificates::generate(&[]).unwrap();
+    let mut listener = listen(loopback().mtls(certificates.clone()).config(config)).await;
+    let address = listener.authority();
+    let client = Tcp::dial_only().mtls(certificates);
+
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let silent = TcpStream::connect(&address).await.unwrap();
+        held.push((silent, listener.accept().await.unwrap()));
+    }
+    // The newest is dropped, and the listener waits for the next.
+    let mut third = TcpStream::connect(&address).await.unwrap();
+    let mut nothing = [0];
+    tokio::select! {
+        biased;
+        read = third.read(&mut nothing) => assert!(matches!(read, Ok(0) | Err(_)), "{read:?}"),
+        _ = listener.accept() => panic!("a third handshake has begun"),
+    }
+    // One ends, and another may begin; one that has succeeded is not under way any more.
+    held.pop();
+    for _ in 0..3 {
+        // Whoever is turned away ends the test, and not only their own half of it.
+        let met = tokio::try_join!(client.connect(&address), next(listener.as_mut()));
+        let (dialled, theirs) = met.unwrap();
+        echo(dialled.open_stream().await.unwrap(), theirs.1).await;
+    }
 }

@@ -108,11 +108,22 @@ impl From<io::Error> for HandshakeError {
 
 /// Says hello, and waits to be welcome.
 pub(crate) async fn dial(stream: &mut Stream, hello: &Hello) -> Result<Welcome, HandshakeError> {
-    stream.writer.write_all(&hello.to_bytes()).await?;
-    stream.writer.flush().await?;
+    let sent = send(stream, &hello.to_bytes()).await;
     let mut bytes = [0; FIXED_BYTES];
-    stream.reader.read_exact(&mut bytes).await?;
+    // The magic first: another protocol may say less, and then why it wants nothing to do with us,
+    // also if what we said did not get through to it.
+    let heard = stream.reader.read_exact(&mut bytes[..4]).await;
+    if let Err(error) = heard {
+        return Err(sent.err().unwrap_or(error).into());
+    }
+    magic(&bytes)?;
+    stream.reader.read_exact(&mut bytes[4..]).await?;
     Welcome::from_bytes(&bytes)
+}
+
+async fn send(stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    stream.writer.write_all(bytes).await?;
+    stream.writer.flush().await
 }
 
 /// Waits for a hello, and answers what `judge` says of it.
@@ -138,8 +149,7 @@ pub(crate) async fn greet(
             .map_err(|_| HandshakeError::Malformed("the channel's name is not UTF-8"))?;
     }
     let verdict = hello.fits(own).and_then(|()| judge(&hello));
-    stream.writer.write_all(&own.answer(verdict)).await?;
-    stream.writer.flush().await?;
+    send(stream, &own.answer(verdict)).await?;
     match verdict {
         Ok(()) => Ok(hello),
         Err(refusal) => {

@@ -29,6 +29,7 @@ async fn both_sides_learn_who_the_other_is() {
     }
 }
 
+// Flink: PekkoRpcActorHandshakeTest#testVersionMismatchBetweenRpcComponents
 #[tokio::test]
 async fn those_who_do_not_get_on_are_both_told_why() {
     let refusal = |change: fn(&mut Hello)| async move {

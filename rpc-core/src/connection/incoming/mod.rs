@@ -28,6 +28,7 @@ use crate::error::RpcResult;
 use crate::frame::{Header, Kind};
 use crate::gateway::Message;
 use crate::metering::{ConnectionMeter, Direction, ResponseMeter};
+use crate::mutant::{self, Mutant};
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
@@ -136,6 +137,7 @@ impl IncomingConnection {
             self.meter.iter().for_each(|it| it.carried(progress));
             match liveness.look(now, progress) {
                 Verdict::Fine => {}
+                _ if mutant::is(Mutant::PingNotSent) => {}
                 Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
                 Verdict::Lost(lost) => return ReadError::Lost(lost),
             }
@@ -164,6 +166,9 @@ impl IncomingConnection {
     }
 
     fn sweep(&self, now: Instant) {
+        if mutant::is(Mutant::DeadlineNotSwept) {
+            return;
+        }
         let mut expired = Vec::new();
         {
             let mut calls = self.calls.lock();
@@ -199,7 +204,7 @@ impl IncomingConnection {
 
     fn cancel(&self, id: u64) {
         let call = self.calls.lock().by_id.get(&id).cloned();
-        if let Some(call) = call {
+        if let Some(call) = call.filter(|_| !mutant::is(Mutant::CancelIgnored)) {
             call.abandon();
         }
     }
@@ -207,7 +212,7 @@ impl IncomingConnection {
     fn extend(&self, id: u64, remaining_us: Option<u64>) {
         let mut calls = self.calls.lock();
         let call = calls.by_id.get(&id).cloned();
-        if let Some(call) = call {
+        if let Some(call) = call.filter(|_| !mutant::is(Mutant::ExtendIgnored)) {
             let deadline = call.extend(remaining_us);
             self.note_deadline(&mut calls, deadline);
         }
@@ -231,11 +236,12 @@ impl IncomingConnection {
 
     /// The peer has gone: nobody waits for its calls any more.
     fn close(&self) {
-        self.outbox.close();
         if let Some(meter) = &self.meter {
             meter.carried(self.heard.progress(&self.outbox));
             meter.closed();
         }
+        // A handler may hold a call, and so this, for long; the peer's stream is not held with it.
+        self.outbox.discard();
         let calls = std::mem::take(&mut self.calls.lock().by_id);
         let mut calls: Vec<_> = calls.into_values().collect();
         calls.sort_by_key(|call| call.id());
@@ -323,7 +329,9 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if let Some(total) = self.connection.debt.handle(self.bytes()) {
+        if let Some(total) = self.connection.debt.handle(self.bytes())
+            && !mutant::is(Mutant::CreditNotReturned)
+        {
             self.connection
                 .send_empty(&Header::new(Kind::Credit, total));
         }

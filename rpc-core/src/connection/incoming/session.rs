@@ -1,5 +1,6 @@
 //! What a peer has resolved, and what its frames ask.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
 use crate::gateway::{Delivery, Exposed};
 use crate::metering::ResponseMeter;
+use crate::mutant::{self, Mutant};
 
 /// The state of the reading side.
 pub(super) struct Session<'a, D> {
@@ -148,9 +150,13 @@ impl<'a, D: Directory> Session<'a, D> {
         let mut calls = self.connection.calls.lock();
         self.connection
             .note_deadline(&mut calls, call.deadline_at());
-        match calls.by_id.insert(header.call, Arc::clone(&call)) {
-            None => Ok(call),
-            Some(_) => Err(ReadError::Protocol("a call id that is in use")),
+        match calls.by_id.entry(header.call) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(&call));
+                Ok(call)
+            }
+            // The call that has the id stays in the table, to be abandoned with the others.
+            Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
         }
     }
 
@@ -201,6 +207,9 @@ impl<'a, D: Directory> Session<'a, D> {
 
     fn release(&mut self, gateway: u32) -> Result<(), ReadError> {
         self.opened(gateway)?;
+        if mutant::is(Mutant::ReleaseIgnored) {
+            return Ok(());
+        }
         let opened = self.opened.remove(gateway as usize % PLACES);
         opened.watchers.remove(self.connection.id, gateway);
         Ok(())

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::IncomingConnection;
+use crate::mutant::{self, Mutant};
 
 /// The gateways of peers to one endpoint. There are no more than their connections may resolve.
 #[derive(Debug, Default)]
@@ -61,7 +62,9 @@ impl Watchers {
             std::mem::take(&mut watching.gateways)
         };
         for ((_, gateway), connection) in gateways {
-            if let Some(connection) = connection.upgrade() {
+            if let Some(connection) = connection.upgrade()
+                && !mutant::is(Mutant::GoneNotSent)
+            {
                 connection.gone(gateway);
             }
         }

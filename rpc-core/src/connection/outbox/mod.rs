@@ -139,6 +139,17 @@ impl Outbox {
         self.work.notify_one();
     }
 
+    /// Lets go of the stream, whoever still holds the outbox. What is queued is lost.
+    pub(crate) fn discard(&self) {
+        let mut writer = self.writer.lock();
+        let mut queue = self.queue.lock();
+        queue.phase = Phase::Closed;
+        queue.frames = FrameBuffer::default();
+        queue.spare = BytesMut::new();
+        writer.current = BytesMut::new();
+        writer.io = Box::new(tokio::io::sink());
+    }
+
     /// Writes what others leave to it, until the outbox is closed or the stream fails.
     ///
     /// # Cancel safety

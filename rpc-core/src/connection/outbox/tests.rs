@@ -20,6 +20,18 @@ fn an_urgent_frame_is_written_by_its_sender() {
 }
 
 #[test]
+fn what_is_discarded_holds_no_stream() {
+    let (outbox, written) = outbox(Pace::All);
+    send(&outbox, Urgency::Soon, "one").unwrap();
+    assert_eq!(Arc::strong_count(&written), 2);
+    outbox.discard();
+    assert_eq!(Arc::strong_count(&written), 1);
+    let error = send(&outbox, Urgency::Now, "two").unwrap_err();
+    assert!(matches!(error, SendError::Closed));
+    assert_eq!(written.lock().text, "");
+}
+
+#[test]
 fn what_is_not_urgent_is_written_together() {
     let (outbox, written) = outbox(Pace::All);
     let mut drive = pin!(outbox.drive());

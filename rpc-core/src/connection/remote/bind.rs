@@ -6,6 +6,7 @@ use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::Resolved;
 use crate::connection::outgoing::{OutgoingConnection, Registered};
+use crate::mutant::{self, Mutant};
 
 impl RemoteGateway {
     pub(super) fn start_binding(&self, state: &mut State) {
@@ -59,7 +60,8 @@ impl RemoteGateway {
                         service: connection.service(),
                         endpoint: resolved.incarnation,
                     };
-                    return match found == self.incarnation {
+                    return match found == self.incarnation || mutant::is(Mutant::IncarnationIgnored)
+                    {
                         true => Found::Again(connection, resolved),
                         false => Found::Gone(Gone { restarted: true }),
                     };
@@ -92,6 +94,10 @@ impl RemoteGateway {
             compatible: resolved.compatible,
         };
         while open && let Some((place, parked)) = state.pop() {
+            if mutant::is(Mutant::ParkedForgotten) {
+                parked.forget();
+                continue;
+            }
             if let Some(parked) = parked.send(Some(&bound)) {
                 state.put(place, parked);
                 break;

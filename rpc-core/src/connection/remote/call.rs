@@ -12,6 +12,7 @@ use crate::call::micros;
 use crate::connection::outgoing::{NotSent, OutgoingConnection, Pending, ReplySink};
 use crate::error::RpcError;
 use crate::frame::Kind;
+use crate::mutant::{self, Mutant};
 
 /// A call that waits to be sent, or to be sent again.
 pub(in crate::connection) struct Parked {
@@ -53,13 +54,18 @@ impl Parked {
         self.gateway.upgrade()
     }
 
+    /// Leaves it to the caller's patience.
+    pub(super) fn forget(&self) {
+        *self.ticket.0.lock() = Place::Nowhere;
+    }
+
     /// Sends the call; gives it back if it has to wait for another connection.
     pub(super) fn send(self: Box<Self>, bound: Option<&Bound>) -> Option<Box<Self>> {
         let Some(bound) = bound else {
             return Some(self);
         };
         if let Err(error) = bound.check(self.ask) {
-            *self.ticket.0.lock() = Place::Nowhere;
+            self.forget();
             self.reply.fail(error);
             return None;
         }
@@ -76,7 +82,7 @@ impl Parked {
         let waiting = self;
         // Its place is known before anybody can look: an answer may come at once.
         let mut place = ticket.0.lock();
-        let (again, kept) = match info.idempotent {
+        let (again, kept) = match info.idempotent || mutant::is(Mutant::RetryAll) {
             true => (Some(waiting), None),
             false => (None, Some(waiting)),
         };

@@ -30,18 +30,20 @@ use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
-use self::call::{Place, Sent, Ticket};
+use self::call::{Sent, Ticket};
 use self::state::State;
 use super::outgoing::{End, NotSent, OutgoingConnection, Pending, ReplySink, not_put};
 use super::{Resolve, Resolved};
 use crate::address::Address;
 use crate::call::Time;
+use crate::closed::GatewayClosed;
 use crate::codec;
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Kind, PutError};
-use crate::gateway::{GatewayClosed, Message};
+use crate::gateway::Message;
 use crate::method::MethodInfo;
+use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
 use crate::service::WeakService;
 use crate::trace::TraceContext;
@@ -125,7 +127,7 @@ impl RemoteGateway {
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
     ) -> Option<RemoteCall> {
-        if ask.info.idempotent {
+        if ask.info.idempotent || mutant::is(Mutant::RetryAll) {
             return self.call_encoded(ask, arguments, slot);
         }
         let state = self.state.read();
@@ -260,7 +262,7 @@ impl RemoteGateway {
         let orphans = {
             let mut state = self.state.write();
             state.leave(connection);
-            if end == End::Goodbye {
+            if end == End::Goodbye && !mutant::is(Mutant::GoodbyeIgnored) {
                 self.leave_for_good(&mut state, Gone { restarted: false })
             } else {
                 if !state.parked.is_empty() {
@@ -303,7 +305,7 @@ impl RemoteGateway {
         state.parked_bytes = 0;
         let orphans = std::mem::take(&mut state.parked);
         for orphan in orphans.values() {
-            *orphan.ticket.0.lock() = Place::Nowhere;
+            orphan.forget();
         }
         orphans
     }
@@ -320,7 +322,7 @@ impl RemoteGateway {
     }
 
     fn lost(&self) -> RpcError {
-        self.disconnected(true)
+        self.disconnected(!mutant::is(Mutant::BlameNobody))
     }
 
     fn disconnected(&self, possibly_executed: bool) -> RpcError {

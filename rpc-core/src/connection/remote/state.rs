@@ -11,6 +11,7 @@ use crate::connection::outgoing::{NotSent, OutgoingConnection};
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Header, Kind};
+use crate::mutant::{self, Mutant};
 
 #[derive(Default)]
 pub(super) struct State {
@@ -41,7 +42,10 @@ impl State {
     }
 
     pub(super) fn pop(&mut self) -> Option<(i64, Box<Parked>)> {
-        let (place, parked) = self.parked.pop_first()?;
+        let (place, parked) = match mutant::is(Mutant::ParkedReversed) {
+            true => self.parked.pop_last()?,
+            false => self.parked.pop_first()?,
+        };
         self.parked_bytes -= parked.body.len();
         Some((place, parked))
     }
@@ -70,7 +74,7 @@ impl Bound {
         header.gateway = self.number;
         header.method = u16::try_from(ask.method).expect("a gateway has fewer than 65,536 methods");
         header.token = ask.token.map(FencingToken::get);
-        header.remaining_us = remaining_us;
+        header.remaining_us = remaining_us.filter(|_| !mutant::is(Mutant::DeadlineNotSent));
         header.trace = ask.trace;
         header
     }

@@ -1,0 +1,69 @@
+//! Each fault in the protocol is found.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::run;
+use crate::mutant::{self, Mutant};
+
+/// Each fault with a seed that finds it, the first of all.
+const CAUGHT: &[(Mutant, u64)] = &[
+    (Mutant::AbandonedBegun, 1),
+    (Mutant::BlameNobody, 1),
+    (Mutant::CancelIgnored, 1),
+    (Mutant::CancelNotSent, 1),
+    (Mutant::CreditIgnored, 1),
+    (Mutant::CreditNotReturned, 1),
+    (Mutant::DeadlineNotInherited, 1),
+    (Mutant::DeadlineNotSent, 1),
+    (Mutant::DeadlineNotSwept, 1),
+    (Mutant::ExtendIgnored, 1),
+    (Mutant::FrameRepeated, 1),
+    (Mutant::GoneNotSent, 1),
+    (Mutant::GoodbyeIgnored, 1),
+    (Mutant::IncarnationIgnored, 1),
+    (Mutant::LostForgotten, 1),
+    (Mutant::MailboxUnlimited, 1),
+    (Mutant::ParkedForgotten, 1),
+    (Mutant::ParkedReversed, 1),
+    (Mutant::PingNotSent, 1),
+    (Mutant::RedialAtOnce, 1),
+    (Mutant::ReleaseIgnored, 1),
+    (Mutant::RetryAll, 1),
+    (Mutant::ReusedCallId, 4),
+    (Mutant::StaleTokenTaken, 1),
+    (Mutant::TokenIgnored, 1),
+    (Mutant::TokenIgnoredOneWay, 1),
+];
+
+#[test]
+fn every_fault_in_the_protocol_is_found() {
+    let mut escaped = Vec::new();
+    for (mutant, seed) in CAUGHT {
+        if !is_found(*mutant, *seed) {
+            let most = if cfg!(debug_assertions) {
+                10
+            } else {
+                SEEDS_MAX
+            };
+            let first = (1..=most).find(|seed| is_found(*mutant, *seed));
+            escaped.push(format!(
+                "{mutant:?} is not found by seed {seed} but by {first:?}"
+            ));
+        }
+    }
+    assert!(escaped.is_empty(), "{}", escaped.join("\n"));
+}
+
+fn is_found(mutant: Mutant, seed: u64) -> bool {
+    mutant::with(Some(mutant), || {
+        let run = catch_unwind(AssertUnwindSafe(|| run(seed).output.complaints));
+        // A run that ends with a panic has found something too.
+        run.map_or(true, |complaints| {
+            println!("{mutant:?}, seed {seed}: {:?}", complaints.first());
+            !complaints.is_empty()
+        })
+    })
+}
+
+/// A fault that so many seeds do not find escapes the tests.
+const SEEDS_MAX: u64 = 500;

@@ -1,0 +1,99 @@
+//! Faults that are put into the protocol on purpose, to see that the tests find them.
+//!
+//! A test chooses one for its thread; outside of tests there are none, and a question after one is
+//! answered by the compiler.
+
+/// What is wrong with the protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mutant {
+    /// A lost connection is taken for one over which nothing was sent.
+    BlameNobody,
+    /// A cancel is ignored by the callee.
+    CancelIgnored,
+    /// A caller does not tell that it has given up.
+    CancelNotSent,
+    /// The caller sends though the callee's window is closed.
+    CreditIgnored,
+    /// What was handled is not given back to the window.
+    CreditNotReturned,
+    /// The time that is left does not travel.
+    DeadlineNotSent,
+    /// The callee does not end calls whose time is over.
+    DeadlineNotSwept,
+    /// A nested call gets all the time that it wants.
+    DeadlineNotInherited,
+    /// A repeated frame is as good as the first.
+    FrameRepeated,
+    /// A longer time that the caller allows is ignored.
+    ExtendIgnored,
+    /// A peer that says goodbye is taken for a lost one.
+    GoodbyeIgnored,
+    /// The end of an endpoint is told to nobody.
+    GoneNotSent,
+    /// A parked call goes before those that were parked earlier.
+    ParkedReversed,
+    /// A parked call is forgotten when the connection is back.
+    ParkedForgotten,
+    /// Calls under way on a lost connection are forgotten.
+    LostForgotten,
+    /// Any incarnation of an endpoint will do.
+    IncarnationIgnored,
+    /// A mailbox has no limit.
+    MailboxUnlimited,
+    /// Nobody asks whether a silent peer is there.
+    PingNotSent,
+    /// A lost peer is dialled again and again without a rest.
+    RedialAtOnce,
+    /// The number of a gateway that is not needed any more is kept.
+    ReleaseIgnored,
+    /// Every call is made again when its connection is lost.
+    RetryAll,
+    /// A call's number is used again at once.
+    ReusedCallId,
+    /// An older token takes the place of a newer one.
+    StaleTokenTaken,
+    /// A call that nobody waits for is begun.
+    AbandonedBegun,
+    /// The token is not checked.
+    TokenIgnored,
+    /// The token of a one-way call is not checked.
+    TokenIgnoredOneWay,
+}
+
+#[cfg(not(test))]
+pub(crate) const fn is(_: Mutant) -> bool {
+    false
+}
+
+#[cfg(test)]
+pub(crate) use self::chosen::is;
+#[cfg(all(test, feature = "testing", feature = "macros"))]
+pub(crate) use self::chosen::with;
+
+#[cfg(test)]
+mod chosen {
+    use std::cell::Cell;
+
+    use super::Mutant;
+
+    thread_local! {
+        static CHOSEN: Cell<Option<Mutant>> = const { Cell::new(None) };
+    }
+
+    pub(crate) fn is(mutant: Mutant) -> bool {
+        CHOSEN.get() == Some(mutant)
+    }
+
+    /// Runs `f` with a fault in the protocol of this thread.
+    #[cfg(all(feature = "testing", feature = "macros"))]
+    pub(crate) fn with<R>(mutant: Option<Mutant>, f: impl FnOnce() -> R) -> R {
+        struct Restore(Option<Mutant>);
+        impl Drop for Restore {
+            fn drop(&mut self) {
+                CHOSEN.set(self.0);
+            }
+        }
+        let _restore = Restore(CHOSEN.replace(mutant));
+        f()
+    }
+}
