@@ -43,8 +43,7 @@ struct Waiting<T, E> {
     slot: Arc<ReplySlot<T, E>>,
     remote: Option<RemoteCall>,
     method: &'static MethodInfo,
-    after: Option<Duration>,
-    deadline: Option<Instant>,
+    time: Time,
     /// Tells when the deadline has passed; `None` for a call that has no deadline and gets none.
     expiry: Option<Expiry>,
     detached: bool,
@@ -70,8 +69,7 @@ impl<T, E> Call<T, E> {
                 slot,
                 remote,
                 method,
-                after: time.after,
-                deadline: time.deadline,
+                time,
                 expiry,
                 detached: false,
             }),
@@ -97,12 +95,11 @@ impl<T, E> Call<T, E> {
             if let Some(remote) = waiting
                 .remote
                 .as_ref()
-                .filter(|_| time.is_longer(waiting.deadline))
+                .filter(|_| time.is_longer(waiting.time.deadline))
             {
                 remote.extend(time.remaining_us());
             }
-            waiting.after = time.after;
-            waiting.deadline = time.deadline;
+            waiting.time = time;
             waiting.expiry.iter_mut().for_each(Expiry::reset);
         }
         self
@@ -136,21 +133,31 @@ impl<T, E> Future for Call<T, E> {
 
 impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
+        let result = std::task::ready!(self.poll_result(cx));
+        if let Err(error) = &result
+            && let Some(about) = self.expiry.as_mut().and_then(Expiry::about)
+        {
+            about.failed(error);
+        }
+        Poll::Ready(result)
+    }
+
+    fn poll_result(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
         if let Poll::Ready(result) = self.slot.poll(cx) {
             return Poll::Ready(result);
         }
-        let (Some(deadline), Some(expiry)) = (self.deadline, &mut self.expiry) else {
+        let Some(expiry) = &mut self.expiry else {
             return Poll::Pending;
         };
         // A call that was made too late, within another whose time is over, need not wait.
-        if self.after != Some(Duration::ZERO) {
-            std::task::ready!(expiry.poll(deadline, cx));
+        if self.time.after != Some(Duration::ZERO) {
+            std::task::ready!(expiry.poll(self.time, cx));
         }
         Poll::Ready(Err(match self.give_up() {
             Some(never_sent) => never_sent,
             None => RpcError::Timeout {
                 method: self.method.name.to_owned(),
-                after: self.after.unwrap_or_default(),
+                after: self.time.after.unwrap_or_default(),
             },
         }))
     }

@@ -200,6 +200,7 @@ impl<E: RpcEndpoint> Context<E> {
     }
 
     pub(crate) fn next_timer(&self) -> Option<Instant> {
+        self.core.pulse.publish_timers(self.timers.len());
         self.timers.next_due()
     }
 

@@ -81,8 +81,11 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
     /// As [`Handles::handle`].
     fn handle<'a>(main: MainThread<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
 
-    /// Returns which method a request is for.
-    fn method(request: &Self::Request) -> &'static MethodInfo;
+    /// Returns which method a request is for, by its place in [`methods`](Self::methods).
+    fn place(request: &Self::Request) -> usize;
+
+    /// Returns the methods of all gateways, in the list's order.
+    fn methods() -> Vec<&'static MethodInfo>;
 
     /// Answers a request with a failure.
     fn deny(request: Self::Request, error: RpcError);
@@ -121,6 +124,8 @@ impl Routes {
         self.0.push(Exposed {
             name: G::NAME,
             methods: G::METHODS,
+            first: self.0.iter().map(|it| it.methods.len()).sum(),
+            meter: core.meter.clone(),
             local: Arc::new(local) as Arc<dyn Any + Send + Sync>,
             wire: route,
         });
@@ -175,6 +180,7 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
                     token,
                     trace,
                     charge: Some(charge),
+                    queued: None,
                 };
                 self.core.push(head, (self.wrap)(request));
             }
@@ -211,10 +217,22 @@ macro_rules! gateway_list {
                 }
             }
 
-            fn method(request: &Self::Request) -> &'static MethodInfo {
-                match request {
-                    $($any::$gateway(request) => &$gateway::METHODS[$gateway::method(request)]),+
-                }
+            #[allow(irrefutable_let_patterns, reason = "a list may have one gateway")]
+            fn place(request: &Self::Request) -> usize {
+                let mut place = 0;
+                $(
+                    if let $any::$gateway(request) = request {
+                        return place + $gateway::method(request);
+                    }
+                    place += $gateway::METHODS.len();
+                )+
+                place
+            }
+
+            fn methods() -> Vec<&'static MethodInfo> {
+                let mut methods = Vec::new();
+                $(methods.extend($gateway::METHODS);)+
+                methods
             }
 
             fn deny(request: Self::Request, error: RpcError) {

@@ -11,16 +11,20 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
-use crate::address::Address;
 use crate::call::{Call, Check, ReplyTo, Time};
+use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::closed::{Closed, GatewayClosed};
 use crate::codec;
 use crate::connection::{Ask, Charge, IncomingCall, RemoteCall, RemoteGateway};
+use crate::deadlines::About;
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
+use crate::handler;
+use crate::metering::EndpointMeter;
 use crate::method::MethodInfo;
 use crate::reply_slot::ReplySlot;
 use crate::scope::{self, CallScope};
@@ -90,9 +94,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
 /// A client's way to its endpoint.
 pub struct Port<R> {
     route: Route<R>,
-    address: Arc<Address>,
-    /// The address as text, as [`RpcGateway::address`] returns it.
-    text: Arc<str>,
+    callee: Arc<Callee>,
     token: Option<FencingToken>,
     caller: Arc<Caller>,
 }
@@ -135,6 +137,10 @@ pub(crate) struct Delivery {
 pub(crate) struct Exposed {
     pub(crate) name: &'static str,
     pub(crate) methods: &'static [MethodInfo],
+    /// The place of its first method among those of the endpoint.
+    pub(crate) first: usize,
+    /// `None` if nobody records metrics.
+    pub(crate) meter: Option<Arc<EndpointMeter>>,
     /// An `Arc<dyn LocalRoute<G::Request>>`.
     pub(crate) local: Arc<dyn Any + Send + Sync>,
     pub(crate) wire: Arc<dyn WireRoute>,
@@ -148,6 +154,8 @@ pub(crate) struct Head {
     pub(crate) trace: Option<Box<TraceContext>>,
     /// What a message that came over a connection costs its sender until it is handled.
     pub(crate) charge: Option<Charge>,
+    /// When it was put into the mailbox, if that is recorded.
+    pub(crate) queued: Option<Instant>,
 }
 
 impl Head {
@@ -161,6 +169,7 @@ impl Head {
             token,
             trace: trace.map(Box::new),
             charge: None,
+            queued: None,
         }
     }
 }
@@ -177,32 +186,31 @@ impl<R> Clone for Route<R> {
 impl<R: Send + 'static> Port<R> {
     pub(crate) fn local(
         route: Arc<dyn LocalRoute<R>>,
-        address: Arc<Address>,
+        callee: Callee,
         token: Option<FencingToken>,
         caller: Arc<Caller>,
     ) -> Self {
-        Self::new(Route::Local(route), address, token, caller)
+        Self::new(Route::Local(route), callee, token, caller)
     }
 
     pub(crate) fn remote(
         gateway: Arc<RemoteGateway>,
-        address: Arc<Address>,
+        callee: Callee,
         token: Option<FencingToken>,
         caller: Arc<Caller>,
     ) -> Self {
-        Self::new(Route::Remote(gateway), address, token, caller)
+        Self::new(Route::Remote(gateway), callee, token, caller)
     }
 
     fn new(
         route: Route<R>,
-        address: Arc<Address>,
+        callee: Callee,
         token: Option<FencingToken>,
         caller: Arc<Caller>,
     ) -> Self {
         Self {
             route,
-            text: address.to_string().into(),
-            address,
+            callee: Arc::new(callee),
             token,
             caller,
         }
@@ -210,13 +218,14 @@ impl<R: Send + 'static> Port<R> {
 
     /// Returns the endpoint's address.
     pub fn address(&self) -> &str {
-        &self.text
+        &self.callee.text
     }
 
     /// Returns the host in the address.
     pub fn hostname(&self) -> &str {
-        match self.address.scheme() {
-            Some(_) => self.address.hostname(),
+        let address = &self.callee.address;
+        match address.scheme() {
+            Some(_) => address.hostname(),
             None => "localhost",
         }
     }
@@ -296,7 +305,12 @@ impl<R: Send + 'static> Port<R> {
         slot: Arc<ReplySlot<T, E>>,
         remote: Option<RemoteCall>,
     ) -> Call<T, E> {
-        let expiry = self.caller.deadlines.expiry();
+        let expiry = self.caller.deadlines.expiry(About {
+            callee: Arc::clone(&self.callee),
+            method: ask.info,
+            place: ask.method,
+            trace: ask.trace.map(Box::new),
+        });
         Call::waiting(slot, ask.info, time, Some(expiry), remote)
     }
 
@@ -322,19 +336,30 @@ impl<R: Send + 'static> Port<R> {
         arguments: A,
         request: impl FnOnce(A) -> R,
     ) {
-        let route = match &self.route {
-            Route::Local(route) => route,
-            Route::Remote(gateway) => return gateway.tell(ask, &arguments),
+        let sent = match &self.route {
+            Route::Local(route) => match self.local_arguments(arguments, ask.info) {
+                Ok(arguments) => {
+                    let head = Head::local(None, ask.token, ask.trace);
+                    route.push(head, request(arguments));
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
+                    false
+                }
+            },
+            Route::Remote(gateway) => gateway.tell(ask, &arguments),
         };
-        match self.local_arguments(arguments, ask.info) {
-            Ok(arguments) => {
-                let head = Head::local(None, ask.token, ask.trace);
-                route.push(head, request(arguments));
-            }
-            Err(error) => {
-                tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
-            }
+        if let Some(meter) = self.callee.meter.as_ref().filter(|_| !sent) {
+            meter.dropped(ask.method, ask.info);
         }
+    }
+
+    /// Returns the place in a trace of a call that is made here, and tells of it.
+    fn trace(&self, info: &MethodInfo) -> Option<TraceContext> {
+        let trace = scope::outgoing_trace()?;
+        handler::made(trace, info, &self.callee.text);
+        Some(trace)
     }
 
     fn ask(&self, method: usize, info: &'static MethodInfo) -> Ask {
@@ -342,7 +367,7 @@ impl<R: Send + 'static> Port<R> {
             method,
             info,
             token: self.token,
-            trace: scope::outgoing_trace(),
+            trace: self.trace(info),
         }
     }
 
@@ -377,8 +402,7 @@ impl<R> Clone for Port<R> {
     fn clone(&self) -> Self {
         Self {
             route: self.route.clone(),
-            address: Arc::clone(&self.address),
-            text: Arc::clone(&self.text),
+            callee: Arc::clone(&self.callee),
             token: self.token,
             caller: Arc::clone(&self.caller),
         }
@@ -388,7 +412,7 @@ impl<R> Clone for Port<R> {
 impl<R> fmt::Debug for Port<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port")
-            .field("address", &self.text)
+            .field("address", &self.callee.text)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

@@ -83,6 +83,36 @@
 //! the time of the call that it handles. Nothing is delivered to another incarnation of an endpoint
 //! than the one that the gateway was connected to.
 //!
+//! # Traces
+//!
+//! A call is traced if somebody records spans of target `rpc_core::call` at level `INFO`, or if the
+//! call in whose handler it is made is traced. Its [`TraceContext`] travels with it, and its handler
+//! runs in a span `rpc` with the fields `method`, `endpoint`, `peer`, `trace_id` and `span_id`. At
+//! level `DEBUG` its caller tells of it too, with its `parent_id`. All code of an endpoint runs in a
+//! span `endpoint` with its `name`, and all that a service runs, that span too, is in the [`tracing`]
+//! span in which the service was made.
+//!
+//! # Metrics
+//!
+//! They go to the recorder of the [`metrics`] facade, if there is one; see [`RpcConfig::metrics`].
+//!
+//! | metric | kind | labels | what it is |
+//! |---|---|---|---|
+//! | `rpc_calls_total` | counter | endpoint, method | calls and one-way messages that handlers took |
+//! | `rpc_handler_seconds` | histogram | endpoint, method | from a handler's begin to its end; that of an interleaving one includes what it awaits |
+//! | `rpc_mailbox_wait_seconds` | histogram | endpoint, method | from a message's arrival to its handler's begin |
+//! | `rpc_mailbox_messages` | gauge | endpoint | messages and posted code in the mailbox |
+//! | `rpc_messages_dropped_total` | counter | endpoint, method | one-way messages that a full mailbox turned away, or that were not sent |
+//! | `rpc_call_errors_total` | counter | endpoint, method, kind | failed calls, counted at their caller by the kind of [`RpcError`] |
+//! | `rpc_timeouts_total` | counter | endpoint, method | those of them that had no answer in time |
+//! | `rpc_response_bytes` | histogram | endpoint, method | frames of responses; the latest is Flink's `Status.RPC.latestResponseFrameSizeBytes` |
+//! | `rpc_oversized_total` | counter | endpoint, method | responses that were too large; Flink's `Status.RPC.oversizedResponseRejections` |
+//! | `rpc_connections` | gauge | direction: incoming, outgoing | connections that carry calls |
+//! | `rpc_bytes_total` | counter | direction: received, sent | what they carried; counted now and then, and at their end |
+//!
+//! What is going on at one moment, and who waits for whom, is in [`RpcService::diagnostics`]. A main
+//! thread that is blocked for longer than [`RpcConfig::stall_warning`] is told by a warning.
+//!
 //! # Features
 //!
 //! | feature | default | what it adds |
@@ -101,6 +131,7 @@ extern crate self as rpc_core;
 mod address;
 mod authority;
 mod call;
+mod callee;
 mod caller;
 #[cfg(all(test, feature = "testing", feature = "macros"))]
 mod chaos;
@@ -110,19 +141,23 @@ mod config;
 mod connection;
 mod context;
 mod deadlines;
+mod diagnostics;
 mod endpoint;
 mod error;
 mod fencing;
 mod frame;
 mod gateway;
+mod handler;
 mod lifecycle;
 #[cfg(all(test, rpc_loom))]
 mod loom_models;
 mod mailbox;
 mod main_loop;
 mod main_thread;
+mod metering;
 mod method;
 mod mutant;
+mod pulse;
 mod reply_slot;
 mod scope;
 mod server;
@@ -135,12 +170,17 @@ pub mod testing;
 mod timers;
 mod trace;
 pub mod transport;
+mod watchdog;
 
 pub use self::address::{Address, AddressError, unique_name};
 pub use self::call::{Call, ReplyTo};
 pub use self::closed::{Closed, GatewayClosed};
 pub use self::config::RpcConfig;
 pub use self::context::{Context, ResourceId, TimerHandle};
+pub use self::diagnostics::{
+    ConnectionDiagnostics, Cycle, CycleStep, Diagnostics, Direction, EndpointDiagnostics,
+    EndpointState, WaitingCall, find_cycles,
+};
 pub use self::endpoint::{GatewayList, Handles, PanicPolicy, RpcEndpoint};
 pub use self::error::{
     AppError, BoxError, EndpointError, Failure, Never, Outcome, RpcError, RpcResult,

@@ -43,6 +43,14 @@ pub(crate) enum Hook {
 }
 
 impl State {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Created,
+        Self::Started,
+        Self::Paused,
+        Self::Terminating,
+        Self::Terminated,
+    ];
+
     /// Tells whether calls are served.
     pub(crate) const fn serves(self) -> bool {
         matches!(self, Self::Started | Self::Terminating)

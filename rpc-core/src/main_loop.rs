@@ -10,15 +10,18 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, Sleep};
+use tracing::Span;
 
 use crate::context::{Context, Piped};
-use crate::endpoint::{GatewayList, Handling, PanicPolicy, RpcEndpoint};
+use crate::endpoint::{GatewayList, PanicPolicy, RpcEndpoint};
 use crate::error::{BoxError, EndpointError, Failure, RpcError};
 use crate::gateway::Head;
+use crate::handler::{self, Around, Handler};
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
 use crate::mutant::{self, Mutant};
-use crate::scope::{self, Scope, Within};
+use crate::pulse::Doing;
+use crate::scope::{self, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
 
 /// Runs an endpoint until it has stopped.
@@ -62,7 +65,7 @@ struct MainLoop<'a, E: RpcEndpoint> {
     /// Messages that were taken out of the mailbox and not handled yet.
     mail: VecDeque<Mail<E>>,
     control: VecDeque<Control>,
-    handlers: FuturesUnordered<Within<Handling<'a>>>,
+    handlers: FuturesUnordered<Handler<'a>>,
     piped: FuturesUnordered<Piped<E>>,
     timer: Option<Pin<Box<Sleep>>>,
     /// `on_stop` while it runs.
@@ -75,6 +78,12 @@ type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + '
 impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     /// Does what there is to do; ready when the endpoint has stopped.
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let poll = self.poll_rounds(cx);
+        self.core.pulse.publish(self.state, self.handlers.len());
+        poll
+    }
+
+    fn poll_rounds(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
             let mut progress = self
                 .core
@@ -127,7 +136,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     fn on_start(&mut self) {
-        let started = self.guard(|main| main.run(E::on_start));
+        let started = self.guard(Doing::OnStart, |main| main.run(E::on_start));
         let endpoint = self.core.name.to_string();
         let failure = match started {
             Some(Ok(())) => return,
@@ -153,6 +162,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>) {
+        self.core.meter.iter().for_each(|it| it.taken());
         if !self.state.serves() || self.failure.is_some() {
             return mail.deny(self.refusal());
         }
@@ -168,7 +178,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                         got,
                     }));
                 }
-                self.guard(|main| main.run(|endpoint, cx| run(Ok((endpoint, cx)))));
+                self.guard(Doing::Posted, |main| {
+                    main.run(|endpoint, cx| run(Ok((endpoint, cx))));
+                });
             }
         }
     }
@@ -184,10 +196,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             token,
             trace,
             charge,
+            queued,
         } = head;
+        let traced = trace.map(|it| (*it, charge.as_ref().map(|it| it.peer().to_owned())));
         // It waits no more: whoever sent it may send the next.
         drop(charge);
-        let method = E::Gateways::method(&request);
+        let place = E::Gateways::place(&request);
+        let method = self.core.methods[place];
         let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
         if method.fenced
             && !unchecked
@@ -199,21 +214,31 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
-        let trace = trace.map(|it| *it);
-        let scope = Scope { call, trace };
-        let handling =
-            self.guard(|main| scope::within(&scope, || E::Gateways::handle(main, request)));
-        let Some(Some(handling)) = handling else {
+        let span = traced.as_ref().map_or_else(Span::none, |(trace, peer)| {
+            handler::span(*trace, method, &self.core.name, peer.as_deref())
+        });
+        let trace = traced.map(|(trace, _)| trace);
+        let around = Around {
+            scope: Scope {
+                call,
+                trace,
+                method: Some(method),
+            },
+            span,
+            _timing: self.core.meter.as_ref().map(|it| it.begin(place, queued)),
+            pulse: &self.core.pulse,
+            doing: Doing::method(place),
+        };
+        let main = self.main;
+        let handling = self.caught(|_| around.enter(|| E::Gateways::handle(main, request)));
+        let Some(Some(future)) = handling else {
             return;
         };
-        let mut handling = Within {
-            scope,
-            future: handling,
-        };
+        let mut handler = Handler { future, around };
         // Its beginning, before the next message is handled: calls are begun in their order.
-        let first = self.caught(|_| Pin::new(&mut handling).poll(cx));
+        let first = self.caught(|_| Pin::new(&mut handler).poll(cx));
         if first.is_some_and(|poll| poll.is_pending()) {
-            self.handlers.push(handling);
+            self.handlers.push(handler);
         }
     }
 
@@ -239,12 +264,17 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             .piped
             .is_empty()
             .then_some(Poll::Ready(None))
-            .or_else(|| self.caught(|main_loop| main_loop.piped.poll_next_unpin(cx)));
+            .or_else(|| {
+                self.caught(|main_loop| {
+                    let _during = main_loop.core.pulse.during(Doing::Continuation);
+                    main_loop.piped.poll_next_unpin(cx)
+                })
+            });
         let handled = !matches!(handled, Some(Poll::Pending | Poll::Ready(None)));
         match piped {
             Some(Poll::Pending | Poll::Ready(None)) => handled || adopted,
             Some(Poll::Ready(Some(then))) => {
-                self.guard(|main| main.run(then));
+                self.guard(Doing::Continuation, |main| main.run(then));
                 true
             }
             None => true,
@@ -274,7 +304,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let mut progress = false;
         let now = Instant::now();
         while next <= now && self.state == State::Started {
-            self.guard(|main| main.run(|endpoint, cx| cx.run_timer(endpoint, now)));
+            self.guard(Doing::Timer, |main| {
+                main.run(|endpoint, cx| cx.run_timer(endpoint, now))
+            });
             progress = true;
             match self.main.run(|_, cx| cx.next_timer()) {
                 Some(later) => next = later,
@@ -299,7 +331,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     fn poll_stopping(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         if let Some(stopping) = &mut self.stopping {
+            let during = self.core.pulse.during(Doing::OnStop);
             let poll = catch_unwind(AssertUnwindSafe(|| stopping.as_mut().poll(cx)));
+            drop(during);
             let endpoint = || self.core.name.to_string();
             match poll {
                 Ok(Poll::Pending) => return Poll::Pending,
@@ -326,8 +360,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// Runs the endpoint's code; `None` if it panics.
-    fn guard<R>(&mut self, f: impl FnOnce(MainThread<'a, E>) -> R) -> Option<R> {
+    fn guard<R>(&mut self, doing: Doing, f: impl FnOnce(MainThread<'a, E>) -> R) -> Option<R> {
         let main = self.main;
+        let _during = self.core.pulse.during(doing);
         match catch_unwind(AssertUnwindSafe(|| f(main))) {
             Ok(value) => Some(value),
             Err(_) => {
@@ -353,6 +388,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         for mail in self.mail.into_iter().chain(self.core.mailbox.close()) {
             mail.deny(error.clone());
         }
+        self.core.meter.iter().for_each(|it| it.ended());
         let unfinished = (self.handlers, self.piped, self.control);
         let dropped = drop_stopped(&self.core.name, unfinished);
         let panicked = dropped.is_err().then(|| EndpointError::Panicked {

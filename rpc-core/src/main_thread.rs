@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 
 use crate::call::{Call, ReplyTo, Time};
 use crate::context::{Context, TimerHandle};
+use crate::deadlines::About;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::RpcError;
 use crate::lifecycle::Command;
@@ -194,7 +195,12 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
             Err(error) => reply.deny(error),
         });
         self.core.run(fence, run);
-        let expiry = self.core.caller.deadlines.expiry();
+        let expiry = self.core.caller.deadlines.expiry(About {
+            callee: Arc::clone(&self.core.callee),
+            method: &CALL_ASYNC,
+            place: 0,
+            trace: None,
+        });
         Call::waiting(slot, &CALL_ASYNC, time, Some(expiry), None)
     }
 }

@@ -4,14 +4,13 @@
 //! handler makes finds it there, so that no deadline has to be passed as an argument.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 use tracing::Level;
 
+use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::trace::TraceContext;
 
@@ -32,6 +31,7 @@ pub(crate) trait CallScope: Send + Sync {
 pub(crate) struct Scope {
     pub(crate) call: Option<Arc<dyn CallScope>>,
     pub(crate) trace: Option<TraceContext>,
+    pub(crate) method: Option<&'static MethodInfo>,
 }
 
 /// Whose code runs on this thread just now.
@@ -45,7 +45,7 @@ struct Current {
 
 thread_local! {
     static CURRENT: Current = const { Current {
-        scope: RefCell::new(Scope { call: None, trace: None }),
+        scope: RefCell::new(Scope { call: None, trace: None, method: None }),
         endpoint: RefCell::new(None),
         stopping: Cell::new(false),
     } };
@@ -75,6 +75,14 @@ pub(crate) fn outgoing_trace() -> Option<TraceContext> {
     }
 }
 
+/// Returns the endpoint whose code runs here, and the method that it handles.
+pub(crate) fn current_handler() -> (Option<Arc<str>>, Option<&'static MethodInfo>) {
+    CURRENT.with(|current| {
+        let endpoint = current.endpoint.borrow().clone();
+        (endpoint, current.scope.borrow().method)
+    })
+}
+
 /// Returns the trace of the call that is being handled here.
 pub(crate) fn current_trace() -> Option<TraceContext> {
     CURRENT.with(|current| current.scope.borrow().trace)
@@ -97,21 +105,6 @@ impl Drop for Restore {
                 .scope
                 .swap(&RefCell::new(std::mem::take(&mut self.0)))
         });
-    }
-}
-
-/// A handler's future, polled within its call's scope.
-pub(crate) struct Within<F> {
-    pub(crate) scope: Scope,
-    pub(crate) future: F,
-}
-
-impl<F: Future + Unpin> Future for Within<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { scope, future } = &mut *self;
-        within(scope, || Pin::new(future).poll(cx))
     }
 }
 

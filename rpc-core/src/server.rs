@@ -26,6 +26,10 @@ impl<E: RpcEndpoint> RpcServer<E> {
         Self { core, exposed }
     }
 
+    pub(crate) const fn core(&self) -> &Arc<EndpointCore<E>> {
+        &self.core
+    }
+
     /// Lets the endpoint serve: `on_start` runs, and then calls are taken.
     pub fn start(&self) {
         self.command(Command::Start);
@@ -132,9 +136,12 @@ impl<E: RpcEndpoint> RpcServer<E> {
         let exposed = self.exposed.iter().find(|it| it.name == G::NAME);
         let route = exposed.and_then(|it| it.local.downcast_ref::<LocalPort<G::Request>>());
         let route = route.expect("the gateway is in the endpoint's list");
-        let address = Arc::clone(&self.core.address);
-        let caller = Arc::clone(&self.core.caller);
-        G::client(Port::local(Arc::clone(route), address, token, caller))
+        let (address, caller) = (
+            Arc::clone(&self.core.address),
+            Arc::clone(&self.core.caller),
+        );
+        let callee = caller.callee(address, caller.service, G::METHODS.len());
+        G::client(Port::local(Arc::clone(route), callee, token, caller))
     }
 
     /// Returns how many one-way messages were dropped because the mailbox was full.

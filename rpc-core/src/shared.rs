@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::address::Address;
+use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::config::RpcConfig;
 use crate::context::Context;
@@ -16,7 +18,10 @@ use crate::fencing::{FencingToken, StaleToken};
 use crate::gateway::{Head, LocalRoute};
 use crate::lifecycle::Command;
 use crate::mailbox::{Limit, Mailbox, Rejected};
+use crate::metering::EndpointMeter;
+use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
+use crate::pulse::Pulse;
 use crate::service::WeakService;
 use crate::timers::TimerId;
 
@@ -24,6 +29,13 @@ use crate::timers::TimerId;
 pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) name: Arc<str>,
     pub(crate) address: Arc<Address>,
+    /// Itself, as code knows it that calls its main thread.
+    pub(crate) callee: Arc<Callee>,
+    /// The methods of all its gateways.
+    pub(crate) methods: Box<[&'static MethodInfo]>,
+    pub(crate) pulse: Pulse,
+    /// `None` if nobody records metrics.
+    pub(crate) meter: Option<Arc<EndpointMeter>>,
     pub(crate) mailbox: Mailbox<Mail<E>, Control>,
     /// The endpoint's token, which only its main thread changes.
     token: Mutex<Token>,
@@ -81,9 +93,16 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             messages: config.mailbox_messages_max,
             bytes: config.mailbox_bytes_max,
         };
+        let address = Arc::new(address);
+        let methods: Box<[_]> = E::Gateways::methods().into();
+        let meter = config.metrics.then(|| EndpointMeter::new(&name, &methods));
         Self {
             name,
-            address: Arc::new(address),
+            callee: Arc::new(Callee::new(Arc::clone(&address), caller.service, None)),
+            address,
+            meter: meter.flatten(),
+            methods,
+            pulse: Pulse::new(),
             mailbox: Mailbox::new(limit),
             token: Mutex::default(),
             serving: AtomicBool::new(false),
@@ -96,16 +115,24 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 
     /// Queues a request, or says at once why not.
-    pub(crate) fn push(&self, head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
+    pub(crate) fn push(&self, mut head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
         let bytes = head.charge.as_ref().map_or(0, |it| it.bytes());
+        if let Some(meter) = &self.meter {
+            // Counted before it can be taken.
+            meter.queued();
+            head.queued = Some(Instant::now());
+        }
         let (mail, error) = match self.mailbox.push(Mail::Call(head, request), bytes) {
             Ok(()) => return,
             Err(Rejected::Closed(mail)) => (mail, self.unreachable()),
             Err(Rejected::Full(mail, limit)) => (mail, self.overloaded(limit)),
         };
+        self.meter.iter().for_each(|it| it.taken());
         if let Mail::Call(head, request) = mail {
             if head.call.is_none() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
+                let place = E::Gateways::place(&request);
+                self.meter.iter().for_each(|it| it.dropped(place));
             }
             E::Gateways::deny(request, error);
         }
@@ -113,7 +140,9 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Queues code of this process's own.
     pub(crate) fn run(&self, fence: Fence, run: Run<E>) {
+        self.meter.iter().for_each(|it| it.queued());
         if let Err(Mail::Run(_, run)) = self.mailbox.push_own(Mail::Run(fence, run)) {
+            self.meter.iter().for_each(|it| it.taken());
             run(Err(self.unreachable()));
         }
     }

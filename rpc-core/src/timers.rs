@@ -81,6 +81,11 @@ impl<A> Timers<A> {
         self.due.keys().next().map(|(at, _)| *at)
     }
 
+    /// Returns how many timers are set.
+    pub(crate) fn len(&self) -> usize {
+        self.due.len()
+    }
+
     /// Removes all timers, and returns what they would have run.
     pub(crate) fn clear(&mut self) -> Vec<A> {
         self.at.clear();

@@ -5,6 +5,12 @@
 //! the callers heard. Each run has a partition, a one-way cut, a crash, a pause and repeated bytes.
 //! `CHAOS_SEEDS=1..10001 cargo test --release -p rpc-core --all-features chaos` runs ten thousand.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "it is a test, in several files"
+)]
+
 mod calm;
 mod clerk;
 mod client;

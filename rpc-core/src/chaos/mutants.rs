@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use super::run;
 use crate::mutant::{self, Mutant};
 
-/// Each fault with a seed that finds it, the first of all.
+/// Each fault with the first seed that finds it.
 const CAUGHT: &[(Mutant, u64)] = &[
     (Mutant::AbandonedBegun, 1),
     (Mutant::BlameNobody, 1),
@@ -24,12 +24,12 @@ const CAUGHT: &[(Mutant, u64)] = &[
     (Mutant::LostForgotten, 1),
     (Mutant::MailboxUnlimited, 1),
     (Mutant::ParkedForgotten, 1),
-    (Mutant::ParkedReversed, 1),
+    (Mutant::ParkedReversed, 3),
     (Mutant::PingNotSent, 1),
     (Mutant::RedialAtOnce, 1),
     (Mutant::ReleaseIgnored, 1),
     (Mutant::RetryAll, 1),
-    (Mutant::ReusedCallId, 4),
+    (Mutant::ReusedCallId, 7),
     (Mutant::StaleTokenTaken, 1),
     (Mutant::TokenIgnored, 1),
     (Mutant::TokenIgnoredOneWay, 1),
@@ -37,21 +37,13 @@ const CAUGHT: &[(Mutant, u64)] = &[
 
 #[test]
 fn every_fault_in_the_protocol_is_found() {
-    let mut escaped = Vec::new();
-    for (mutant, seed) in CAUGHT {
-        if !is_found(*mutant, *seed) {
-            let most = if cfg!(debug_assertions) {
-                10
-            } else {
-                SEEDS_MAX
-            };
-            let first = (1..=most).find(|seed| is_found(*mutant, *seed));
-            escaped.push(format!(
-                "{mutant:?} is not found by seed {seed} but by {first:?}"
-            ));
-        }
-    }
-    assert!(escaped.is_empty(), "{}", escaped.join("\n"));
+    let escapes = |(mutant, seed): &&(Mutant, u64)| {
+        // Whatever changes in the protocol changes what a seed does.
+        let mut seeds = std::iter::once(*seed).chain(1..=SEEDS_MAX);
+        !seeds.any(|seed| is_found(*mutant, seed))
+    };
+    let escaped: Vec<_> = CAUGHT.iter().filter(escapes).collect();
+    assert!(escaped.is_empty(), "{escaped:?} are not found");
 }
 
 fn is_found(mutant: Mutant, seed: u64) -> bool {
@@ -66,4 +58,4 @@ fn is_found(mutant: Mutant, seed: u64) -> bool {
 }
 
 /// A fault that so many seeds do not find escapes the tests.
-const SEEDS_MAX: u64 = 500;
+const SEEDS_MAX: u64 = 100;

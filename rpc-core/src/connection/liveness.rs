@@ -20,17 +20,17 @@ use crate::config::RpcConfig;
 
 /// What a connection has done so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     /// How many bytes came in all.
-    pub(super) read: u64,
+    pub(crate) read: u64,
     /// How many frames they made.
-    pub(super) frames: u64,
+    pub(crate) frames: u64,
     /// Whether a part of a further frame is there.
-    pub(super) within_frame: bool,
+    pub(crate) within_frame: bool,
     /// How many bytes the stream has taken in all.
-    pub(super) written: u64,
+    pub(crate) written: u64,
     /// Whether more bytes wait to be written.
-    pub(super) unwritten: bool,
+    pub(crate) unwritten: bool,
 }
 
 /// Watches one connection, from one look at it to the next.

@@ -18,6 +18,7 @@ pub use self::incoming::IncomingCall;
 
 pub(crate) use self::handshake::{HandshakeError, Hello, Purpose, Refusal, Welcome, dial, greet};
 pub(crate) use self::incoming::{Charge, IncomingConnection, Watchers};
+pub(crate) use self::liveness::Progress;
 pub(crate) use self::outgoing::OutgoingConnection;
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
 
@@ -28,7 +29,7 @@ use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use self::liveness::{Lost, Progress};
+use self::liveness::Lost;
 use self::outbox::Outbox;
 use crate::error::AppError;
 use crate::frame::{Frame, FrameCutter, FrameError};

@@ -17,9 +17,11 @@ use super::{FrameReader, Heard, ReadError, Resolve, ResolveRefusal, Resolved, We
 use crate::call::{Call, Time};
 use crate::codec;
 use crate::config::RpcConfig;
+use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
 use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
 use crate::gateway::Message;
+use crate::metering::{ConnectionMeter, Direction};
 use crate::method::{CallTimeout, MethodInfo};
 use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
@@ -40,6 +42,8 @@ pub(crate) struct OutgoingConnection {
     frame_bytes_max: usize,
     opened: Instant,
     age_max: Option<Duration>,
+    /// `None` if nobody records metrics.
+    meter: Option<ConnectionMeter>,
 }
 
 /// A call that waits for its answer.
@@ -125,6 +129,7 @@ impl OutgoingConnection {
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
             opened: Instant::now(),
             age_max: config.connection_age_max,
+            meter: ConnectionMeter::new(Direction::Outgoing, config),
         });
         let liveness = Liveness::new(config, Instant::now());
         let driver = Arc::clone(&connection).drive(stream.reader, liveness, config.frame_bytes_max);
@@ -151,6 +156,10 @@ impl OutgoingConnection {
     fn end(&self, end: End) {
         let pending = self.calls.lock().close();
         self.outbox.close();
+        if let Some(meter) = &self.meter {
+            meter.carried(self.heard.progress(&self.outbox));
+            meter.closed();
+        }
         let gateways = std::mem::take(&mut *self.gateways.lock());
         // The latest first, since each goes before those that wait already.
         for call in pending.into_iter().rev() {
@@ -218,6 +227,16 @@ impl OutgoingConnection {
         Ok(End::Lost)
     }
 
+    pub(crate) fn report(&self) -> ConnectionDiagnostics {
+        ConnectionDiagnostics {
+            peer: self.peer.clone(),
+            direction: Direction::Outgoing,
+            calls: self.calls.lock().len() as u64,
+            bytes_queued: self.outbox.queued() as u64,
+            age: self.opened.elapsed(),
+        }
+    }
+
     fn gone(&self, number: u32) {
         // A gateway that is about to be registered finds that it is here already.
         let gateway = self.gateways.lock().entry(number).or_default().upgrade();
@@ -230,8 +249,9 @@ impl OutgoingConnection {
     async fn watch(&self, mut liveness: Liveness) -> Ended {
         loop {
             tokio::time::sleep(liveness.tick()).await;
-            let now = Instant::now();
-            match liveness.look(now, self.heard.progress(&self.outbox)) {
+            let (now, progress) = (Instant::now(), self.heard.progress(&self.outbox));
+            self.meter.iter().for_each(|it| it.carried(progress));
+            match liveness.look(now, progress) {
                 Verdict::Fine => {}
                 _ if mutant::is(Mutant::PingNotSent) => {}
                 Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),

@@ -1,4 +1,4 @@
-//! The deadlines of calls, kept without a timer for each call.
+//! The calls that wait, and their deadlines, kept without a timer for each call.
 //!
 //! Nearly every call is answered long before its deadline, so what counts is what it costs to write
 //! a deadline down and to strike it out: a place in a slab each. A task, the sweeper, sleeps until
@@ -7,6 +7,12 @@
 //!
 //! There are several shards, each with a sweeper of its own that is started when it is first needed,
 //! so that the threads of a runtime do not meet at one lock.
+//!
+//! A call that has no deadline is written down too, for those who ask who waits for whom.
+
+mod waiting;
+
+pub(crate) use self::waiting::{About, Waits};
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -19,6 +25,8 @@ use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
+use crate::call::Time;
+
 /// The deadlines of the calls that a service's gateways make.
 pub(crate) struct Deadlines {
     shards: [Arc<Shard>; SHARDS],
@@ -26,11 +34,23 @@ pub(crate) struct Deadlines {
 
 impl Deadlines {
     /// Makes the deadline of a call; it is written down when the call is first found waiting.
-    pub(crate) fn expiry(&self) -> Expiry {
+    pub(crate) fn expiry(&self, about: About) -> Expiry {
         Expiry {
             shard: Arc::clone(&self.shards[SHARD.with(|it| *it)]),
             key: None,
+            about: Some(about),
         }
+    }
+
+    /// Returns the calls that wait, those first that have waited the longest.
+    pub(crate) fn waiting(&self) -> Vec<Waits> {
+        let mut waiting = Vec::new();
+        for shard in &self.shards {
+            let entries = shard.entries.lock();
+            waiting.extend(entries.calls.iter().map(|(_, entry)| entry.waits.clone()));
+        }
+        waiting.sort_by_key(|it| it.since);
+        waiting
     }
 
     /// How many calls wait.
@@ -56,23 +76,40 @@ impl Default for Deadlines {
 pub(crate) struct Expiry {
     shard: Arc<Shard>,
     key: Option<usize>,
+    /// Is with the entry while there is one.
+    about: Option<About>,
 }
 
 impl Expiry {
-    /// Is ready once `deadline` has passed; it may be [`reset`](Self::reset) to another.
-    pub(crate) fn poll(&mut self, deadline: Instant, cx: &Context<'_>) -> Poll<()> {
+    /// Is ready once the call's time is over; it may be [`reset`](Self::reset) to another.
+    pub(crate) fn poll(&mut self, time: Time, cx: &Context<'_>) -> Poll<()> {
         let waker = cx.waker();
-        let Some(key) = self.key else {
-            let (key, earliest) = self.shard.insert(deadline, waker.clone());
-            self.key = Some(key);
-            // Only one that is earlier than all others can have passed before it was waited for, so
-            // that only then the clock is asked.
-            return match earliest && Instant::now() >= deadline {
-                true => Poll::Ready(()),
-                false => Poll::Pending,
+        if let Some(key) = self.key {
+            // Without a deadline there is nothing to wake for.
+            return match time.deadline {
+                Some(deadline) => self.shard.check(key, deadline, waker),
+                None => Poll::Pending,
             };
+        }
+        let Some(about) = self.about.take() else {
+            return Poll::Pending;
         };
-        self.shard.check(key, waker)
+        let waits = Waits::new(about, time);
+        let (key, earliest) = self.shard.insert(waits, time.deadline, waker);
+        self.key = Some(key);
+        // Only one that is earlier than all others can have passed before it was waited for, so that
+        // only then the clock is asked.
+        let is_over = |deadline| Instant::now() >= deadline;
+        match earliest && time.deadline.is_some_and(is_over) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Returns what is known of the call.
+    pub(crate) fn about(&mut self) -> Option<&About> {
+        self.reset();
+        self.about.as_ref()
     }
 
     /// Strikes the deadline out; the next poll sets one.
@@ -80,7 +117,8 @@ impl Expiry {
         if let Some(key) = self.key.take() {
             // Wakers are dropped outside the lock: with one may go a task, and other calls with it.
             let entry = self.shard.entries.lock().calls.remove(key);
-            drop(entry);
+            self.about = Some(entry.waits.about);
+            drop(entry.state);
         }
     }
 }
@@ -110,11 +148,13 @@ struct Entries {
 /// A call that waits. It stays in the slab until the call removes it, so that the call's key is
 /// never another call's.
 struct Entry {
-    deadline: Instant,
+    waits: Waits,
     state: State,
 }
 
 enum State {
+    /// The call has no deadline.
+    Endless,
     /// The sweeper will wake the call.
     Waiting(Waker),
     /// The sweeper has woken the call, whose time is over.
@@ -132,12 +172,21 @@ enum Alarm {
 
 impl Shard {
     /// Returns the key, and whether no call that waits has an earlier deadline.
-    fn insert(self: &Arc<Self>, deadline: Instant, waker: Waker) -> (usize, bool) {
+    fn insert(
+        self: &Arc<Self>,
+        waits: Waits,
+        deadline: Option<Instant>,
+        waker: &Waker,
+    ) -> (usize, bool) {
+        let state = match deadline {
+            Some(_) => State::Waiting(waker.clone()),
+            None => State::Endless,
+        };
         let mut entries = self.entries.lock();
-        let key = entries.calls.insert(Entry {
-            deadline,
-            state: State::Waiting(waker),
-        });
+        let key = entries.calls.insert(Entry { waits, state });
+        let Some(deadline) = deadline else {
+            return (key, false);
+        };
         let alarm = entries.note(deadline);
         drop(entries);
         let earliest = !matches!(alarm, Alarm::None);
@@ -146,16 +195,15 @@ impl Shard {
     }
 
     /// Is ready if the call's time is over; if not, has `waker` woken then.
-    fn check(self: &Arc<Self>, key: usize, waker: &Waker) -> Poll<()> {
+    fn check(self: &Arc<Self>, key: usize, deadline: Instant, waker: &Waker) -> Poll<()> {
         let mut entries = self.entries.lock();
         let entry = &mut entries.calls[key];
         match &entry.state {
             State::Waiting(it) if it.will_wake(waker) => return Poll::Pending,
-            State::Waiting(_) | State::Orphaned => {}
+            State::Endless | State::Waiting(_) | State::Orphaned => {}
             State::Expired => return Poll::Ready(()),
         }
         let before = mem::replace(&mut entry.state, State::Waiting(waker.clone()));
-        let deadline = entry.deadline;
         // The first of those that were orphaned starts another sweeper.
         let alarm = entries.note(deadline);
         drop(entries);
@@ -188,11 +236,14 @@ impl Shard {
         let mut expired = Vec::new();
         let mut earliest = None::<Instant>;
         for (_, entry) in &mut entries.calls {
-            if entry.deadline <= now {
+            let Some(deadline) = entry.waits.deadline else {
+                continue;
+            };
+            if deadline <= now {
                 let waker = entry.wake(State::Expired);
-                expired.extend(waker.map(|it| (entry.deadline, it)));
+                expired.extend(waker.map(|it| (deadline, it)));
             } else if matches!(entry.state, State::Waiting(_)) {
-                earliest = Some(earliest.map_or(entry.deadline, |it| it.min(entry.deadline)));
+                earliest = Some(earliest.map_or(deadline, |it| it.min(deadline)));
             }
         }
         entries.earliest = earliest;
@@ -235,7 +286,7 @@ impl Entry {
     fn wake(&mut self, state: State) -> Option<Waker> {
         match mem::replace(&mut self.state, state) {
             State::Waiting(waker) => Some(waker),
-            before @ (State::Expired | State::Orphaned) => {
+            before @ (State::Endless | State::Expired | State::Orphaned) => {
                 self.state = before;
                 None
             }

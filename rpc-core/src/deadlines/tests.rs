@@ -9,8 +9,9 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::{Deadlines, TICK};
+use super::{About, Deadlines, TICK};
 use crate::call::{Call, Time};
+use crate::callee::Callee;
 use crate::error::RpcError;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
@@ -112,10 +113,11 @@ async fn another_deadline_replaces_the_first() {
     assert!(poll(&mut endless).is_pending());
     assert!(longer.await.is_err());
     assert_late(start.elapsed(), Duration::from_secs(2));
-    assert_eq!(deadlines.len(), 0);
+    assert_eq!(deadlines.len(), 1, "one without a deadline waits too");
     assert!(poll(&mut endless).is_pending());
     slot.fill(Ok(1));
     assert_eq!(endless.await, Ok(1));
+    assert_eq!(deadlines.len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -205,15 +207,25 @@ fn assert_late(elapsed: Duration, deadline: Duration) {
 fn call(deadlines: &Deadlines, after: Duration) -> (Call<u32>, Slot) {
     let time = Time::new(CallTimeout::After(after), Duration::MAX);
     let slot = Arc::new(ReplySlot::new(time.deadline));
-    let expiry = Some(deadlines.expiry());
+    let expiry = Some(deadlines.expiry(about()));
     (
         Call::waiting(Arc::clone(&slot), &WAIT, time, expiry, None),
         slot,
     )
 }
 
+fn about() -> About {
+    let address = Arc::new("tests".parse().unwrap());
+    About {
+        callee: Arc::new(Callee::new(address, 0, None)),
+        method: &WAIT,
+        place: 0,
+        trace: None,
+    }
+}
+
 fn call_shard(deadlines: &Deadlines) -> Arc<super::Shard> {
-    Arc::clone(&deadlines.expiry().shard)
+    Arc::clone(&deadlines.expiry(about()).shard)
 }
 
 fn poll(call: &mut Call<u32>) -> Poll<crate::RpcResult<u32>> {

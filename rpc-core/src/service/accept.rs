@@ -5,10 +5,12 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tracing::Instrument;
 
 use super::{RpcService, WeakService};
 use crate::config::RpcConfig;
 use crate::connection::{Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet};
+use crate::diagnostics::ConnectionDiagnostics;
 use crate::transport::{Connection, Listener, Stream};
 
 /// The connections that peers have opened.
@@ -92,6 +94,12 @@ impl Accepted {
         for connection in serving.iter().filter_map(Weak::upgrade) {
             connection.discard();
         }
+    }
+
+    pub(super) fn reports(&self) -> Vec<ConnectionDiagnostics> {
+        let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();
+        let serving = serving.iter().filter_map(Weak::upgrade);
+        serving.map(|it| it.report()).collect()
     }
 
     /// Tells all peers that the service ends, and waits until they have heard it.
@@ -196,7 +204,8 @@ async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>)
         match stream {
             Ok(stream) => {
                 let (service, connection) = (service.clone(), Arc::clone(connection));
-                streams.spawn(async move { serve_stream(service, &*connection, stream).await });
+                let serving = async move { serve_stream(service, &*connection, stream).await };
+                streams.spawn(serving.in_current_span());
             }
             Err(error) => {
                 tracing::debug!(%error, "no more streams");

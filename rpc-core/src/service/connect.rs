@@ -146,7 +146,8 @@ impl RpcService {
             gateway: G::NAME,
         })?;
         let caller = Arc::clone(&self.inner.caller);
-        let port = Port::local(Arc::clone(route), Arc::new(address), token, caller);
+        let callee = caller.callee(Arc::new(address), self.inner.id, G::METHODS.len());
+        let port = Port::local(Arc::clone(route), callee, token, caller);
         Ok(G::client(port))
     }
 
@@ -168,11 +169,11 @@ impl RpcService {
         let resolved = connection.resolve(&resolve).await;
         let resolved = resolved.map_err(|error| resolve_error::<G>(&address, error))?;
         let address = Arc::new(address);
-        let service = WeakService(Arc::downgrade(&self.inner));
-        let gateway =
-            RemoteGateway::new(service, Arc::clone(&address), resolve, connection, resolved);
         let caller = Arc::clone(&self.inner.caller);
-        Ok(G::client(Port::remote(gateway, address, token, caller)))
+        let callee = caller.callee(Arc::clone(&address), connection.service(), G::METHODS.len());
+        let service = WeakService(Arc::downgrade(&self.inner));
+        let gateway = RemoteGateway::new(service, address, resolve, connection, resolved);
+        Ok(G::client(Port::remote(gateway, callee, token, caller)))
     }
 }
 

@@ -6,6 +6,7 @@ mod channel;
 mod connect;
 mod error;
 mod executor;
+mod observe;
 mod peers;
 mod registry;
 
@@ -15,12 +16,12 @@ pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Once, Weak};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use self::accept::{Accepted, listen};
 use self::channel::Channels;
@@ -33,6 +34,7 @@ use crate::connection::{Hello, Listing, Purpose};
 use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
 use crate::error::EndpointError;
 use crate::main_loop;
+use crate::metering;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
 use crate::transport::Transport;
@@ -67,6 +69,10 @@ struct Inner {
     /// The endpoints' own tasks.
     endpoints: Mutex<JoinSet<()>>,
     closed: watch::Sender<bool>,
+    /// The span that all its tasks run in: that in which the service was made.
+    span: Span,
+    /// Whether the endpoints are watched.
+    watching: Once,
 }
 
 /// A transport of the service.
@@ -106,15 +112,19 @@ impl RpcService {
     }
 
     fn from_parts(builder: RpcServiceBuilder, transports: BTreeMap<&'static str, Reach>) -> Self {
-        let caller = Arc::new(builder.caller());
+        let id = fastrand::u128(..);
+        let caller = Arc::new(builder.caller(id));
         let RpcServiceBuilder {
             config,
             cluster,
             roles_needed,
             ..
         } = builder;
+        if config.metrics {
+            metering::describe();
+        }
         let inner = Arc::new(Inner {
-            id: fastrand::u128(..),
+            id,
             cluster: cluster.as_deref().map_or(0, cluster_id),
             channels: Channels::new(config.channel_backlog_max),
             caller,
@@ -127,6 +137,8 @@ impl RpcService {
             tasks: Mutex::new(JoinSet::new()),
             endpoints: Mutex::new(JoinSet::new()),
             closed: watch::Sender::new(false),
+            span: Span::current(),
+            watching: Once::new(),
         });
         Self { inner }
     }
@@ -173,16 +185,17 @@ impl RpcService {
             address,
             &self.inner.config,
             Arc::clone(&self.inner.caller),
-            WeakService(Arc::downgrade(&self.inner)),
+            self.downgrade(),
         ));
         let mut routes = Routes::default();
         E::Gateways::expose(&core, &mut routes);
         let exposed: Arc<[_]> = routes.0.into();
         let server = RpcServer::new(Arc::clone(&core), Arc::clone(&exposed));
         self.inner.registry.insert(&core, exposed)?;
-        let service = WeakService(Arc::downgrade(&self.inner));
+        self.start_watching();
+        let service = self.downgrade();
         // What its code logs tells whose it is.
-        let span = tracing::info_span!(parent: None, "endpoint", name = %core.name);
+        let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
         let running = async move {
             let result = main_loop::run(Arc::clone(&core), endpoint).await;
             if let Err(error) = &result {
@@ -250,12 +263,18 @@ impl RpcService {
     }
 
     /// Runs a task until it ends or the service is closed, which aborts it.
+    ///
+    /// As all tasks of the service it runs in the [`tracing`] span in which the service was made.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
         while tasks.try_join_next().is_some() {}
         if !*self.inner.closed.borrow() {
-            tasks.spawn(task);
+            tasks.spawn(task.instrument(self.inner.span.clone()));
         }
+    }
+
+    fn downgrade(&self) -> WeakService {
+        WeakService(Arc::downgrade(&self.inner))
     }
 
     fn hello(&self, purpose: Purpose) -> Hello {
@@ -324,11 +343,11 @@ impl RpcServiceBuilder {
         self
     }
 
-    fn caller(&self) -> Caller {
+    fn caller(&self, service: u128) -> Caller {
         Caller {
             #[cfg(feature = "testing")]
             faults: self.faults.clone(),
-            ..Caller::new(&self.config)
+            ..Caller::new(service, &self.config)
         }
     }
 
@@ -357,10 +376,7 @@ impl RpcServiceBuilder {
         }
         let service = RpcService::from_parts(self, transports);
         for listener in listeners {
-            service.spawn(listen(
-                WeakService(Arc::downgrade(&service.inner)),
-                listener,
-            ));
+            service.spawn(listen(service.downgrade(), listener));
         }
         Ok(service)
     }

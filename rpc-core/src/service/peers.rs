@@ -1,7 +1,7 @@
 //! The services that this one has dialled: one connection to each, and when to dial again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use crate::address::Address;
 use crate::connection::{
     OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial,
 };
+use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
 use crate::mutant::{self, Mutant};
 use crate::transport::{Connection, Stream};
@@ -23,9 +24,14 @@ pub(super) struct Peers {
     peers: Mutex<BTreeMap<(String, String), Arc<Peer>>>,
 }
 
-/// One authority; the lock lets one of many callers dial.
+/// One authority.
 #[derive(Default)]
-struct Peer(tokio::sync::Mutex<State>);
+struct Peer {
+    /// The lock lets one of many callers dial.
+    state: tokio::sync::Mutex<State>,
+    /// The connection that was opened last, for those who do not wait for the lock.
+    latest: Mutex<Weak<OutgoingConnection>>,
+}
 
 #[derive(Default)]
 struct State {
@@ -49,17 +55,27 @@ impl Peers {
             // Those to whom there is no connection, and whom nobody is dialling.
             peers.retain(|_, peer| {
                 Arc::strong_count(peer) > 1
-                    || peer.0.try_lock().is_ok_and(|state| state.is_connected())
+                    || peer
+                        .state
+                        .try_lock()
+                        .is_ok_and(|state| state.is_connected())
             });
         }
         let key = (scheme.to_owned(), authority.to_owned());
         Arc::clone(peers.entry(key).or_default())
     }
 
+    pub(super) fn reports(&self) -> Vec<ConnectionDiagnostics> {
+        let peers: Vec<_> = self.peers.lock().values().cloned().collect();
+        let connections = peers.iter().filter_map(|it| it.latest.lock().upgrade());
+        let open = connections.filter(|it| !it.is_closed());
+        open.map(|it| it.report()).collect()
+    }
+
     pub(super) fn close(&self) {
         for peer in std::mem::take(&mut *self.peers.lock()).into_values() {
             // Whoever holds the lock is dialling, and finds the service closed.
-            if let Ok(state) = peer.0.try_lock() {
+            if let Ok(state) = peer.state.try_lock() {
                 state.connection.iter().for_each(|it| it.close());
             }
         }
@@ -83,7 +99,7 @@ impl RpcService {
         let peer = self.inner.peers.peer(scheme, address.authority());
         let config = &self.inner.config;
         loop {
-            let mut state = peer.0.lock().await;
+            let mut state = peer.state.lock().await;
             if self.is_closed() {
                 return Err(ConnectError::Closed);
             }
@@ -106,6 +122,7 @@ impl RpcService {
             }
             return match self.open(address).await {
                 Ok(connection) => {
+                    *peer.latest.lock() = Arc::downgrade(&connection);
                     state.connection = Some(Arc::clone(&connection));
                     Ok(connection)
                 }

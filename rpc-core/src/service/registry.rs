@@ -10,11 +10,14 @@ use parking_lot::RwLock;
 use super::StartError;
 use crate::address::{AddressError, WILDCARD};
 use crate::connection::Listing;
+use crate::diagnostics::EndpointDiagnostics;
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::gateway::Exposed;
+use crate::pulse::Doing;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
+use crate::watchdog::Progress;
 
 #[derive(Default)]
 pub(super) struct Registry {
@@ -27,14 +30,40 @@ struct Entry {
 }
 
 /// An endpoint of whatever type.
-trait AnyServer: Send + Sync {
+pub(super) trait AnyServer: Send + Sync {
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>>;
+    fn name(&self) -> &Arc<str>;
+    fn incarnation(&self) -> u64;
+    fn report(&self) -> EndpointDiagnostics;
+    fn progress(&self) -> Progress;
+    /// What such code is called.
+    fn name_of(&self, doing: Doing) -> Option<String>;
 }
 
 impl<E: RpcEndpoint> AnyServer for RpcServer<E> {
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>> {
         let server = self.clone();
         async move { Self::close(&server).await }.boxed()
+    }
+
+    fn name(&self) -> &Arc<str> {
+        &self.core().name
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.core().incarnation
+    }
+
+    fn report(&self) -> EndpointDiagnostics {
+        self.core().report()
+    }
+
+    fn progress(&self) -> Progress {
+        self.core().progress()
+    }
+
+    fn name_of(&self, doing: Doing) -> Option<String> {
+        self.core().name_of(doing)
     }
 }
 
@@ -86,12 +115,26 @@ impl Registry {
         entry.map(|entry| entry.listing.clone())
     }
 
+    /// Returns all endpoints, by name.
+    pub(super) fn servers(&self) -> Vec<Arc<dyn AnyServer>> {
+        let endpoints = self.endpoints.read();
+        endpoints.values().map(|it| Arc::clone(&it.owner)).collect()
+    }
+
+    pub(super) fn reports(&self) -> Vec<EndpointDiagnostics> {
+        self.servers().iter().map(|it| it.report()).collect()
+    }
+
+    /// Tells whether an endpoint of this service owns this very name.
+    pub(super) fn has(&self, name: &Arc<str>) -> bool {
+        let endpoints = self.endpoints.read();
+        let entry = endpoints.get(name);
+        entry.is_some_and(|it| Arc::ptr_eq(it.owner.name(), name))
+    }
+
     /// Stops all endpoints at once, and waits for all of them.
     pub(super) async fn terminate_all(&self) -> Result<(), EndpointError> {
-        let owners: Vec<_> = {
-            let endpoints = self.endpoints.read();
-            endpoints.values().map(|it| Arc::clone(&it.owner)).collect()
-        };
+        let owners = self.servers();
         let results = futures_util::future::join_all(owners.iter().map(|it| it.close())).await;
         results.into_iter().collect()
     }

@@ -67,8 +67,8 @@ impl Loud {
 #[tokio::test]
 async fn an_endpoints_code_runs_in_the_endpoints_span() {
     let (recorder, _recording) = recorded();
+    let service = RpcService::local();
     let talking = async {
-        let service = RpcService::local();
         let server = service.start_server("loud", Loud).unwrap();
         server.start();
         let gateway = server.gateway::<dyn LoudGateway>();
@@ -101,8 +101,8 @@ async fn an_endpoints_code_runs_in_the_endpoints_span() {
 #[tokio::test]
 async fn whoever_waits_goes_on_in_its_own_span() {
     let (recorder, _recording) = recorded();
+    let service = RpcService::local();
     let waiting = async {
-        let service = RpcService::local();
         let server = service.start_server("loud", Loud).unwrap();
         server.start();
         let gateway = service.connect::<dyn LoudGateway>("loud").await.unwrap();

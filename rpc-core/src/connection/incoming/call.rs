@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::IncomingConnection;
 use crate::error::{RpcError, RpcResult};
 use crate::gateway::Message;
+use crate::metering::ResponseMeter;
 use crate::scope::CallScope;
 
 /// A call that came over a connection and is not answered yet.
@@ -19,6 +20,7 @@ pub struct IncomingCall {
     connection: Arc<IncomingConnection>,
     id: u64,
     method: &'static str,
+    meter: Option<ResponseMeter>,
     state: Mutex<State>,
 }
 
@@ -45,6 +47,7 @@ impl IncomingCall {
         connection: &Arc<IncomingConnection>,
         id: u64,
         method: &'static str,
+        meter: Option<ResponseMeter>,
         remaining_us: Option<u64>,
     ) -> Arc<Self> {
         let mut state = State::default();
@@ -53,6 +56,7 @@ impl IncomingCall {
             connection: Arc::clone(connection),
             id,
             method,
+            meter,
             state: Mutex::new(state),
         })
     }
@@ -69,7 +73,8 @@ impl IncomingCall {
     pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
         let open = self.connection.calls.lock().by_id.remove(&self.id);
         if open.is_some() && !self.is_abandoned() {
-            self.connection.respond(self.id, self.method, result);
+            let meter = self.meter.as_ref();
+            self.connection.respond(self.id, self.method, meter, result);
         }
     }
 
@@ -94,6 +99,7 @@ impl IncomingCall {
         self.connection.respond::<(), crate::Never>(
             self.id,
             self.method,
+            None,
             Err(RpcError::Timeout {
                 method: self.method.to_owned(),
                 after,

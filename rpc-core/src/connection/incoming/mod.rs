@@ -24,9 +24,11 @@ use super::outbox::{Outbox, SendError, Urgency};
 use super::outgoing::not_put;
 use super::{Directory, FrameReader, Heard, ReadError};
 use crate::config::RpcConfig;
+use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcResult;
 use crate::frame::{Header, Kind};
 use crate::gateway::Message;
+use crate::metering::{ConnectionMeter, Direction, ResponseMeter};
 use crate::mutant::{self, Mutant};
 
 /// The called side of a connection.
@@ -45,6 +47,8 @@ pub(crate) struct IncomingConnection {
     leaving: AtomicBool,
     opened: Instant,
     limits: Limits,
+    /// `None` if nobody records metrics.
+    meter: Option<ConnectionMeter>,
 }
 
 /// What of the configuration a connection needs.
@@ -101,6 +105,7 @@ impl IncomingConnection {
                 gateways: config.gateways_max,
                 age: config.connection_age_max.map(|age| age * 2),
             },
+            meter: ConnectionMeter::new(Direction::Incoming, config),
         })
     }
 
@@ -143,8 +148,9 @@ impl IncomingConnection {
     async fn watch(&self, mut liveness: Liveness) -> ReadError {
         loop {
             tokio::time::sleep(liveness.tick()).await;
-            let now = Instant::now();
-            match liveness.look(now, self.heard.progress(&self.outbox)) {
+            let (now, progress) = (Instant::now(), self.heard.progress(&self.outbox));
+            self.meter.iter().for_each(|it| it.carried(progress));
+            match liveness.look(now, progress) {
                 Verdict::Fine => {}
                 _ if mutant::is(Mutant::PingNotSent) => {}
                 Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
@@ -240,8 +246,22 @@ impl IncomingConnection {
         self.outbox.discard();
     }
 
+    pub(crate) fn report(&self) -> ConnectionDiagnostics {
+        ConnectionDiagnostics {
+            peer: self.peer.clone(),
+            direction: Direction::Incoming,
+            calls: self.calls.lock().by_id.len() as u64,
+            bytes_queued: self.outbox.queued() as u64,
+            age: self.opened.elapsed(),
+        }
+    }
+
     /// The peer has gone: nobody waits for its calls any more.
     fn close(&self) {
+        if let Some(meter) = &self.meter {
+            meter.carried(self.heard.progress(&self.outbox));
+            meter.closed();
+        }
         // A handler may hold a call, and so this, for long; the peer's stream is not held with it.
         self.outbox.discard();
         let calls = std::mem::take(&mut self.calls.lock().by_id);
@@ -253,14 +273,24 @@ impl IncomingConnection {
     }
 
     /// Sends a result, or why it cannot be sent.
-    fn respond<T: Message, E: Message>(&self, id: u64, method: &str, result: RpcResult<T, E>) {
+    fn respond<T: Message, E: Message>(
+        &self,
+        id: u64,
+        method: &str,
+        meter: Option<&ResponseMeter>,
+        result: RpcResult<T, E>,
+    ) {
         let sent = match &result {
             Ok(value) => self.send_response(id, false, value),
             Err(error) => self.send_response(id, true, error),
         };
         let error = match sent {
-            Ok(_) | Err(SendError::Closed) => return,
-            Err(SendError::Put(error)) => not_put(error, method, true),
+            Ok(size) => return meter.into_iter().for_each(|it| it.sent(size)),
+            Err(SendError::Closed) => return,
+            Err(SendError::Put(error)) => {
+                meter.into_iter().for_each(|it| it.refused(&error));
+                not_put(error, method, true)
+            }
             Err(SendError::Full { .. }) => {
                 // The peer does not read its answers.
                 tracing::warn!(peer = %self.peer, "disconnecting a peer that does not read");
@@ -311,6 +341,11 @@ impl Charge {
 
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes as usize
+    }
+
+    /// Returns who sent the message.
+    pub(crate) fn peer(&self) -> &str {
+        &self.connection.peer
     }
 }
 

@@ -14,6 +14,7 @@ use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
 use crate::gateway::{Delivery, Exposed};
+use crate::metering::ResponseMeter;
 use crate::mutant::{self, Mutant};
 
 /// The state of the reading side.
@@ -79,7 +80,13 @@ impl<'a, D: Directory> Session<'a, D> {
         let name = method.map_or("a method", |it| opened.exposed.methods[it].name);
         let call = match header.kind {
             Kind::OneWay => None,
-            _ => Some(self.open_call(&header, name)?),
+            _ => {
+                let meter = opened.exposed.meter.as_ref().zip(method);
+                let meter = meter.map(|(meter, method)| {
+                    ResponseMeter::new(Arc::clone(meter), opened.exposed.first + method)
+                });
+                Some(self.open_call(&header, name, meter)?)
+            }
         };
         let Some(method) = method else {
             IncomingCall::deny(
@@ -136,8 +143,10 @@ impl<'a, D: Directory> Session<'a, D> {
         &self,
         header: &Header,
         method: &'static str,
+        meter: Option<ResponseMeter>,
     ) -> Result<Arc<IncomingCall>, ReadError> {
-        let call = IncomingCall::new(self.connection, header.call, method, header.remaining_us);
+        let remaining_us = header.remaining_us;
+        let call = IncomingCall::new(self.connection, header.call, method, meter, remaining_us);
         let mut calls = self.connection.calls.lock();
         self.connection
             .note_deadline(&mut calls, call.deadline_at());
@@ -156,7 +165,8 @@ impl<'a, D: Directory> Session<'a, D> {
             .map_err(|_| ReadError::Protocol("a malformed request to resolve"))?;
         let result = self.open_gateway(&resolve);
         let result = result.map_err(RpcError::App);
-        self.connection.respond(header.call, "resolve", result);
+        self.connection
+            .respond(header.call, "resolve", None, result);
         Ok(())
     }
 

@@ -128,6 +128,11 @@ impl Outbox {
         (self.written.load(Ordering::Relaxed), unwritten)
     }
 
+    /// Returns how many bytes wait that nobody has begun to write.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.lock().frames.len()
+    }
+
     /// Takes no more frames; those that are queued are still written by [`drive`](Self::drive).
     pub(crate) fn close(&self) {
         self.queue.lock().phase = Phase::Closed;

@@ -231,7 +231,8 @@ impl RemoteGateway {
         state.put(place, parked);
     }
 
-    pub(crate) fn tell<A: Serialize>(&self, ask: Ask, arguments: &A) {
+    /// Sends a one-way message. Returns whether it is on its way.
+    pub(crate) fn tell<A: Serialize>(&self, ask: Ask, arguments: &A) -> bool {
         let error = {
             let state = self.state.read();
             match &state.bound {
@@ -241,7 +242,7 @@ impl RemoteGateway {
         };
         let method = ask.info.name;
         match error {
-            Ok(()) => {}
+            Ok(()) => return true,
             Err(NotSent::Refused(error)) => {
                 tracing::warn!(method, %error, "one-way message dropped");
             }
@@ -253,6 +254,7 @@ impl RemoteGateway {
                 tracing::debug!(method, to = %self.address, "one-way message dropped: no connection");
             }
         }
+        false
     }
 
     /// The connection has ended.

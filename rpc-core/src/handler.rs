@@ -1,0 +1,82 @@
+//! A handler under way, and all that surrounds its code while it runs.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tracing::Span;
+
+use crate::endpoint::Handling;
+use crate::metering::Timing;
+use crate::method::MethodInfo;
+use crate::pulse::{Doing, Pulse};
+use crate::scope::{self, Scope};
+use crate::trace::TraceContext;
+
+/// What surrounds a handler: its call's scope and span, its time, and that it is seen to run.
+pub(crate) struct Around<'a> {
+    pub(crate) scope: Scope,
+    /// None unless the call is traced.
+    pub(crate) span: Span,
+    /// `None` if nobody records it; held for its end.
+    pub(crate) _timing: Option<Timing<'a>>,
+    pub(crate) pulse: &'a Pulse,
+    pub(crate) doing: Doing,
+}
+
+impl Around<'_> {
+    /// Runs a piece of the handler.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+        let _during = self.pulse.during(self.doing);
+        let _entered = self.span.enter();
+        scope::within(&self.scope, f)
+    }
+}
+
+/// An interleaving handler under way.
+pub(crate) struct Handler<'a> {
+    // Dropped first: what the future does in its end is timed too.
+    pub(crate) future: Handling<'a>,
+    pub(crate) around: Around<'a>,
+}
+
+impl Future for Handler<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { future, around } = &mut *self;
+        around.enter(|| future.as_mut().poll(cx))
+    }
+}
+
+/// Makes the span of a traced call; `peer` sent it over a connection.
+pub(crate) fn span(
+    trace: TraceContext,
+    method: &MethodInfo,
+    endpoint: &str,
+    peer: Option<&str>,
+) -> Span {
+    tracing::info_span!(
+        target: "rpc_core::call",
+        "rpc",
+        method = method.name,
+        endpoint,
+        peer = peer.unwrap_or("local"),
+        trace_id = %format_args!("{:032x}", trace.trace_id()),
+        span_id = %format_args!("{:016x}", trace.span_id()),
+    )
+}
+
+/// Tells that a traced call is made: it links the call with the one that is being handled here.
+pub(crate) fn made(trace: TraceContext, method: &MethodInfo, to: &str) {
+    let parent = scope::current_trace().map_or(0, |it| it.span_id());
+    tracing::debug!(
+        target: "rpc_core::call",
+        method = method.name,
+        to,
+        trace_id = %format_args!("{:032x}", trace.trace_id()),
+        span_id = %format_args!("{:016x}", trace.span_id()),
+        parent_id = %format_args!("{parent:016x}"),
+        "call",
+    );
+}

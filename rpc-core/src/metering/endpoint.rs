@@ -1,0 +1,129 @@
+//! The metrics of an endpoint: what its mailbox holds, and what its handlers do.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+use tokio::time::Instant;
+
+use crate::frame::PutError;
+use crate::method::MethodInfo;
+
+/// Meters one endpoint.
+pub(crate) struct EndpointMeter {
+    mailbox: Gauge,
+    /// In the order of the endpoint's methods.
+    methods: Box<[MethodMeter]>,
+}
+
+/// Meters one method of an endpoint.
+struct MethodMeter {
+    calls: Counter,
+    dropped: Counter,
+    handler: Histogram,
+    oversized: Counter,
+    response: Histogram,
+    wait: Histogram,
+}
+
+/// Meters the response to a call that came over a connection.
+pub(crate) struct ResponseMeter {
+    meter: Arc<EndpointMeter>,
+    method: usize,
+}
+
+/// The time that a handler takes, recorded at its end.
+pub(crate) struct Timing<'a> {
+    meter: &'a MethodMeter,
+    begun: Instant,
+}
+
+impl EndpointMeter {
+    /// Makes the handles, if somebody records.
+    pub(crate) fn new(endpoint: &str, methods: &[&'static MethodInfo]) -> Option<Arc<Self>> {
+        super::is_recorded().then(|| {
+            let methods = methods.iter().map(|it| MethodMeter::new(endpoint, it.name));
+            Arc::new(Self {
+                mailbox: gauge!("rpc_mailbox_messages", "endpoint" => endpoint.to_owned()),
+                methods: methods.collect(),
+            })
+        })
+    }
+
+    /// A message was put into the mailbox.
+    pub(crate) fn queued(&self) {
+        self.mailbox.increment(1.0);
+    }
+
+    /// A message was taken out of it.
+    pub(crate) fn taken(&self) {
+        self.mailbox.decrement(1.0);
+    }
+
+    /// The endpoint has ended, and its mailbox is gone.
+    pub(crate) fn ended(&self) {
+        self.mailbox.set(0.0);
+    }
+
+    /// A one-way message was turned away.
+    pub(crate) fn dropped(&self, method: usize) {
+        self.methods[method].dropped.increment(1);
+    }
+
+    /// A handler begins, of a message that was queued then.
+    pub(crate) fn begin(&self, method: usize, queued: Option<Instant>) -> Timing<'_> {
+        let (meter, begun) = (&self.methods[method], Instant::now());
+        meter.calls.increment(1);
+        if let Some(queued) = queued {
+            meter
+                .wait
+                .record(begun.saturating_duration_since(queued).as_secs_f64());
+        }
+        Timing { meter, begun }
+    }
+}
+
+impl MethodMeter {
+    fn new(endpoint: &str, method: &'static str) -> Self {
+        let labels = || {
+            [
+                metrics::Label::new("endpoint", endpoint.to_owned()),
+                metrics::Label::from_static_parts("method", method),
+            ]
+        };
+        Self {
+            calls: counter!("rpc_calls_total", labels().iter()),
+            dropped: counter!("rpc_messages_dropped_total", labels().iter()),
+            handler: histogram!("rpc_handler_seconds", labels().iter()),
+            oversized: counter!("rpc_oversized_total", labels().iter()),
+            response: histogram!("rpc_response_bytes", labels().iter()),
+            wait: histogram!("rpc_mailbox_wait_seconds", labels().iter()),
+        }
+    }
+}
+
+impl ResponseMeter {
+    pub(crate) const fn new(meter: Arc<EndpointMeter>, method: usize) -> Self {
+        Self { meter, method }
+    }
+
+    /// A response of this many bytes is on its way.
+    pub(crate) fn sent(&self, bytes: usize) {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.meter.methods[self.method].response.record(bytes);
+    }
+
+    /// A response was not put into a frame.
+    pub(crate) fn refused(&self, error: &PutError) {
+        if matches!(error, PutError::TooLarge { .. }) {
+            self.meter.methods[self.method].oversized.increment(1);
+        }
+    }
+}
+
+impl Drop for Timing<'_> {
+    fn drop(&mut self) {
+        self.meter
+            .handler
+            .record(self.begun.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,154 @@
+//! What a main thread does just now, for those who watch it from outside.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use crate::lifecycle::State;
+
+/// The signs of life of an endpoint. Only its main thread writes them.
+pub(crate) struct Pulse {
+    /// How many pieces of code were begun; what runs now is in the lowest 16 bits.
+    beat: AtomicU64,
+    state: AtomicU8,
+    handlers: AtomicUsize,
+    timers: AtomicUsize,
+}
+
+/// Code that runs on a main thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    Nothing,
+    OnStart,
+    OnStop,
+    Timer,
+    Posted,
+    Continuation,
+    /// The handler of the method in this place among those of the endpoint.
+    Method(u16),
+}
+
+/// What was seen at one look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Beat(pub(crate) u64);
+
+impl Pulse {
+    pub(crate) const fn new() -> Self {
+        Self {
+            beat: AtomicU64::new(0),
+            state: AtomicU8::new(0),
+            handlers: AtomicUsize::new(0),
+            timers: AtomicUsize::new(0),
+        }
+    }
+
+    /// Something runs until the value is dropped.
+    pub(crate) fn during(&self, doing: Doing) -> During<'_> {
+        // There is one writer, so that nothing is lost between the two.
+        let count = self.beat.load(Ordering::Relaxed) >> DOING_BITS;
+        let beat = (count + 1) << DOING_BITS | u64::from(doing.code());
+        self.beat.store(beat, Ordering::Relaxed);
+        During(self, beat)
+    }
+
+    pub(crate) fn beat(&self) -> Beat {
+        Beat(self.beat.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn publish(&self, state: State, handlers: usize) {
+        self.state.store(state as u8, Ordering::Relaxed);
+        self.handlers.store(handlers, Ordering::Relaxed);
+    }
+
+    pub(crate) fn publish_timers(&self, timers: usize) {
+        self.timers.store(timers, Ordering::Relaxed);
+    }
+
+    pub(crate) fn state(&self) -> State {
+        let state = self.state.load(Ordering::Relaxed);
+        let mut states = State::ALL.into_iter();
+        states
+            .find(|it| *it as u8 == state)
+            .expect("a state was stored")
+    }
+
+    pub(crate) fn handlers(&self) -> usize {
+        self.handlers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.load(Ordering::Relaxed)
+    }
+}
+
+/// A piece of code that runs.
+pub(crate) struct During<'a>(&'a Pulse, u64);
+
+impl Drop for During<'_> {
+    fn drop(&mut self) {
+        let idle = self.1 >> DOING_BITS << DOING_BITS;
+        self.0.beat.store(idle, Ordering::Relaxed);
+    }
+}
+
+impl Beat {
+    pub(crate) fn doing(self) -> Doing {
+        let code = u16::try_from(self.0 & DOING_MASK).expect("it is masked");
+        match code {
+            0 => Doing::Nothing,
+            1 => Doing::OnStart,
+            2 => Doing::OnStop,
+            3 => Doing::Timer,
+            4 => Doing::Posted,
+            5 => Doing::Continuation,
+            code => Doing::Method(code - METHODS),
+        }
+    }
+}
+
+impl Doing {
+    pub(crate) fn method(place: usize) -> Self {
+        Self::Method(u16::try_from(place).unwrap_or(u16::MAX))
+    }
+
+    const fn code(self) -> u16 {
+        match self {
+            Self::Nothing => 0,
+            Self::OnStart => 1,
+            Self::OnStop => 2,
+            Self::Timer => 3,
+            Self::Posted => 4,
+            Self::Continuation => 5,
+            Self::Method(place) => place.saturating_add(METHODS),
+        }
+    }
+}
+
+const DOING_BITS: u32 = 16;
+const DOING_MASK: u64 = (1 << DOING_BITS) - 1;
+/// The code of the first method.
+const METHODS: u16 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::{Doing, Pulse};
+
+    #[test]
+    fn what_runs_is_seen_until_it_ends() {
+        let pulse = Pulse::new();
+        let before = pulse.beat();
+        for doing in [
+            Doing::OnStart,
+            Doing::OnStop,
+            Doing::Timer,
+            Doing::Posted,
+            Doing::Continuation,
+            Doing::Method(0),
+            Doing::Method(700),
+        ] {
+            let during = pulse.during(doing);
+            assert_eq!(pulse.beat().doing(), doing);
+            drop(during);
+            assert_eq!(pulse.beat().doing(), Doing::Nothing);
+        }
+        assert_ne!(pulse.beat(), before, "it moved");
+    }
+}

@@ -1,0 +1,152 @@
+//! What a service tells of itself, and how it watches its endpoints.
+
+use std::collections::BTreeMap;
+
+use tokio::time::{Duration, Instant};
+
+use super::{RpcService, WeakService};
+use crate::deadlines::Waits;
+use crate::diagnostics::{Diagnostics, EndpointDiagnostics, EndpointState, WaitingCall};
+use crate::endpoint::RpcEndpoint;
+use crate::lifecycle::State;
+use crate::pulse::{Beat, Doing};
+use crate::shared::EndpointCore;
+use crate::watchdog::{Progress, Watched, tick};
+
+impl RpcService {
+    /// Reports what the service does just now: its endpoints, its connections, and who waits for
+    /// whom. It takes a lock of each for an instant, and waits for nobody.
+    #[must_use]
+    pub fn diagnostics(&self) -> Diagnostics {
+        let inner = &self.inner;
+        let transports = inner.transports.iter();
+        let addresses = transports.filter_map(|(scheme, reach)| {
+            let authority = reach.authority.as_ref()?;
+            Some(format!("{scheme}://{authority}"))
+        });
+        let mut connections = inner.peers.reports();
+        connections.extend(inner.accepted.reports());
+        let now = Instant::now();
+        let waiting = inner.caller.deadlines.waiting();
+        Diagnostics {
+            service: id(inner.id),
+            addresses: addresses.collect(),
+            endpoints: inner.registry.reports(),
+            connections,
+            waiting: waiting.iter().map(|it| self.waiting(it, now)).collect(),
+        }
+    }
+
+    fn waiting(&self, waits: &Waits, now: Instant) -> WaitingCall {
+        let Waits {
+            about,
+            endpoint,
+            handler,
+            since,
+            deadline,
+        } = waits;
+        let callee = &about.callee;
+        // An endpoint of another service may use a gateway of this one.
+        let own = endpoint.as_ref().filter(|it| self.inner.registry.has(it));
+        WaitingCall {
+            from: own.map(|it| it.to_string()),
+            handler: handler
+                .filter(|_| own.is_some())
+                .map(|it| it.name.to_owned()),
+            to: callee.text.to_string(),
+            to_service: id(callee.service),
+            method: about.method.name.to_owned(),
+            waited: now.saturating_duration_since(*since),
+            left: deadline.map(|it| it.saturating_duration_since(now)),
+            trace: about.trace.as_ref().map(|it| id(it.trace_id())),
+        }
+    }
+
+    /// Starts to watch the endpoints, if nobody does yet.
+    pub(super) fn start_watching(&self) {
+        if let Some(limit) = self.inner.config.stall_warning {
+            let weak = self.downgrade();
+            self.inner
+                .watching
+                .call_once(|| self.spawn(watch(weak, limit)));
+        }
+    }
+}
+
+/// Warns of main threads that are kept from their work, until the service is gone.
+async fn watch(service: WeakService, limit: Duration) {
+    let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(tick(limit)).await;
+        let Some(service) = service.upgrade() else {
+            return;
+        };
+        let now = Instant::now();
+        let endpoints = service.inner.registry.servers();
+        // Those that have ended are forgotten.
+        let mut before = std::mem::take(&mut watched);
+        for endpoint in endpoints {
+            let (incarnation, progress) = (endpoint.incarnation(), endpoint.progress());
+            let mut watch = before
+                .remove(&incarnation)
+                .unwrap_or_else(|| Watched::new(now));
+            if let Some(stall) = watch.look(now, progress, limit) {
+                let (report, running) = (endpoint.report(), endpoint.name_of(stall.by));
+                tracing::warn!(
+                    endpoint = report.name,
+                    method = running.as_deref().unwrap_or("(none)"),
+                    time = ?stall.time,
+                    messages = report.mailbox,
+                    "the main thread is blocked",
+                );
+            }
+            watched.insert(incarnation, watch);
+        }
+    }
+}
+
+fn id(id: u128) -> String {
+    format!("{id:032x}")
+}
+
+impl<E: RpcEndpoint> EndpointCore<E> {
+    pub(super) fn report(&self) -> EndpointDiagnostics {
+        EndpointDiagnostics {
+            name: self.name.to_string(),
+            state: match self.pulse.state() {
+                State::Created => EndpointState::Created,
+                State::Started => EndpointState::Started,
+                State::Paused => EndpointState::Paused,
+                State::Terminating => EndpointState::Terminating,
+                State::Terminated => EndpointState::Terminated,
+            },
+            mailbox: self.mailbox.len() as u64,
+            handlers: self.pulse.handlers() as u64,
+            timers: self.pulse.timers() as u64,
+            dropped: self.dropped(),
+            running: self.name_of(self.pulse.beat().doing()),
+        }
+    }
+
+    pub(super) fn progress(&self) -> Progress {
+        // The beat first: what is done between the two looks is no stall.
+        let beat: Beat = self.pulse.beat();
+        Progress {
+            beat,
+            mail: self.mailbox.len() > 0,
+        }
+    }
+
+    pub(super) fn name_of(&self, doing: Doing) -> Option<String> {
+        let name = match doing {
+            Doing::Nothing => return None,
+            Doing::OnStart => "on_start",
+            Doing::OnStop => "on_stop",
+            Doing::Timer => "a timer",
+            Doing::Posted => "posted code",
+            Doing::Continuation => "a continuation",
+            Doing::Method(place) => self.methods.get(usize::from(place))?.name,
+        };
+        Some(name.to_owned())
+    }
+}

@@ -1,0 +1,163 @@
+//! Whether a main thread is kept from its work. Pure.
+//!
+//! A handler that computes for long, or that waits without `await`, keeps its endpoint from serving
+//! anybody else, and nothing fails: callers time out elsewhere. So each main thread is looked at from
+//! outside, from time to time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::pulse::{Beat, Doing};
+
+/// What an endpoint has done so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) beat: Beat,
+    /// Whether messages wait in the mailbox.
+    pub(crate) mail: bool,
+}
+
+/// Watches one main thread, from one look at it to the next.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    last: Beat,
+    /// Since when it has not moved though there was something to do, and how many looks saw it so.
+    since: Instant,
+    looks: u32,
+    reported: bool,
+}
+
+/// A main thread that does not get on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stall {
+    /// The code that keeps it; [`Doing::Nothing`] if its task is not run though messages wait: the
+    /// runtime's threads are busy with something else.
+    pub(crate) by: Doing,
+    /// For how long at least.
+    pub(crate) time: Duration,
+}
+
+impl Watched {
+    pub(crate) const fn new(now: Instant) -> Self {
+        Self {
+            last: Beat(0),
+            since: now,
+            looks: 0,
+            reported: false,
+        }
+    }
+
+    /// Looks at a main thread. Each stall is told once.
+    pub(crate) fn look(
+        &mut self,
+        now: Instant,
+        progress: Progress,
+        limit: Duration,
+    ) -> Option<Stall> {
+        let by = progress.beat.doing();
+        let idle = by == Doing::Nothing && !progress.mail;
+        if idle || progress.beat != self.last || self.looks == 0 {
+            *self = Self {
+                last: progress.beat,
+                since: now,
+                looks: u32::from(!idle),
+                reported: false,
+            };
+            return None;
+        }
+        self.looks += 1;
+        let time = now.saturating_duration_since(self.since);
+        // A process that was paused as a whole finds the time gone by at its second look.
+        if self.reported || time < limit || self.looks < LOOKS_MIN {
+            return None;
+        }
+        self.reported = true;
+        Some(Stall { by, time })
+    }
+}
+
+/// Returns how often to look.
+pub(crate) fn tick(limit: Duration) -> Duration {
+    (limit / 4).max(TICK_MIN)
+}
+
+/// More often would keep an idle process busy.
+const TICK_MIN: Duration = Duration::from_millis(10);
+const LOOKS_MIN: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::{Doing, Duration, Instant, Progress, Stall, Watched};
+    use crate::pulse::{Beat, Pulse};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    struct Look(Watched, Instant);
+
+    impl Look {
+        fn new() -> Self {
+            let start = Instant::now();
+            Self(Watched::new(start), start)
+        }
+
+        fn at(&mut self, second: u32, beat: Beat, mail: bool) -> Option<Stall> {
+            let progress = Progress { beat, mail };
+            self.0.look(self.1 + second * SECOND, progress, LIMIT)
+        }
+    }
+
+    #[test]
+    fn a_handler_that_blocks_is_told_once() {
+        let (pulse, mut look) = (Pulse::new(), Look::new());
+        let during = pulse.during(Doing::Method(3));
+        for second in 0..5 {
+            assert_eq!(look.at(second, pulse.beat(), false), None);
+        }
+        let stall = Stall {
+            by: Doing::Method(3),
+            time: LIMIT,
+        };
+        assert_eq!(look.at(5, pulse.beat(), false), Some(stall));
+        assert_eq!(look.at(60, pulse.beat(), true), None, "it was told");
+        drop(during);
+        assert_eq!(look.at(61, pulse.beat(), false), None);
+        // The next is told too.
+        let _during = pulse.during(Doing::Timer);
+        assert_eq!(look.at(70, pulse.beat(), false), None);
+        assert_eq!(look.at(71, pulse.beat(), false), None);
+        let told = look.at(75, pulse.beat(), false);
+        assert_eq!(told.map(|it| it.by), Some(Doing::Timer));
+    }
+
+    #[test]
+    fn a_main_thread_that_gets_on_or_has_nothing_to_do_is_not_told() {
+        let (pulse, mut look) = (Pulse::new(), Look::new());
+        for second in 0..30 {
+            let during = pulse.during(Doing::Method(0));
+            assert_eq!(look.at(second, pulse.beat(), true), None);
+            drop(during);
+        }
+        for second in 30..60 {
+            assert_eq!(look.at(second, pulse.beat(), false), None);
+        }
+    }
+
+    #[test]
+    fn mail_that_nobody_takes_is_told() {
+        let (pulse, mut look) = (Pulse::new(), Look::new());
+        assert_eq!(look.at(0, pulse.beat(), true), None);
+        assert_eq!(look.at(3, pulse.beat(), true), None);
+        let told = look.at(6, pulse.beat(), true);
+        assert_eq!(told.map(|it| it.by), Some(Doing::Nothing));
+    }
+
+    #[test]
+    fn a_process_that_was_paused_is_no_stall() {
+        let (pulse, mut look) = (Pulse::new(), Look::new());
+        let _during = pulse.during(Doing::Method(0));
+        assert_eq!(look.at(0, pulse.beat(), true), None);
+        assert_eq!(look.at(100, pulse.beat(), true), None);
+    }
+}
