@@ -42,7 +42,7 @@ fn sim_config(seed: u64) -> SimConfig {
     SimConfig {
         give_up_after: Some(Duration::from_secs(4)),
         time_limit: Duration::from_secs(300),
-        trace_events_max: 2000,
+        trace_events_max: 100_000,
         ..SimConfig::seeded(seed)
     }
 }

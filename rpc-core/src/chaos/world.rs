@@ -80,8 +80,18 @@ impl World {
         if node.is_crashed() {
             node = self.net.restart(&name);
         }
-        let builder = RpcService::builder().config(config());
-        let service = builder.transport(node.transport()).build().await.unwrap();
+        let service = loop {
+            let builder = RpcService::builder().config(config());
+            match builder.transport(node.transport()).build().await {
+                Ok(service) => break service,
+                // Its predecessor is about to say goodbye.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            }
+            // Another fault that befell it may have started it meanwhile.
+            if self.server(index).is_some() || node.is_crashed() {
+                return;
+            }
+        };
         let clerk = service
             .start_server("clerk", Clerk::new(&self.ledger))
             .unwrap();
