@@ -58,30 +58,7 @@
 //! Read next: [`rpc_gateway`] and [`rpc_endpoint`] for what may be written, [`MainThread`] for what
 //! an interleaving handler holds, [`RpcError`] for what can go wrong.
 //!
-//! # What happens to a call when ...
-//!
-//! | ... | the caller gets | and the handler |
-//! |---|---|---|
-//! | the endpoint is not started, or paused | [`RpcError::NotStarted`] | does not run |
-//! | the endpoint has stopped, or stops before the call's turn | [`RpcError::Unreachable`] | does not run |
-//! | the endpoint stops while the handler awaits | [`RpcError::Disconnected`] | is dropped at its await |
-//! | another endpoint has taken the name | [`RpcError::Unreachable`], until it connects anew | does not run |
-//! | the gateway's token is not the endpoint's | [`RpcError::Fenced`] | does not run; nothing is decoded |
-//! | the request is larger than a frame may be | [`RpcError::TooLarge`], at once | does not run; nothing is sent |
-//! | the response is larger than a frame may be | [`RpcError::TooLarge`], at once | has run |
-//! | the mailbox, or the connection's queue, is full | [`RpcError::Overloaded`], at once | does not run |
-//! | the peer dies, or the connection is lost | [`RpcError::Disconnected`], at once | may have run |
-//! | no answer comes in time | [`RpcError::Timeout`] | is dropped at its next await |
-//! | the caller drops the [`Call`] | – | is dropped at its next await, or is not begun |
-//! | the handler panics | [`RpcError::Panicked`] | ends; the endpoint by its [`PanicPolicy`] |
-//! | the handler fails outside its contract | [`RpcError::Failed`], with the chain of causes | has run |
-//! | the callee's gateway lacks the method, or has changed it | [`RpcError::Incompatible`] | does not run |
-//!
-//! Every call is executed **at most once**; nothing is sent again by itself. Calls through one
-//! gateway are handled **in the order in which they were made**. [`RpcError::outcome`] says whether
-//! a call that failed may have been executed. A call that a handler makes inherits what is left of
-//! the time of the call that it handles. Nothing is delivered to another incarnation of an endpoint
-//! than the one that the gateway was connected to.
+#![doc = include_str!("docs/semantics.md")]
 //!
 //! # Traces
 //!
@@ -118,12 +95,14 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `macros` | yes | [`rpc_gateway`] and [`rpc_endpoint`] |
-//! | `testing` | no | the conformance suite that every transport has to pass, and a simulated network |
+//! | `testing` | no | [`testing`]: the conformance suite that every transport has to pass, a simulated network, faults by method |
 //!
 //! # Non-goals
 //!
-//! Exactly-once delivery, discovery of services, peers in other languages, and untrusted peers
-//! without TLS: those belong above or below this crate.
+//! Exactly-once delivery, discovery of services, and untrusted peers without TLS: those belong above
+//! or below this crate.
+//!
+#![doc = include_str!("docs/wire.md")]
 
 // The macros name this crate by its absolute path, here as anywhere else.
 extern crate self as rpc_core;
