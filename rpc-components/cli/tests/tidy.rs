@@ -104,9 +104,14 @@ const PURE: &[&str] = &[
     "rpc-components/src/resource_manager/slot_manager/",
     "rpc-components/src/task_executor/slot_table/",
     "rpc-core/src/address.rs",
+    "rpc-core/src/connection/calls.rs",
+    "rpc-core/src/connection/credit.rs",
+    "rpc-core/src/connection/liveness.rs",
     "rpc-core/src/frame/",
     "rpc-core/src/lifecycle.rs",
+    "rpc-core/src/service/backoff.rs",
     "rpc-core/src/timers.rs",
+    "rpc-core/src/watchdog.rs",
 ];
 
 /// What of tokio and of the core is a value, and nothing that acts.

@@ -146,6 +146,7 @@ async fn a_service_is_not_made_when_its_only_port_is_in_use() {
     assert_eq!(kind(&refusal), io::ErrorKind::AddrInUse);
 }
 
+// Flink, untested: A14
 #[tokio::test]
 async fn the_ports_of_a_range_are_tried_in_order_until_one_is_free() {
     let (first, second) = (listen(&loopback()).await, listen(&loopback()).await);
@@ -172,6 +173,7 @@ async fn only_a_port_in_use_has_the_next_one_tried() {
     assert_eq!(kind(&refusal), io::ErrorKind::AddrNotAvailable);
 }
 
+// Flink, untested: A14
 #[tokio::test]
 async fn what_is_no_range_of_ports_is_refused() {
     for text in ["127.0.0.1:2-1", "127.0.0.1:1-x", "127.0.0.1:1,"] {

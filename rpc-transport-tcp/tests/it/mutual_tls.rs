@@ -102,6 +102,7 @@ async fn nobody_proves_anything_without_certificates() {
     assert_eq!(accepted.identity(), None);
 }
 
+// Flink, untested: A24
 #[tokio::test]
 async fn certificates_are_replaced_under_a_transport_that_runs() {
     let (old, new) = (Certificates::generate(&[]), Certificates::generate(&[]));
