@@ -30,6 +30,8 @@ pub(crate) enum Mutant {
     GoodbyeIgnored,
     /// The end of an endpoint is told to nobody.
     GoneNotSent,
+    /// A connection is served though its caller has made a newer one.
+    OldConnectionServed,
     /// A parked call goes before those that were parked earlier.
     ParkedReversed,
     /// A parked call is forgotten when the connection is back.

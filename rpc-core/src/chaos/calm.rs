@@ -32,6 +32,7 @@ pub(super) async fn check(world: &World, services: &[RpcService]) {
     check_gateways_are_released(world, service).await;
     check_window(world, service).await;
     check_repetition(world, service).await;
+    check_old_connection(world, service).await;
     check_silence(world, service).await;
     check_redial(world, service).await;
     check_farewell(world, service).await;
@@ -249,6 +250,39 @@ async fn check_window(world: &World, service: &RpcService) {
             .ledger
             .complain(String::from("a burst has cost the connection"));
     }
+}
+
+/// Nothing of a lost connection comes after what was said over the next, however long it was under way.
+async fn check_old_connection(world: &World, service: &RpcService) {
+    let Some(clerk) = connect(world, service, 0).await else {
+        return;
+    };
+    let millis = Duration::from_millis;
+    let what = What {
+        gateway: fastrand::u64(..),
+        ..What::default()
+    };
+    world
+        .net
+        .set_latency_between("c0", "s0", millis(500)..=millis(500));
+    let late = world.ledger.issue(What {
+        kind: Kind::OneWay,
+        ..what
+    });
+    let next = world.ledger.issue(what);
+    clerk.tell(late);
+    sleep(millis(5)).await;
+    world
+        .net
+        .set_latency_between("c0", "s0", millis(1)..=millis(20));
+    service.lose_connections();
+    let result = clerk.note(next).timeout(Duration::from_secs(3)).await;
+    if result != Ok(next) {
+        let complaint = format!("a gateway does not recover: {result:?}");
+        world.ledger.complain(complaint);
+    }
+    world.ledger.end(next, Some(result));
+    sleep(Duration::from_secs(1)).await;
 }
 
 /// A peer that says nothing any more is noticed, and calls without a time-out end.

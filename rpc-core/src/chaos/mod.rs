@@ -244,6 +244,13 @@ fn every_call_ends_once_in_a_way_that_it_may() {
     assert!(answered * 4 > calls, "too few calls get through");
 }
 
+/// A request was still under way on a connection that its caller had given up, and was executed after
+/// a later one over the next connection: the callee served both.
+#[test]
+fn seed_8820_nothing_of_a_lost_connection_comes_after_the_next() {
+    assert_eq!(run(8820).output.complaints, [""; 0]);
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 1..4 {

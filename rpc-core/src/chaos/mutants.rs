@@ -23,6 +23,7 @@ const CAUGHT: &[(Mutant, u64)] = &[
     (Mutant::IncarnationIgnored, 1),
     (Mutant::LostForgotten, 1),
     (Mutant::MailboxUnlimited, 1),
+    (Mutant::OldConnectionServed, 1),
     (Mutant::ParkedForgotten, 1),
     (Mutant::ParkedReversed, 3),
     (Mutant::PingNotSent, 1),

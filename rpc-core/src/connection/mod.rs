@@ -16,7 +16,9 @@ mod remote;
 
 pub use self::incoming::IncomingCall;
 
-pub(crate) use self::handshake::{HandshakeError, Hello, Purpose, Refusal, Welcome, dial, greet};
+pub(crate) use self::handshake::{
+    HandshakeError, Hello, Link, Purpose, Refusal, Welcome, dial, greet,
+};
 pub(crate) use self::incoming::{Charge, IncomingConnection, Watchers};
 pub(crate) use self::liveness::Progress;
 pub(crate) use self::outgoing::OutgoingConnection;

@@ -11,6 +11,7 @@ use super::{RpcService, WeakService};
 use crate::config::RpcConfig;
 use crate::connection::{Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet};
 use crate::diagnostics::ConnectionDiagnostics;
+use crate::mutant::{self, Mutant};
 use crate::transport::{Connection, Listener, Stream};
 
 /// The connections that peers have opened.
@@ -30,6 +31,14 @@ struct State {
     greeting: usize,
     serving: BTreeMap<u64, Weak<IncomingConnection>>,
     served: u64,
+    /// The newest connection of each link, by the peer's id and the link's address.
+    links: BTreeMap<(u128, u64), Newest>,
+}
+
+/// The newest connection of a link.
+struct Newest {
+    number: u64,
+    connection: Weak<IncomingConnection>,
 }
 
 /// Why a peer is turned away.
@@ -74,6 +83,32 @@ impl Accepted {
         state.greeting += 1;
         drop(state);
         Ok(Greeting(Arc::clone(self)))
+    }
+
+    /// Gives a link to a connection that is about to be made: it is cut off from older ones first.
+    fn link(self: &Arc<Self>, hello: &Hello) -> Result<Linked, Refusal> {
+        let key = (hello.service, hello.link.address);
+        let number = hello.link.number;
+        let mut state = self.state.lock();
+        let newest = Newest {
+            number,
+            connection: Weak::new(),
+        };
+        let older = match state.links.get(&key) {
+            Some(newest) if newest.number >= number => return Err(Refusal::Superseded),
+            _ => state.links.insert(key, newest),
+        };
+        drop(state);
+        if let Some(older) = older.and_then(|it| it.connection.upgrade())
+            && !mutant::is(Mutant::OldConnectionServed)
+        {
+            older.discard();
+        }
+        Ok(Linked {
+            accepted: Arc::clone(self),
+            key,
+            number,
+        })
     }
 
     fn serve(self: &Arc<Self>, connection: &Arc<IncomingConnection>) -> Serving {
@@ -143,6 +178,39 @@ struct Greeting(Arc<Accepted>);
 impl Drop for Greeting {
     fn drop(&mut self) {
         self.0.state.lock().greeting -= 1;
+    }
+}
+
+/// The newest connection of a link.
+struct Linked {
+    accepted: Arc<Accepted>,
+    key: (u128, u64),
+    number: u64,
+}
+
+impl Linked {
+    /// Takes the link over, unless a newer connection has done so meanwhile.
+    fn take(&self, connection: &Arc<IncomingConnection>) {
+        let mut state = self.accepted.state.lock();
+        match state.links.get_mut(&self.key) {
+            Some(newest) if newest.number == self.number => {
+                newest.connection = Arc::downgrade(connection);
+            }
+            _ => {
+                drop(state);
+                connection.discard();
+            }
+        }
+    }
+}
+
+impl Drop for Linked {
+    fn drop(&mut self) {
+        let mut state = self.accepted.state.lock();
+        let newest = state.links.get(&self.key);
+        if newest.is_some_and(|it| it.number == self.number) {
+            state.links.remove(&self.key);
+        }
     }
 }
 
@@ -231,7 +299,14 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
         }
     };
     let own = service.hello(Purpose::Calls);
-    let judge = |hello: &Hello| service.judge(hello);
+    let mut linked = None;
+    let judge = |hello: &Hello| {
+        service.judge(hello)?;
+        if hello.purpose == Purpose::Calls {
+            linked = Some(service.inner.accepted.link(hello)?);
+        }
+        Ok(())
+    };
     let timeout = config.handshake_timeout;
     let hello = match tokio::time::timeout(timeout, greet(&mut stream, &own, judge)).await {
         Ok(Ok(hello)) => hello,
@@ -253,13 +328,16 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             let incoming =
                 IncomingConnection::new(peer, roles, writer, hello.frame_bytes_max, &config);
             let serving = service.inner.accepted.serve(&incoming);
+            if let Some(linked) = &linked {
+                linked.take(&incoming);
+            }
             if service.is_closed() {
                 incoming.say_goodbye();
             }
             let directory = WeakService(Arc::downgrade(&service.inner));
             drop(service);
             incoming.serve(reader, directory, &config).await;
-            drop(serving);
+            drop((serving, linked));
         }
     }
 }

@@ -16,6 +16,7 @@ pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Once, Weak};
 
 use parking_lot::Mutex;
@@ -59,6 +60,8 @@ struct Inner {
     registry: Registry,
     /// The services that this one has dialled.
     peers: Peers,
+    /// How many connections this service has dialled.
+    dialled: AtomicU64,
     /// The connections that other services have opened.
     accepted: Arc<Accepted>,
     channels: Channels,
@@ -132,6 +135,7 @@ impl RpcService {
             transports,
             registry: Registry::default(),
             peers: Peers::default(),
+            dialled: AtomicU64::new(0),
             accepted: Arc::default(),
             roles_needed,
             tasks: Mutex::new(JoinSet::new()),

@@ -1,6 +1,7 @@
 //! The services that this one has dialled: one connection to each, and when to dial again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -11,7 +12,7 @@ use super::connect::handshake;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
-    OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial,
+    Link, OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial,
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
@@ -72,6 +73,7 @@ impl Peers {
         open.map(|it| it.report()).collect()
     }
 
+    /// Closes all connections, and forgets the peers.
     pub(super) fn close(&self) {
         for peer in std::mem::take(&mut *self.peers.lock()).into_values() {
             // Whoever holds the lock is dialling, and finds the service closed.
@@ -89,6 +91,12 @@ impl State {
 }
 
 impl RpcService {
+    /// Takes all its connections for lost, though they may not be.
+    #[cfg(test)]
+    pub(crate) fn lose_connections(&self) {
+        self.inner.peers.close();
+    }
+
     /// Returns the connection to an authority, which is dialled if there is none.
     pub(super) async fn connection(
         &self,
@@ -139,7 +147,8 @@ impl RpcService {
     async fn open(&self, address: &Address) -> Result<Arc<OutgoingConnection>, ConnectError> {
         let opening = async {
             let (transport, mut stream) = self.dial(address).await?;
-            let welcome = dial(&mut stream, &self.hello(Purpose::Calls)).await;
+            let hello = self.hello(Purpose::Calls).by(self.next_link(address));
+            let welcome = dial(&mut stream, &hello).await;
             let welcome = welcome.map_err(|error| {
                 transport.close();
                 handshake(&address.to_string(), error)
@@ -159,6 +168,19 @@ impl RpcService {
             return Err(ConnectError::Closed);
         }
         Ok(connection)
+    }
+
+    fn next_link(&self, address: &Address) -> Link {
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        let scheme = address.scheme().unwrap_or_default().bytes();
+        for byte in scheme.chain([b':']).chain(address.authority().bytes()) {
+            // FNV-1a.
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Link {
+            address: hash,
+            number: self.inner.dialled.fetch_add(1, Ordering::Relaxed) + 1,
+        }
     }
 
     pub(super) async fn dial(

@@ -17,8 +17,14 @@
 //! 24  capabilities                  8          24  capabilities                     8
 //! 32  service id                   16          32  service id                      16
 //! 48  cluster id                   16          48  cluster id                      16
-//! 64  name of the channel, ≤ 512
+//! 64  link                          8          64  zero                              8
+//! 72  number of the dialling        8          72  zero                              8
+//! 80  name of the channel, ≤ 512
 //! ```
+//!
+//! A service dials again when it has lost a connection that the other side may still believe in. The
+//! link says by which address it dials, and the number grows with each dialling: of two connections
+//! of a link the accepting side keeps the newer, so that nothing of the older comes after it.
 //!
 //! The dialling side sends `Hello`, the other answers `Welcome`, and only then may the dialling side
 //! send more: in TLS 1.3 it believes to be connected before its certificate was judged.
@@ -46,6 +52,16 @@ pub(crate) struct Hello {
     pub(crate) capabilities: u64,
     pub(crate) service: u128,
     pub(crate) cluster: u128,
+    pub(crate) link: Link,
+}
+
+/// Which of a service's connections it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Link {
+    /// The address that was dialled, hashed.
+    pub(crate) address: u64,
+    /// Greater than that of every connection that was dialled before.
+    pub(crate) number: u64,
 }
 
 /// What a stream is for.
@@ -77,6 +93,8 @@ pub(crate) enum Refusal {
     Codec,
     #[error("it has no channel of this name")]
     NoChannel,
+    #[error("a newer connection has taken the place of this one")]
+    Superseded,
     #[error("it has too many connections")]
     TooMany,
     #[error("it speaks versions {0} to {1} of the protocol")]
@@ -172,7 +190,14 @@ impl Hello {
             capabilities: 0,
             service,
             cluster,
+            link: Link::default(),
         }
+    }
+
+    /// Says which of the service's connections it is.
+    pub(crate) fn by(mut self, link: Link) -> Self {
+        self.link = link;
+        self
     }
 
     fn to_bytes(&self) -> Vec<u8> {
@@ -182,6 +207,8 @@ impl Hello {
         };
         let length = u16::try_from(name.len()).expect("an address limits its endpoint's name");
         let mut bytes = self.fixed(purpose, self.versions, length).to_vec();
+        bytes[64..72].copy_from_slice(&self.link.address.to_le_bytes());
+        bytes[72..80].copy_from_slice(&self.link.number.to_le_bytes());
         bytes.extend_from_slice(name.as_bytes());
         bytes
     }
@@ -195,6 +222,7 @@ impl Hello {
             Err(Refusal::TooMany) => 4,
             Err(Refusal::Version(..)) => 5,
             Err(Refusal::Closing) => 6,
+            Err(Refusal::Superseded) => 7,
         };
         self.fixed(code, self.versions, 0)
     }
@@ -233,6 +261,10 @@ impl Hello {
             capabilities: u64_at(bytes, 24),
             service: u128_at(bytes, 32),
             cluster: u128_at(bytes, 48),
+            link: Link {
+                address: u64_at(bytes, 64),
+                number: u64_at(bytes, 72),
+            },
         })
     }
 
@@ -263,6 +295,7 @@ impl Welcome {
             4 => Some(Refusal::TooMany),
             5 => Some(Refusal::Version(u16_at(bytes, 6), u16_at(bytes, 8))),
             6 => Some(Refusal::Closing),
+            7 => Some(Refusal::Superseded),
             _ => return Err(HandshakeError::Malformed("unknown refusal")),
         };
         match refusal {
@@ -319,7 +352,7 @@ const MAGIC: &[u8; 4] = b"arpc";
 /// The only version there is so far.
 const VERSION: u16 = 1;
 /// The part of both messages that is always there.
-const FIXED_BYTES: usize = 64;
+const FIXED_BYTES: usize = 80;
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 
-use super::{FIXED_BYTES, HandshakeError, Hello, Purpose, Refusal, Welcome, dial, greet};
+use super::{FIXED_BYTES, HandshakeError, Hello, Link, Purpose, Refusal, Welcome, dial, greet};
 use crate::address::NAME_BYTES_MAX;
 use crate::config::RpcConfig;
 use crate::transport::Stream;
@@ -113,7 +113,7 @@ async fn a_malformed_hello_is_no_hello() {
     }
 
     let mut unknown = own().answer(Ok(()));
-    unknown[4] = 7;
+    unknown[4] = 8;
     let error = answered(&unknown).await.unwrap_err();
     assert!(matches!(
         error,
@@ -164,7 +164,11 @@ fn the_messages_have_these_bytes() {
         calls_max: 0x3132_3334,
         ..RpcConfig::default()
     };
-    let hello = Hello::new(purpose, &config, service, cluster);
+    let link = Link {
+        address: 0x4142_4344,
+        number: 0x5152_5354,
+    };
+    let hello = Hello::new(purpose, &config, service, cluster).by(link);
     let tail = [
         &[0x0D, 0x0C, 0x0B, 0x0A][..],
         &[0x24, 0x23, 0x22, 0x21],
@@ -174,9 +178,17 @@ fn the_messages_have_these_bytes() {
         &[20, 19, 18, 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
     ]
     .concat();
-    let golden = [b"arpc\x02\x01\x01\x00\x01\x00\x02\x00", &tail[..], b"ab"];
+    let link = [
+        0x44, 0x43, 0x42, 0x41, 0, 0, 0, 0, 0x54, 0x53, 0x52, 0x51, 0, 0, 0, 0,
+    ];
+    let head = b"arpc\x02\x01\x01\x00\x01\x00\x02\x00";
+    let golden = [&head[..], &tail, &link, b"ab"];
     assert_eq!(hello.to_bytes(), golden.concat());
-    let golden = [b"arpc\x00\x01\x01\x00\x01\x00\x00\x00", &tail[..]];
+    let golden = [
+        &b"arpc\x00\x01\x01\x00\x01\x00\x00\x00"[..],
+        &tail,
+        &[0; 16],
+    ];
     assert_eq!(hello.answer(Ok(()))[..], golden.concat());
     for (refusal, code) in [
         (Refusal::Cluster, 1),
@@ -185,6 +197,7 @@ fn the_messages_have_these_bytes() {
         (Refusal::TooMany, 4),
         (Refusal::Version(1, 1), 5),
         (Refusal::Closing, 6),
+        (Refusal::Superseded, 7),
     ] {
         assert_eq!(hello.answer(Err(refusal))[4], code);
     }

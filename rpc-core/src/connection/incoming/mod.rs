@@ -41,6 +41,8 @@ pub(crate) struct IncomingConnection {
     calls: Mutex<Calls>,
     /// There is an earlier deadline than those that are waited for.
     sooner: Notify,
+    /// Whether nothing more of the peer is heeded; it is locked while a message is handed on.
+    cut: Mutex<bool>,
     debt: Debt,
     heard: Heard,
     /// Whether goodbye was said.
@@ -94,6 +96,7 @@ impl IncomingConnection {
             outbox: Outbox::new(writer, config.outbox_bytes_max),
             calls: Mutex::default(),
             sooner: Notify::new(),
+            cut: Mutex::new(false),
             debt: Debt::new(config.window_bytes, config.frame_bytes_max),
             heard: Heard::default(),
             leaving: AtomicBool::new(false),
@@ -165,7 +168,7 @@ impl IncomingConnection {
 
     /// Ends the calls whose time is over, whether their callers say so or not.
     async fn expire(&self) {
-        loop {
+        while !*self.cut.lock() {
             let earliest = self.calls.lock().earliest;
             let Some(earliest) = earliest else {
                 self.sooner.notified().await;
@@ -241,9 +244,11 @@ impl IncomingConnection {
         self.outbox.close();
     }
 
-    /// Cuts the peer off, which hears nothing more.
+    /// Cuts the peer off, which hears nothing more, and of which nothing more is heeded.
     pub(crate) fn discard(&self) {
+        *self.cut.lock() = true;
         self.outbox.discard();
+        self.sooner.notify_one();
     }
 
     pub(crate) fn report(&self) -> ConnectionDiagnostics {

@@ -107,6 +107,10 @@ impl<'a, D: Directory> Session<'a, D> {
             IncomingCall::deny(call, error);
             return Ok(());
         }
+        let cut = self.connection.cut.lock();
+        if *cut {
+            return Err(ReadError::Protocol("a call over a connection that is cut"));
+        }
         opened.exposed.wire.deliver(Delivery {
             method,
             body,
