@@ -24,12 +24,12 @@ pub(crate) async fn run(
         .listen(&args.listen, args.advertise.as_deref(), config.rpc.clone())
         .await;
     let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
-    let started = JobManager::start(rpc, operators, config).await;
+    let started = JobManager::start(rpc.clone(), operators, config).await;
     let job_manager = started.map_err(|error| CliError::failed("job manager", &*error))?;
     // Before anybody can know that it is there, and send one.
     let mut signals = Signals::new()?;
     if has_files {
-        signal::reload_on_hang_up(network)?;
+        signal::reload_on_hang_up(&rpc, network)?;
     }
     output::say(&format!("job manager at {}", job_manager.address()));
     tokio::select! {

@@ -35,7 +35,7 @@ pub(crate) async fn run(
         None => ResourceId::random("tm"),
     };
     let started = TaskManager::start(
-        rpc,
+        rpc.clone(),
         &args.jobmanager,
         resource.clone(),
         args.slots,
@@ -46,7 +46,7 @@ pub(crate) async fn run(
     // Before anybody can know that it is there, and send one.
     let mut signals = Signals::new()?;
     if has_files {
-        signal::reload_on_hang_up(network)?;
+        signal::reload_on_hang_up(&rpc, network)?;
     }
     let slots = match args.slots {
         1 => String::from("1 slot"),

@@ -6,6 +6,7 @@ mod tests;
 use std::error::Error;
 use std::future::Future;
 
+use rpc_components::rpc_core::RpcService;
 use rpc_components::transport::Network;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -57,10 +58,10 @@ impl Signals {
     }
 }
 
-/// Reads the certificates again whenever a SIGHUP comes.
-pub(crate) fn reload_on_hang_up(network: Network) -> Result<(), CliError> {
+/// Reads the certificates of a service again whenever a SIGHUP comes.
+pub(crate) fn reload_on_hang_up(rpc: &RpcService, network: Network) -> Result<(), CliError> {
     let mut hang_up = listen(SignalKind::hangup())?;
-    tokio::spawn(async move {
+    rpc.spawn(async move {
         while hang_up.recv().await.is_some() {
             let network = network.clone();
             let reloaded = tokio::task::spawn_blocking(move || network.reload()).await;
