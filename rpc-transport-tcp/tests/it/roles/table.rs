@@ -6,12 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use rpc_core::{
     Call, Outcome, RpcConfig, RpcEndpoint, RpcError, RpcResult, RpcService, RpcServiceBuilder,
     gateways, rpc_endpoint, rpc_gateway,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{CertificateAuthority, CertificateRequest, Certificates, make};
 
@@ -87,11 +85,37 @@ async fn calls_within_the_service_are_not_judged() {
     for address in ["vault", &callee.address] {
         let caller = Caller::new(callee.rpc.clone(), address).await;
         for (method, _) in TABLE {
-            let mark = Mark::new();
-            assert_eq!(caller.call(method, mark).await, Ok(()), "{method}");
-            assert!(callee.has_run(mark).await, "{method}");
-            assert!(!mark.is_decoded(), "{method}");
+            let number = mark();
+            assert_eq!(caller.call(method, number).await, Ok(()), "{method}");
+            assert!(callee.has_run(number).await, "{method}");
         }
+    }
+    callee.rpc.close().await.unwrap();
+}
+
+/// Who may call is told that the arguments are none, and who may not is told nothing of them.
+#[tokio::test]
+async fn a_forbidden_call_is_not_decoded() {
+    let authority = CertificateAuthority::generate().unwrap();
+    let builder = RpcService::builder().require_roles();
+    let callee = Callee::new(builder, Some(issue(&authority, &[]))).await;
+    for (role, forbidden) in [("admin", false), ("client", true)] {
+        let rpc = make(RpcService::builder(), Some(issue(&authority, &[role]))).await;
+        let well = rpc.connect::<dyn NoteGateway>(&callee.address).await;
+        let well = well.unwrap().note("well".to_owned()).await;
+        let badly = rpc.connect::<dyn impostor::NoteGateway>(&callee.address);
+        let badly = badly.await.unwrap().note(()).await.unwrap_err();
+        match forbidden {
+            true => {
+                assert!(matches!(badly, RpcError::Forbidden { .. }), "{badly:?}");
+                assert_eq!(well, Err(badly));
+            }
+            false => {
+                assert!(matches!(badly, RpcError::Codec { .. }), "{badly:?}");
+                assert_eq!(well, Ok(()));
+            }
+        }
+        rpc.close().await.unwrap();
     }
     callee.rpc.close().await.unwrap();
 }
@@ -154,17 +178,16 @@ impl Callee {
 
     /// Makes a call that is allowed.
     async fn lets(&self, caller: &Caller, method: &str) {
-        let mark = Mark::new();
-        assert_eq!(caller.call(method, mark).await, Ok(()), "{method}");
+        let number = mark();
+        assert_eq!(caller.call(method, number).await, Ok(()), "{method}");
         caller.is_heard().await;
-        assert!(self.has_run(mark).await, "{method}");
-        assert!(mark.is_decoded(), "{method}");
+        assert!(self.has_run(number).await, "{method}");
     }
 
     /// Makes a call that is forbidden to these roles, which are in order.
     async fn forbids(&self, caller: &Caller, method: &str, roles: &[&str]) {
-        let mark = Mark::new();
-        let result = caller.call(method, mark).await;
+        let number = mark();
+        let result = caller.call(method, number).await;
         match method == ONE_WAY {
             true => caller.is_heard().await,
             false => {
@@ -175,8 +198,7 @@ impl Callee {
                 assert_eq!(error, RpcError::Forbidden { method, roles });
             }
         }
-        assert!(!self.has_run(mark).await, "{method} for {roles:?}");
-        assert!(!mark.is_decoded(), "{method} for {roles:?}");
+        assert!(!self.has_run(number).await, "{method} for {roles:?}");
     }
 }
 
@@ -214,7 +236,7 @@ impl Caller {
 
     /// Waits until what was sent before has been judged: an answer comes, whichever.
     async fn is_heard(&self) {
-        let _ = self.vault.hide(Mark::new()).await;
+        let _ = self.vault.hide(mark()).await;
     }
 }
 
@@ -257,7 +279,7 @@ impl Vault {
 }
 
 impl RpcEndpoint for Vault {
-    type Gateways = gateways![VaultGateway, AuditGateway];
+    type Gateways = gateways![VaultGateway, AuditGateway, NoteGateway];
 }
 
 #[rpc_endpoint(VaultGateway)]
@@ -302,35 +324,41 @@ impl Vault {
     }
 }
 
-/// What tells one call from all others, and whether it was decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mark(u64);
+/// A gateway as somebody knows it whose arguments are other ones, though of the same name.
+mod impostor {
+    use rpc_core::{Call, rpc_gateway};
 
-static MADE: AtomicU64 = AtomicU64::new(0);
-static DECODED: Mutex<BTreeSet<Mark>> = Mutex::new(BTreeSet::new());
+    type Text = ();
 
-impl Mark {
-    fn new() -> Self {
-        Self(MADE.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn is_decoded(self) -> bool {
-        DECODED.lock().contains(&self)
+    #[rpc_gateway]
+    pub(crate) trait NoteGateway {
+        #[rpc(roles = "admin")]
+        fn note(&self, text: Text) -> Call<()>;
     }
 }
 
-impl Serialize for Mark {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+type Text = String;
+
+#[rpc_gateway]
+pub(crate) trait NoteGateway {
+    #[rpc(roles = "admin")]
+    fn note(&self, text: Text) -> Call<()>;
+}
+
+#[rpc_endpoint(NoteGateway)]
+impl Vault {
+    fn note(&mut self, text: Text) -> RpcResult<()> {
+        assert_eq!(text, "well");
+        Ok(())
     }
 }
 
-impl<'de> Deserialize<'de> for Mark {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mark = Self(u64::deserialize(deserializer)?);
-        DECODED.lock().insert(mark);
-        Ok(mark)
-    }
+/// What tells one call from all others.
+type Mark = u64;
+
+fn mark() -> Mark {
+    static MADE: AtomicU64 = AtomicU64::new(0);
+    MADE.fetch_add(1, Ordering::Relaxed)
 }
 
 const ONE_WAY: &str = "VaultGateway::burn";
