@@ -20,7 +20,7 @@ pub struct Network {
     )]
     security: Security,
     #[cfg(any(feature = "quic", feature = "tcp"))]
-    certificates: Option<rpc_tls::Certificates>,
+    certificates: Option<rpc_tls::CertificateStore>,
     #[cfg(feature = "local")]
     local: rpc_transport_local::LocalNetwork,
 }
@@ -84,11 +84,30 @@ impl Network {
     pub fn new(security: Security) -> Result<Self, NetworkError> {
         Ok(Self {
             #[cfg(any(feature = "quic", feature = "tcp"))]
-            certificates: security.certificates()?,
+            certificates: security.certificates()?.map(Into::into),
             security,
             #[cfg(feature = "local")]
             local: rpc_transport_local::LocalNetwork::new(),
         })
+    }
+
+    /// Reads the files of [`Security::MutualTls`] again, for all connections that are yet to be made.
+    ///
+    /// Those that are established live on. It reads files, which blocks. A network without
+    /// certificates has nothing to read.
+    ///
+    /// # Errors
+    ///
+    /// The error's source names the file that cannot be read or used; the old certificates stay.
+    pub fn reload(&self) -> Result<(), NetworkError> {
+        #[cfg(any(feature = "quic", feature = "tcp"))]
+        if let Some(certificates) = &self.certificates {
+            let reloaded = certificates.reload();
+            reloaded.map_err(|error| NetworkError::Certificates {
+                source: Box::new(error),
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes a service that listens at an address such as `tcp://127.0.0.1:6123`, and is reached by

@@ -241,8 +241,12 @@ pub use rpc_core_macros::rpc_endpoint;
 /// | option | meaning |
 /// |---|---|
 /// | `#[rpc_gateway(fenced)]` | it is connected with a token, which every call carries |
+/// | `#[rpc_gateway(roles = "a, b")]` | who may call its methods that say nothing else |
 /// | `#[rpc(timeout = "30s")]` | how long a call may take: `ms`, `s`, `min`, or `none` |
 /// | `#[rpc(no_cancel)]` | a handler runs on when its caller has gone |
+/// | `#[rpc(idempotent)]` | it may run several times: a call is sent again when its connection is lost |
+/// | `#[rpc(local)]` | values that cannot travel may be passed within a service, also if [`RpcConfig::strict_local`] |
+/// | `#[rpc(roles = "a, b")]` | who may call it, by [`RpcServiceBuilder::require_roles`]; nobody if it says nothing |
 ///
 /// For a trait `JobMasterGateway` it emits `JobMasterGatewayClient`, `JobMasterGatewayRequest` and
 /// `MockJobMasterGateway`:

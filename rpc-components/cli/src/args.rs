@@ -65,6 +65,11 @@ pub(crate) struct SecurityArgs {
 }
 
 impl SecurityArgs {
+    /// Tells whether there are files that may be replaced.
+    pub(crate) const fn has_files(&self) -> bool {
+        self.tls_cert.is_some()
+    }
+
     pub(crate) fn security(self) -> Security {
         match (self.tls_cert, self.tls_key, self.tls_ca) {
             (Some(certificate), Some(key), Some(authority)) => Security::MutualTls {

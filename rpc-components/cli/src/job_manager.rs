@@ -9,7 +9,8 @@ use rpc_components::transport::Network;
 
 use crate::args::JobManagerArgs;
 use crate::error::CliError;
-use crate::{address, output, signal};
+use crate::signal::{self, Signals};
+use crate::{address, output};
 
 pub(crate) async fn run(
     args: JobManagerArgs,
@@ -17,25 +18,30 @@ pub(crate) async fn run(
 ) -> Result<(), CliError> {
     let config = config(args.config.as_deref())?;
     address::scheme(&args.listen)?;
+    let has_files = args.security.has_files();
     let network = Network::new(args.security.security()).map_err(|it| CliError::wrong(&it))?;
     let rpc = network
         .listen(&args.listen, args.advertise.as_deref(), config.rpc.clone())
         .await;
     let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
-    let started = JobManager::start(rpc, operators, config).await;
+    let started = JobManager::start(rpc.clone(), operators, config).await;
     let job_manager = started.map_err(|error| CliError::failed("job manager", &*error))?;
+    // Before anybody can know that it is there, and send one.
+    let mut signals = Signals::new()?;
+    if has_files {
+        signal::reload_on_hang_up(&rpc, network)?;
+    }
     output::say(&format!("job manager at {}", job_manager.address()));
     tokio::select! {
         biased;
-        () = signal::terminated() => {}
+        () = signals.terminated() => tracing::info!("closing"),
         ended = job_manager.terminated() => {
             if let Err(error) = ended {
                 return Err(CliError::failed("job manager", &error));
             }
         }
     }
-    let closed = job_manager.close().await;
-    closed.map_err(|error| CliError::failed("job manager", &error))
+    signals.closed("job manager", job_manager.close()).await
 }
 
 /// Reads the file of limits and times, if there is one.

@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 use crate::args::RunArgs;
 use crate::ask::{Connected, failed};
 use crate::error::{CliError, chain};
+use crate::output;
 use crate::progress::Progress;
-use crate::{output, signal};
+use crate::signal::Signals;
 
 pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Result<(), CliError> {
     let mut graph = graph(&args)?;
@@ -142,10 +143,11 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
         return Ok(());
     }
     let progress = Progress::follow(client.clone(), job, prints);
+    let mut signals = Signals::new()?;
     let result = tokio::select! {
         biased;
         result = follow(client, job) => result,
-        () = signal::terminated() => Ok(Followed::Interrupted),
+        () = signals.terminated() => Ok(Followed::Interrupted),
     };
     drop(progress);
     match result.map_err(|error| CliError::job(&[chain(&error)]))? {
@@ -154,8 +156,13 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
             JobStatus::Failed => Err(CliError::job(&result.failure)),
             status => Err(CliError::job(&[format!("job {job} is {status}")])),
         },
-        Followed::Interrupted => cancel(client, job, "was interrupted, and cancelled").await,
-        Followed::Unread => cancel(client, job, "is cancelled: nobody reads what it prints").await,
+        Followed::Interrupted => {
+            cancel(client, job, "was interrupted, and cancelled", &mut signals).await
+        }
+        Followed::Unread => {
+            let why = "is cancelled: nobody reads what it prints";
+            cancel(client, job, why, &mut signals).await
+        }
     }
 }
 
@@ -203,12 +210,17 @@ async fn unanswered(client: &ClusterClient) -> ClientError {
 }
 
 /// Cancels a job that is not followed any more. A second signal does not wait for its end.
-async fn cancel(client: &ClusterClient, job: JobId, why: &str) -> Result<(), CliError> {
+async fn cancel(
+    client: &ClusterClient,
+    job: JobId,
+    why: &str,
+    signals: &mut Signals,
+) -> Result<(), CliError> {
     client.cancel(job).await.map_err(failed)?;
     tokio::select! {
         biased;
         _ = client.job_result(job) => {}
-        () = signal::terminated() => {}
+        () = signals.terminated() => {}
     }
     Err(CliError::job(&[format!("job {job} {why}")]))
 }

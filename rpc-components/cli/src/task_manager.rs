@@ -10,13 +10,15 @@ use rpc_components::transport::Network;
 use crate::args::TaskManagerArgs;
 use crate::error::CliError;
 use crate::job_manager::config;
-use crate::{address, output, signal};
+use crate::signal::{self, Signals};
+use crate::{address, output};
 
 pub(crate) async fn run(
     args: TaskManagerArgs,
     operators: Arc<OperatorRegistry>,
 ) -> Result<(), CliError> {
     let config = config(args.config.as_deref())?;
+    let has_files = args.security.has_files();
     let network = Network::new(args.security.security()).map_err(|it| CliError::wrong(&it))?;
     let scheme = address::scheme(&args.jobmanager)?;
     let listen = match args.listen {
@@ -33,7 +35,7 @@ pub(crate) async fn run(
         None => ResourceId::random("tm"),
     };
     let started = TaskManager::start(
-        rpc,
+        rpc.clone(),
         &args.jobmanager,
         resource.clone(),
         args.slots,
@@ -41,6 +43,11 @@ pub(crate) async fn run(
         config,
     );
     let task_manager = started.map_err(|error| CliError::failed("task manager", &*error))?;
+    // Before anybody can know that it is there, and send one.
+    let mut signals = Signals::new()?;
+    if has_files {
+        signal::reload_on_hang_up(&rpc, network)?;
+    }
     let slots = match args.slots {
         1 => String::from("1 slot"),
         slots => format!("{slots} slots"),
@@ -51,7 +58,7 @@ pub(crate) async fn run(
     ));
     tokio::select! {
         biased;
-        () = signal::terminated() => {}
+        () = signals.terminated() => tracing::info!("closing"),
         ended = task_manager.terminated() => {
             return Err(match ended {
                 Ok(()) => CliError::job(&[String::from("the job manager rejects this task manager")]),
@@ -59,6 +66,5 @@ pub(crate) async fn run(
             });
         }
     }
-    let closed = task_manager.close().await;
-    closed.map_err(|error| CliError::failed("task manager", &error))
+    signals.closed("task manager", task_manager.close()).await
 }

@@ -288,6 +288,45 @@ fn a_plain_client_and_a_cluster_with_certificates_do_not_get_on() {
     );
 }
 
+#[test]
+fn certificates_are_replaced_in_processes_that_run() {
+    let (old, new, used) = (certificates(), certificates(), certificates());
+    let used = used.path();
+    for scheme in ["tcp", "quic"] {
+        replace(used, old.path());
+        let mut cluster = Cluster::start(scheme, &tls(used, used));
+        let mut first = cluster.add("tm-a", 1);
+        // A key that is not the certificate's: everybody keeps what they have.
+        fs::copy(new.path().join("key.pem"), used.join("key.pem")).unwrap();
+        let key = used.join("key.pem");
+        for process in [&mut cluster.job_manager, &mut first] {
+            process.signal("HUP");
+            let said = process.stderr_line("certificates not reloaded");
+            assert!(said.contains(key.to_str().unwrap()), "{said}");
+        }
+        replace(used, new.path());
+        assert_eq!(cluster.list(old.path()).status, Some(0));
+        assert_eq!(cluster.list(new.path()).status, Some(2));
+
+        for process in [&mut cluster.job_manager, &mut first] {
+            process.signal("HUP");
+            process.stderr_line("certificates reloaded");
+        }
+        assert_eq!(cluster.list(new.path()).status, Some(0));
+        let refused = cluster.list(old.path());
+        assert_eq!(refused.status, Some(2), "{refused:#?}");
+        assert!(refused.only_line().contains("certificate"), "{refused:#?}");
+
+        // What was connected before lives on, and meets who has come since: the tasks of both
+        // TaskManagers send each other records.
+        let _second = cluster.add("tm-b", 1);
+        let text = text();
+        let input = cluster.write("in.txt", &text);
+        let run = ["run", "word-count", "--parallelism", "2", "--input", &input];
+        succeeds(cluster.ask(&run).end(), &count(&text));
+    }
+}
+
 /// A JobManager process, and the folder of its files.
 struct Cluster {
     job_manager: Child,
@@ -335,6 +374,13 @@ impl Cluster {
         let mut command = rpc_cluster();
         command.args(arguments).args(["--target", &self.address]);
         Child::start(command.args(&self.security))
+    }
+
+    /// Lists the jobs with the certificates of a folder.
+    fn list(&self, certificates: &Path) -> Ended {
+        let mut command = rpc_cluster();
+        command.args(["list", "--target", &self.address]);
+        Child::start(command.args(tls(certificates, certificates))).end()
     }
 
     fn path(&self, name: &str) -> String {
@@ -386,6 +432,13 @@ fn certificates() -> TempDir {
     folder
 }
 
+/// Puts the certificates of one folder into another.
+fn replace(folder: &Path, certificates: &Path) {
+    for name in ["ca.pem", "cert.pem", "key.pem"] {
+        fs::copy(certificates.join(name), folder.join(name)).unwrap();
+    }
+}
+
 /// The options of who shows a certificate, and judges others by an authority.
 fn tls(own: &Path, authority: &Path) -> Vec<String> {
     let file = |folder: &Path, name| folder.join(name).to_str().unwrap().to_owned();
@@ -430,7 +483,7 @@ fn count(text: &str) -> String {
 }
 
 /// What the tests read in the logs of the processes.
-const LOG: &str = "rpc_components=info";
+const LOG: &str = "rpc_components=info,rpc_cli=info";
 
 const ENDLESS: &str = "\
 name = 'endless'

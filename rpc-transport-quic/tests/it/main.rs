@@ -7,6 +7,7 @@
 mod address;
 mod flood;
 mod refusals;
+mod roles;
 mod security;
 mod stream;
 

@@ -9,6 +9,8 @@ mod address;
 mod mutual_tls;
 #[cfg(feature = "tls")]
 mod refusals;
+#[cfg(feature = "tls")]
+mod roles;
 mod stream;
 
 #[cfg(feature = "tls")]
