@@ -15,12 +15,13 @@ use tokio::time::{sleep, timeout};
 
 use crate::victim::VictimGateway;
 
-pub(crate) const NAMES: [&str; 8] = [
+pub(crate) const NAMES: [&str; 9] = [
     "spin",
     "garbage",
     "flood-dropped",
     "flood-kept",
     "flood-resting",
+    "hoard",
     "flood-same",
     "silence",
     "deaf",
@@ -165,7 +166,12 @@ async fn flooder(name: &str, server: SocketAddr, counts: Counts) -> Result<(), B
             let call = move |it: &dyn VictimGateway| keep(it.toil(padding.clone()));
             flood(address(endpoint), counts, call).await
         }
-        "flood-resting" => {
+        "flood-resting" | "hoard" => {
+            // Handlers that rest keep their arguments.
+            let padding = match name {
+                "hoard" => Bytes::from(vec![1; 256 << 10]),
+                _ => padding,
+            };
             let call = move |it: &dyn VictimGateway| keep(it.rest(padding.clone()));
             flood(address("bad"), counts, call).await
         }

@@ -17,7 +17,7 @@ pub(crate) trait VictimGateway {
     fn echo(&self, number: u64) -> Call<u64>;
     /// Blocks the main thread for a millisecond.
     fn toil(&self, padding: Bytes) -> Call<()>;
-    /// Lets other handlers run for a second.
+    /// Lets other handlers run for five seconds.
     fn rest(&self, padding: Bytes) -> Call<()>;
     /// Returns so many bytes.
     fn blob(&self, bytes: u32) -> Call<Bytes>;
@@ -41,7 +41,7 @@ impl Victim {
     }
 
     async fn rest(_main: MainThread<'_, Self>, _padding: Bytes) -> RpcResult<()> {
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(())
     }
 
