@@ -39,7 +39,8 @@ pub(crate) async fn run(name: String) -> Result<(), BoxError> {
     let ((tried, served), beside) = (newcomers?, beside?);
     let peer = tokio::task::spawn_blocking(|| peer.wait_with_output()).await??;
     let did = String::from_utf8_lossy(&peer.stdout).trim().to_owned();
-    sleep(Duration::from_secs(1)).await;
+    // What it left behind ends within that: a handler rests no longer.
+    sleep(Duration::from_secs(6)).await;
     println!(
         "| {name} | {alone} | {beside} | {} of {} | {served} of {tried} | {} | {} | {} | {did} |",
         beside.failed,
