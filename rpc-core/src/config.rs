@@ -44,6 +44,9 @@ pub struct RpcConfig {
     pub handshake_timeout: Duration,
     /// How many peers may be about to say who they are. More are turned away. The default is 1,024.
     pub handshakes_max: usize,
+    /// How many peers of one host may be about to say who they are. More are turned away, so that a
+    /// single host whose peers say nothing does not keep the others out. The default is 256.
+    pub handshakes_per_host_max: usize,
     /// After how long a silence a peer is asked whether it is there. The default is 5 s.
     pub keepalive_interval: Duration,
     /// How long a peer may be silent though it was asked. The connection is lost then: too short,
@@ -105,6 +108,7 @@ impl Default for RpcConfig {
             gateways_max: 1 << 16,
             handshake_timeout: Duration::from_secs(5),
             handshakes_max: 1024,
+            handshakes_per_host_max: 256,
             keepalive_interval: Duration::from_secs(5),
             keepalive_timeout: Duration::from_secs(15),
             mailbox_bytes_max: 16 << 20,

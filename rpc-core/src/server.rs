@@ -56,8 +56,13 @@ impl<E: RpcEndpoint> RpcServer<E> {
     ///
     /// The endpoint stops also when the future is dropped.
     pub async fn close(&self) -> Result<(), EndpointError> {
-        self.command(Command::Terminate);
+        self.terminate();
         self.terminated().await
+    }
+
+    /// Lets the endpoint stop for good.
+    pub(crate) fn terminate(&self) {
+        self.command(Command::Terminate);
     }
 
     /// Waits until the endpoint has stopped for whatever reason, and its name is free.

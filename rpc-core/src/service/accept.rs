@@ -24,8 +24,8 @@ pub(super) struct Accepted {
 
 #[derive(Default)]
 struct State {
-    /// How many connections each host has.
-    hosts: BTreeMap<String, usize>,
+    /// What each host has.
+    hosts: BTreeMap<String, Host>,
     connections: usize,
     /// How many streams whose peers have not said who they are.
     greeting: usize,
@@ -41,11 +41,20 @@ struct Newest {
     connection: Weak<IncomingConnection>,
 }
 
+/// What the peers of one host have.
+#[derive(Clone, Copy, Default)]
+struct Host {
+    connections: usize,
+    greeting: usize,
+}
+
 /// Why a peer is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Full {
     #[error("too many peers are about to say who they are")]
     Greeting,
+    #[error("too many peers of this host are about to say who they are")]
+    GreetingHost,
     #[error("there are too many connections from this host")]
     Host,
     #[error("there are too many connections")]
@@ -54,35 +63,39 @@ enum Full {
 
 impl Accepted {
     fn admit(self: &Arc<Self>, peer: &str, config: &RpcConfig) -> Result<Admitted, Full> {
-        let host = peer
-            .rsplit_once(':')
-            .map_or(peer, |(host, _)| host)
-            .to_owned();
+        let host = host_of(peer);
         let mut state = self.state.lock();
         if state.connections >= config.connections_max {
             return Err(Full::Service);
         }
-        let of_host = state.hosts.get(&host).copied().unwrap_or_default();
-        if of_host >= config.connections_per_host_max {
+        if state.host(host).connections >= config.connections_per_host_max {
             return Err(Full::Host);
         }
         state.connections += 1;
-        state.hosts.insert(host.clone(), of_host + 1);
+        state.change_host(host, |it| it.connections += 1);
         drop(state);
         Ok(Admitted {
             accepted: Arc::clone(self),
-            host,
+            host: host.to_owned(),
         })
     }
 
-    fn greet(self: &Arc<Self>, config: &RpcConfig) -> Result<Greeting, Full> {
+    fn greet(self: &Arc<Self>, peer: &str, config: &RpcConfig) -> Result<Greeting, Full> {
+        let host = host_of(peer);
         let mut state = self.state.lock();
         if state.greeting >= config.handshakes_max {
             return Err(Full::Greeting);
         }
+        if state.host(host).greeting >= config.handshakes_per_host_max {
+            return Err(Full::GreetingHost);
+        }
         state.greeting += 1;
+        state.change_host(host, |it| it.greeting += 1);
         drop(state);
-        Ok(Greeting(Arc::clone(self)))
+        Ok(Greeting {
+            accepted: Arc::clone(self),
+            host: host.to_owned(),
+        })
     }
 
     /// Gives a link to a connection that is about to be made: it is cut off from older ones first.
@@ -153,6 +166,28 @@ impl Accepted {
     }
 }
 
+impl State {
+    fn host(&self, host: &str) -> Host {
+        self.hosts.get(host).copied().unwrap_or_default()
+    }
+
+    /// Changes what a host has; one that has nothing is forgotten.
+    fn change_host(&mut self, host: &str, change: impl FnOnce(&mut Host)) {
+        let mut has = self.host(host);
+        change(&mut has);
+        if has.connections + has.greeting == 0 {
+            self.hosts.remove(host);
+        } else {
+            self.hosts.insert(host.to_owned(), has);
+        }
+    }
+}
+
+/// Returns what peers of the same host have in common.
+fn host_of(peer: &str) -> &str {
+    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
+}
+
 /// One of the connections that are open.
 struct Admitted {
     accepted: Arc<Accepted>,
@@ -163,21 +198,21 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut state = self.accepted.state.lock();
         state.connections -= 1;
-        if let Some(of_host) = state.hosts.get_mut(&self.host) {
-            *of_host -= 1;
-            if *of_host == 0 {
-                state.hosts.remove(&self.host);
-            }
-        }
+        state.change_host(&self.host, |it| it.connections -= 1);
     }
 }
 
 /// One of the streams whose peers have not said who they are.
-struct Greeting(Arc<Accepted>);
+struct Greeting {
+    accepted: Arc<Accepted>,
+    host: String,
+}
 
 impl Drop for Greeting {
     fn drop(&mut self) {
-        self.0.state.lock().greeting -= 1;
+        let mut state = self.accepted.state.lock();
+        state.greeting -= 1;
+        state.change_host(&self.host, |it| it.greeting -= 1);
     }
 }
 
@@ -291,7 +326,7 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
     };
     let peer = connection.peer();
     let config = service.inner.config.clone();
-    let greeting = match service.inner.accepted.greet(&config) {
+    let greeting = match service.inner.accepted.greet(&peer, &config) {
         Ok(greeting) => greeting,
         Err(error) => {
             tracing::warn!(peer, %error, "stream turned away");
@@ -367,5 +402,48 @@ impl RpcService {
 impl Directory for WeakService {
     fn find(&self, endpoint: &str) -> Option<Listing> {
         self.upgrade()?.find(endpoint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Accepted, Full};
+    use crate::config::RpcConfig;
+
+    #[test]
+    fn a_host_whose_peers_say_nothing_does_not_keep_others_out() {
+        let mut config = RpcConfig::default();
+        (config.handshakes_max, config.handshakes_per_host_max) = (3, 2);
+        let accepted = Arc::new(Accepted::default());
+        let greet = |peer| accepted.greet(peer, &config);
+        let silent = [greet("mute:1").unwrap(), greet("mute:2").unwrap()];
+        assert_eq!(greet("mute:3").err(), Some(Full::GreetingHost));
+        let other = greet("other:1").unwrap();
+        assert_eq!(greet("third:1").err(), Some(Full::Greeting));
+        drop((silent, other));
+        assert!(greet("mute:3").is_ok());
+        assert!(
+            accepted.state.lock().hosts.is_empty(),
+            "hosts are forgotten"
+        );
+    }
+
+    #[test]
+    fn a_host_has_its_share_of_the_connections() {
+        let mut config = RpcConfig::default();
+        (config.connections_max, config.connections_per_host_max) = (3, 2);
+        let accepted = Arc::new(Accepted::default());
+        let admit = |peer| accepted.admit(peer, &config);
+        let greedy = [admit("greedy:1").unwrap(), admit("greedy:2").unwrap()];
+        assert_eq!(admit("greedy:3").err(), Some(Full::Host));
+        let other = admit("other:1").unwrap();
+        assert_eq!(admit("third:1").err(), Some(Full::Service));
+        drop((greedy, other));
+        assert!(
+            accepted.state.lock().hosts.is_empty(),
+            "hosts are forgotten"
+        );
     }
 }

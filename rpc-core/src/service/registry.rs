@@ -31,6 +31,7 @@ struct Entry {
 
 /// An endpoint of whatever type.
 pub(super) trait AnyServer: Send + Sync {
+    /// Stops the endpoint, whether the future is polled or not.
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>>;
     fn name(&self) -> &Arc<str>;
     fn incarnation(&self) -> u64;
@@ -42,8 +43,9 @@ pub(super) trait AnyServer: Send + Sync {
 
 impl<E: RpcEndpoint> AnyServer for RpcServer<E> {
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>> {
+        self.terminate();
         let server = self.clone();
-        async move { Self::close(&server).await }.boxed()
+        async move { server.terminated().await }.boxed()
     }
 
     fn name(&self) -> &Arc<str> {
@@ -134,8 +136,13 @@ impl Registry {
 
     /// Stops all endpoints at once, and waits for all of them.
     pub(super) async fn terminate_all(&self) -> Result<(), EndpointError> {
-        let owners = self.servers();
-        let results = futures_util::future::join_all(owners.iter().map(|it| it.close())).await;
-        results.into_iter().collect()
+        let closing: Vec<_> = self.servers().iter().map(|it| it.close()).collect();
+        // In turn: polled together, those that the runtime puts off would all be polled again, and
+        // again, so that many endpoints would take the square of their number.
+        let mut result = Ok(());
+        for closing in closing {
+            result = result.and(closing.await);
+        }
+        result
     }
 }
