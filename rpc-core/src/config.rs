@@ -14,6 +14,9 @@ pub struct RpcConfig {
     /// How long a call may take that says nothing else. Flink's `ask.timeout`. Too small, and slow
     /// handlers fail; too large, and a lost answer is noticed late. The default is 10 s.
     pub call_timeout: Duration,
+    /// How many bytes of requests the calls of one connection may hold that are under way: what their
+    /// handlers keep while they await. More are answered `Overloaded`. The default is 128 MiB.
+    pub calls_bytes_max: usize,
     /// How many calls one connection may have under way. More fail with `Overloaded` before they
     /// are sent. The default is 65,536.
     pub calls_max: usize,
@@ -96,6 +99,7 @@ impl Default for RpcConfig {
     fn default() -> Self {
         Self {
             call_timeout: Duration::from_secs(10),
+            calls_bytes_max: 128 << 20,
             calls_max: 1 << 16,
             channel_backlog_max: 256,
             close_timeout: Duration::from_secs(1),

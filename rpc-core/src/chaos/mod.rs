@@ -251,6 +251,13 @@ fn seed_8820_nothing_of_a_lost_connection_comes_after_the_next() {
     assert_eq!(run(8820).output.complaints, [""; 0]);
 }
 
+/// An idempotent call was executed, its answer lost, and it was made again to an endpoint that had
+/// ended meanwhile: that it was not executed the second time was taken for all of it.
+#[test]
+fn seed_7363_a_call_that_is_made_again_may_have_been_executed_before() {
+    assert_eq!(run(7363).output.complaints, [""; 0]);
+}
+
 #[test]
 fn the_same_seed_is_the_same_run() {
     for seed in 1..4 {

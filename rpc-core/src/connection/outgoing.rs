@@ -18,7 +18,7 @@ use crate::call::{Call, Time};
 use crate::codec;
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::error::RpcError;
+use crate::error::{Outcome, RpcError};
 use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
 use crate::gateway::Message;
 use crate::metering::{ConnectionMeter, Direction};
@@ -56,16 +56,21 @@ pub(super) struct Pending {
 
 /// Where an answer goes, whatever its type.
 pub(super) trait ReplySink: Send + Sync {
-    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8]);
+    /// Takes an answer. `lost` is there for a call that was made again: that it was not executed now
+    /// says nothing of the first time.
+    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>);
     fn fail(&self, error: RpcError);
     fn deadline(&self) -> Option<Instant>;
 }
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
-    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8]) {
+    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>) {
         let result = match error {
             false => codec::decode(body).map(Ok),
-            true => codec::decode(body).map(Err),
+            true => codec::decode(body).map(|error: RpcError<E>| match lost {
+                Some(lost) if error.outcome() == Outcome::NotExecuted => Err(lost.widen()),
+                _ => Err(error),
+            }),
         };
         self.fill(result.unwrap_or_else(|error| {
             Err(RpcError::Codec {
@@ -205,7 +210,9 @@ impl OutgoingConnection {
                 Kind::Response => {
                     let call = self.calls.lock().take(header.call);
                     if let Some(call) = call {
-                        call.reply.complete(call.method, header.error, &body);
+                        let before = call.again.as_ref().is_some_and(|it| it.was_sent());
+                        let lost = before.then(|| self.lost());
+                        call.reply.complete(call.method, header.error, &body, lost);
                     }
                 }
                 Kind::Ping => self.send_empty(&Header::new(Kind::Pong, header.call)),
@@ -435,6 +442,11 @@ impl OutgoingConnection {
             },
             SendError::Put(error) => not_put(error, method.name, false),
         }
+    }
+
+    /// Says of a call that nothing is known of it.
+    pub(super) fn lost(&self) -> RpcError {
+        self.disconnected(true)
     }
 
     fn disconnected(&self, possibly_executed: bool) -> RpcError {

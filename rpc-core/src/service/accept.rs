@@ -356,6 +356,12 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
     };
     drop(greeting);
     match hello.purpose {
+        Purpose::Channel(_) if service.is_stranger(connection) => {
+            tracing::warn!(
+                peer,
+                "a channel is forbidden to a peer without a certificate"
+            );
+        }
         Purpose::Channel(name) => service.inner.channels.offer(&name, stream),
         Purpose::Calls => {
             let roles = service.roles_of(connection);
@@ -386,6 +392,11 @@ impl RpcService {
             Purpose::Channel(name) if !self.inner.channels.accepts(name) => Err(Refusal::NoChannel),
             Purpose::Channel(_) | Purpose::Calls => Ok(()),
         }
+    }
+
+    /// Tells whether roles are needed, and the peer can have none.
+    fn is_stranger(&self, connection: &dyn Connection) -> bool {
+        self.inner.roles_needed && connection.identity().is_none()
     }
 
     /// Returns what a peer may do; `None` if everybody may do everything.

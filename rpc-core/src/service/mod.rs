@@ -332,7 +332,8 @@ impl RpcServiceBuilder {
     ///
     /// A method says who may call it by `#[rpc(roles = "..")]`; one that says nothing may then be
     /// called by nobody, and a peer without a certificate may call nothing. Calls within the service
-    /// are not judged.
+    /// are not judged, and channels are open to whoever has a certificate. A connection keeps the
+    /// roles that it was made with.
     #[must_use]
     pub const fn require_roles(mut self) -> Self {
         self.roles_needed = true;

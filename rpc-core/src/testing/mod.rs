@@ -91,6 +91,7 @@ macro_rules! conformance {
             so_many_calls_are_under_way_and_no_more
             strict_local_calls_are_encoded
             tokens_fence_out_old_leaders
+            what_calls_hold_is_limited
         }
     };
     (@cases $runtime:tt $make:expr; $($case:ident)+) => {

@@ -46,6 +46,8 @@ pub trait ProbeGateway {
     fn panic(&self) -> Call<()>;
     /// Never answers by itself; the probe's signals tell when it begins and when it is dropped.
     fn hang(&self) -> Call<()>;
+    /// As [`hang`](Self::hang), and keeps bytes meanwhile.
+    fn hold(&self, bytes: Vec<u8>) -> Call<()>;
     /// Answers when [`release`](Self::release) is called.
     fn wait(&self) -> Call<u64>;
     /// Answers those who wait.
@@ -232,6 +234,15 @@ impl Probe {
         let _dropped = NotifyOnDrop(signals.dropped);
         signals.hanging.notify_one();
         std::future::pending().await
+    }
+
+    async fn hold(main: MainThread<'_, Self>, bytes: Vec<u8>) -> RpcResult<()> {
+        let signals = main.run(|probe, _| probe.signals.clone());
+        let _dropped = NotifyOnDrop(signals.dropped);
+        signals.hanging.notify_one();
+        std::future::pending::<()>().await;
+        drop(bytes);
+        Ok(())
     }
 
     fn wait(&mut self, reply: ReplyTo<u64>) {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::IncomingConnection;
 use crate::error::{RpcError, RpcResult};
+use crate::frame::Header;
 use crate::gateway::Message;
 use crate::metering::ResponseMeter;
 use crate::scope::CallScope;
@@ -19,6 +21,8 @@ use crate::scope::CallScope;
 pub struct IncomingCall {
     connection: Arc<IncomingConnection>,
     id: u64,
+    /// The size of its request, of which its handler holds the arguments.
+    bytes: u64,
     method: &'static str,
     meter: Option<ResponseMeter>,
     state: Mutex<State>,
@@ -45,16 +49,19 @@ impl State {
 impl IncomingCall {
     pub(super) fn new(
         connection: &Arc<IncomingConnection>,
-        id: u64,
+        header: &Header,
+        bytes: usize,
         method: &'static str,
         meter: Option<ResponseMeter>,
-        remaining_us: Option<u64>,
     ) -> Arc<Self> {
         let mut state = State::default();
-        state.set_remaining(remaining_us);
+        state.set_remaining(header.remaining_us);
+        let bytes = bytes as u64;
+        connection.held.fetch_add(bytes, Ordering::Relaxed);
         Arc::new(Self {
             connection: Arc::clone(connection),
-            id,
+            id: header.call,
+            bytes,
             method,
             meter,
             state: Mutex::new(state),
@@ -116,6 +123,14 @@ impl IncomingCall {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl Drop for IncomingCall {
+    fn drop(&mut self) {
+        self.connection
+            .held
+            .fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -44,6 +44,8 @@ pub(crate) struct IncomingConnection {
     /// Whether nothing more of the peer is heeded; it is locked while a message is handed on.
     cut: Mutex<bool>,
     debt: Debt,
+    /// How many bytes of requests the calls hold that are under way.
+    held: AtomicU64,
     heard: Heard,
     /// Whether goodbye was said.
     leaving: AtomicBool,
@@ -56,6 +58,7 @@ pub(crate) struct IncomingConnection {
 /// What of the configuration a connection needs.
 struct Limits {
     calls: usize,
+    held: u64,
     /// What this side takes at most.
     frame_in: usize,
     /// What the peer takes at most.
@@ -98,11 +101,13 @@ impl IncomingConnection {
             sooner: Notify::new(),
             cut: Mutex::new(false),
             debt: Debt::new(config.window_bytes, config.frame_bytes_max),
+            held: AtomicU64::new(0),
             heard: Heard::default(),
             leaving: AtomicBool::new(false),
             opened: Instant::now(),
             limits: Limits {
                 calls: config.calls_max,
+                held: config.calls_bytes_max as u64,
                 frame_in: config.frame_bytes_max,
                 frame_out: (peer_frame_bytes_max as usize).min(config.frame_bytes_max),
                 gateways: config.gateways_max,

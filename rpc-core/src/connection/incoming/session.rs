@@ -2,6 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use slab::Slab;
@@ -85,7 +86,7 @@ impl<'a, D: Directory> Session<'a, D> {
                 let meter = meter.map(|(meter, method)| {
                     ResponseMeter::new(Arc::clone(meter), opened.exposed.first + method)
                 });
-                Some(self.open_call(&header, name, meter)?)
+                Some(self.open_call(&header, size, name, meter)?)
             }
         };
         let Some(method) = method else {
@@ -133,6 +134,13 @@ impl<'a, D: Directory> Session<'a, D> {
                 roles: roles.clone(),
             });
         }
+        let (held, limit) = (&self.connection.held, self.connection.limits.held);
+        if held.load(Ordering::Relaxed) > limit {
+            return Err(RpcError::Overloaded {
+                queue: String::from("what the connection's calls hold"),
+                limit,
+            });
+        }
         let limit = self.connection.limits.calls;
         if self.connection.calls.lock().by_id.len() > limit {
             return Err(RpcError::Overloaded {
@@ -146,11 +154,11 @@ impl<'a, D: Directory> Session<'a, D> {
     fn open_call(
         &self,
         header: &Header,
+        size: usize,
         method: &'static str,
         meter: Option<ResponseMeter>,
     ) -> Result<Arc<IncomingCall>, ReadError> {
-        let remaining_us = header.remaining_us;
-        let call = IncomingCall::new(self.connection, header.call, method, meter, remaining_us);
+        let call = IncomingCall::new(self.connection, header, size, method, meter);
         let mut calls = self.connection.calls.lock();
         self.connection
             .note_deadline(&mut calls, call.deadline_at());

@@ -59,6 +59,19 @@ impl Parked {
         *self.ticket.0.lock() = Place::Nowhere;
     }
 
+    /// Tells whether the call was sent before, over a connection that was lost.
+    pub(in crate::connection) fn was_sent(&self) -> bool {
+        self.sent == Sent::Before
+    }
+
+    /// Why the call is not sent; of one that was sent before nothing is known then.
+    fn unless_sent(&self, error: RpcError, bound: &Bound) -> RpcError {
+        match self.sent {
+            Sent::Before => bound.connection.lost(),
+            Sent::Never => error,
+        }
+    }
+
     /// Sends the call; gives it back if it has to wait for another connection.
     pub(super) fn send(self: Box<Self>, bound: Option<&Bound>) -> Option<Box<Self>> {
         let Some(bound) = bound else {
@@ -66,7 +79,7 @@ impl Parked {
         };
         if let Err(error) = bound.check(self.ask) {
             self.forget();
-            self.reply.fail(error);
+            self.reply.fail(self.unless_sent(error, bound));
             return None;
         }
         let now = Instant::now();
@@ -79,6 +92,7 @@ impl Parked {
             self.body.clone(),
         );
         let info = self.ask.info;
+        let lost = self.was_sent().then(|| bound.connection.lost());
         let waiting = self;
         // Its place is known before anybody can look: an answer may come at once.
         let mut place = ticket.0.lock();
@@ -94,7 +108,7 @@ impl Parked {
             }
             Err(NotSent::Refused(error)) => {
                 *place = Place::Nowhere;
-                reply.fail(error);
+                reply.fail(lost.unwrap_or(error));
                 None
             }
             Err(NotSent::Closed(again)) => again.or(kept),

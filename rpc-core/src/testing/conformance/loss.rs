@@ -207,6 +207,31 @@ pub async fn a_flood_is_refused_before_it_is_sent(
     fixture.close().await;
 }
 
+/// What handlers keep while they await is limited as well.
+pub async fn what_calls_hold_is_limited(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
+    let config = RpcConfig {
+        calls_bytes_max: 64 << 10,
+        ..RpcConfig::default()
+    };
+    let fixture = Fixture::with_config(make, config).await;
+    let holding: Vec<_> = (0..8)
+        .map(|_| fixture.probe.hold(vec![1; 10_000]))
+        .collect();
+    let (mut held, mut refused) = (Vec::new(), 0);
+    for call in holding {
+        match call.timeout(Duration::from_millis(300)).await {
+            Err(RpcError::Overloaded { .. }) => refused += 1,
+            other => held.push(other),
+        }
+    }
+    assert_eq!((held.len(), refused), (6, 2), "{held:?}");
+    // What is given up is held no more.
+    fixture.signals.dropped.notified().await;
+    let again = fixture.probe.echo(vec![1; 10_000]).await;
+    assert_eq!(again, Ok(vec![1; 10_000]));
+    fixture.close().await;
+}
+
 // Flink, untested: A16
 // Flink: MessageSerializationTest#testNonSerializableLocalMessageTransfer
 pub async fn strict_local_calls_are_encoded(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
