@@ -112,7 +112,7 @@ mod authority;
 mod call;
 mod callee;
 mod caller;
-#[cfg(all(test, feature = "testing", feature = "macros"))]
+#[cfg(all(test, feature = "testing"))]
 mod chaos;
 mod closed;
 mod codec;
@@ -144,7 +144,7 @@ mod service;
 mod shared;
 mod strict;
 mod sync;
-#[cfg(all(feature = "testing", feature = "macros"))]
+#[cfg(feature = "testing")]
 pub mod testing;
 mod timers;
 mod trace;

@@ -69,7 +69,7 @@ pub(crate) const fn is(_: Mutant) -> bool {
 
 #[cfg(test)]
 pub(crate) use self::chosen::is;
-#[cfg(all(test, feature = "testing", feature = "macros"))]
+#[cfg(all(test, feature = "testing"))]
 pub(crate) use self::chosen::with;
 
 #[cfg(test)]
@@ -87,7 +87,7 @@ mod chosen {
     }
 
     /// Runs `f` with a fault in the protocol of this thread.
-    #[cfg(all(feature = "testing", feature = "macros"))]
+    #[cfg(feature = "testing")]
     pub(crate) fn with<R>(mutant: Option<Mutant>, f: impl FnOnce() -> R) -> R {
         struct Restore(Option<Mutant>);
         impl Drop for Restore {
