@@ -15,14 +15,19 @@
 //! ```
 
 pub mod conformance;
+mod endpoint;
 pub(crate) mod faults;
 #[doc(hidden)]
 pub mod fuzz;
 mod probe;
 pub mod sim;
 
+pub use self::endpoint::TestEndpoint;
 pub use self::faults::{Fault, Faults};
-pub use self::probe::{FencedProbeGateway, Probe, ProbeError, ProbeGateway, Signals, Stubborn};
+pub use self::probe::{
+    FencedProbeGateway, FencedProbeGatewayRequest, Probe, ProbeError, ProbeGateway,
+    ProbeGatewayRequest, Signals, Stubborn,
+};
 
 /// Instantiates the conformance suite: one test for each case, on services that `$make` makes.
 ///
