@@ -128,7 +128,7 @@ impl<'a, D: Directory> Session<'a, D> {
         if let Some(roles) = &self.connection.roles
             && !roles.iter().any(|it| allowed.contains(&it.as_str()))
         {
-            tracing::warn!(peer = %self.connection.peer, method, "call forbidden");
+            tracing::debug!(peer = %self.connection.peer, method, "call forbidden");
             return Err(RpcError::Forbidden {
                 method: method.to_owned(),
                 roles: roles.clone(),
