@@ -13,6 +13,7 @@ mod liveness;
 mod outbox;
 mod outgoing;
 mod remote;
+mod reply;
 
 pub use self::incoming::IncomingCall;
 

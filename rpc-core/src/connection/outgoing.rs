@@ -13,14 +13,13 @@ use super::credit::Credit;
 use super::liveness::{Liveness, Verdict};
 use super::outbox::{Outbox, SendError, Urgency};
 use super::remote::{Parked, RemoteGateway};
+use super::reply::ReplySink;
 use super::{FrameReader, Heard, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
 use crate::call::{Call, Time};
-use crate::codec;
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::error::{Outcome, RpcError};
+use crate::error::RpcError;
 use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
-use crate::gateway::Message;
 use crate::metering::{ConnectionMeter, Direction};
 use crate::method::{CallTimeout, MethodInfo};
 use crate::mutant::{self, Mutant};
@@ -52,42 +51,6 @@ pub(super) struct Pending {
     reply: Arc<dyn ReplySink>,
     /// How to make the call again, if it may be made again.
     again: Option<Box<Parked>>,
-}
-
-/// Where an answer goes, whatever its type.
-pub(super) trait ReplySink: Send + Sync {
-    /// Takes an answer. `lost` is there for a call that was made again: that it was not executed now
-    /// says nothing of the first time.
-    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>);
-    fn fail(&self, error: RpcError);
-    fn deadline(&self) -> Option<Instant>;
-}
-
-impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
-    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>) {
-        let result = match error {
-            false => codec::decode(body).map(Ok),
-            true => codec::decode(body).map(|error: RpcError<E>| match lost {
-                Some(lost) if error.outcome() == Outcome::NotExecuted => Err(lost.widen()),
-                _ => Err(error),
-            }),
-        };
-        self.fill(result.unwrap_or_else(|error| {
-            Err(RpcError::Codec {
-                method: method.name.to_owned(),
-                response: true,
-                detail: error.to_string(),
-            })
-        }));
-    }
-
-    fn fail(&self, error: RpcError) {
-        self.fill(Err(error.widen()));
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        crate::scope::CallScope::deadline(self)
-    }
 }
 
 /// Why a request is not on its way.

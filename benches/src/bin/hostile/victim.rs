@@ -36,7 +36,7 @@ impl Victim {
     }
 
     fn toil(&mut self, _padding: Bytes) -> RpcResult<()> {
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::park_timeout(Duration::from_millis(1));
         Ok(())
     }
 

@@ -32,7 +32,8 @@ use tokio::sync::{Notify, watch};
 
 use self::call::{Sent, Ticket};
 use self::state::State;
-use super::outgoing::{End, NotSent, OutgoingConnection, Pending, ReplySink, not_put};
+use super::outgoing::{End, NotSent, OutgoingConnection, Pending, not_put};
+use super::reply::ReplySink;
 use super::{Resolve, Resolved};
 use crate::address::Address;
 use crate::call::Time;

@@ -1,0 +1,46 @@
+//! Where an answer that came over a connection goes.
+
+use tokio::time::Instant;
+
+use crate::codec;
+use crate::error::{Outcome, RpcError};
+use crate::gateway::Message;
+use crate::method::MethodInfo;
+use crate::reply_slot::ReplySlot;
+use crate::scope::CallScope;
+
+/// Where an answer goes, whatever its type.
+pub(super) trait ReplySink: Send + Sync {
+    /// Takes an answer. `lost` is there for a call that was made again: that it was not executed now
+    /// says nothing of the first time.
+    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>);
+    fn fail(&self, error: RpcError);
+    fn deadline(&self) -> Option<Instant>;
+}
+
+impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
+    fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>) {
+        let result = match error {
+            false => codec::decode(body).map(Ok),
+            true => codec::decode(body).map(|error: RpcError<E>| match lost {
+                Some(lost) if error.outcome() == Outcome::NotExecuted => Err(lost.widen()),
+                _ => Err(error),
+            }),
+        };
+        self.fill(result.unwrap_or_else(|error| {
+            Err(RpcError::Codec {
+                method: method.name.to_owned(),
+                response: true,
+                detail: error.to_string(),
+            })
+        }));
+    }
+
+    fn fail(&self, error: RpcError) {
+        self.fill(Err(error.widen()));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        CallScope::deadline(self)
+    }
+}
