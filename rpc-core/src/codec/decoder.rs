@@ -383,11 +383,7 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, CodecError> {
-        if self.next == self.count {
-            return Ok(None);
-        }
-        self.next += 1;
-        self.part(self.next - 1, seed).map(Some)
+        self.next_element_seed(seed)
     }
 
     #[inline]

@@ -14,6 +14,7 @@ mod outbox;
 mod outgoing;
 mod remote;
 mod reply;
+mod wire;
 
 pub use self::incoming::IncomingCall;
 

@@ -10,17 +10,18 @@ use tokio::time::{Duration, Instant};
 
 use super::calls::{CallTable, NotTaken};
 use super::credit::Credit;
-use super::liveness::{Liveness, Verdict};
-use super::outbox::{Outbox, SendError, Urgency};
+use super::liveness::Liveness;
+use super::outbox::{SendError, Urgency};
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
-use super::{FrameReader, Heard, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
+use super::wire::Wire;
+use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
 use crate::call::{Call, Time};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
 use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
-use crate::metering::{ConnectionMeter, Direction};
+use crate::metering::Direction;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
@@ -28,21 +29,16 @@ use crate::transport::Stream;
 
 /// The calling side of a connection.
 pub(crate) struct OutgoingConnection {
-    peer: String,
+    wire: Wire,
     /// The peer's own id, new with each start of the peer.
     service: u128,
-    outbox: Outbox,
     calls: Mutex<CallTable<Pending>>,
     credit: Credit,
-    heard: Heard,
     /// The gateways that speak through this connection, by their number.
     gateways: Mutex<BTreeMap<u32, Weak<RemoteGateway>>>,
     /// What the peer takes at most.
     frame_bytes_max: usize,
-    opened: Instant,
     age_max: Option<Duration>,
-    /// `None` if nobody records metrics.
-    meter: Option<ConnectionMeter>,
 }
 
 /// A call that waits for its answer.
@@ -87,17 +83,13 @@ impl OutgoingConnection {
     ) -> (Arc<Self>, impl Future<Output = ()> + use<>) {
         let calls_max = config.calls_max.min(welcome.calls_max as usize);
         let connection = Arc::new(Self {
-            peer,
+            wire: Wire::new(Direction::Outgoing, peer, stream.writer, config),
             service: welcome.service,
-            outbox: Outbox::new(stream.writer, config.outbox_bytes_max),
             calls: Mutex::new(CallTable::new(calls_max)),
             credit: Credit::new(welcome.window_bytes),
-            heard: Heard::default(),
             gateways: Mutex::default(),
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
-            opened: Instant::now(),
             age_max: config.connection_age_max,
-            meter: ConnectionMeter::new(Direction::Outgoing, config),
         });
         let liveness = Liveness::new(config, Instant::now());
         let driver = Arc::clone(&connection).drive(stream.reader, liveness, config.frame_bytes_max);
@@ -113,7 +105,7 @@ impl OutgoingConnection {
     }
 
     pub(crate) const fn opened(&self) -> Instant {
-        self.opened
+        self.wire.opened()
     }
 
     /// Fails all calls, and closes the stream.
@@ -123,11 +115,8 @@ impl OutgoingConnection {
 
     fn end(&self, end: End) {
         let pending = self.calls.lock().close();
-        self.outbox.close();
-        if let Some(meter) = &self.meter {
-            meter.carried(self.heard.progress(&self.outbox));
-            meter.closed();
-        }
+        self.wire.outbox.close();
+        self.wire.ended();
         let gateways = std::mem::take(&mut *self.gateways.lock());
         // The latest first, since each goes before those that wait already.
         for call in pending.into_iter().rev() {
@@ -154,20 +143,25 @@ impl OutgoingConnection {
     ) {
         let ended = tokio::select! {
             biased;
-            read = self.read(FrameReader::new(reader, limit, &self.heard)) => read,
-            write = self.outbox.drive() => write.map(|()| End::Lost).map_err(ReadError::Io),
-            ended = self.watch(liveness) => ended,
+            read = self.read(FrameReader::new(reader, limit, &self.wire.heard)) => read,
+            write = self.wire.outbox.drive() => write.map(|()| End::Lost).map_err(ReadError::Io),
+            ended = self.wire.watch(liveness, |age| self.is_over(age)) => {
+                ended.map(|()| End::Aged).map_err(ReadError::Lost)
+            }
         };
         let end = ended.unwrap_or_else(|error| {
-            tracing::debug!(peer = %self.peer, %error, "connection lost");
+            tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
             End::Lost
         });
         self.end(end);
         // Calls that are given up later hold the connection, and are not to hold its stream.
-        self.outbox.discard();
+        self.wire.outbox.discard();
     }
 
-    async fn read(&self, mut frames: FrameReader<'_, impl AsyncRead + Unpin>) -> Ended {
+    async fn read(
+        &self,
+        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<End, ReadError> {
         while let Some(Frame { header, body, .. }) = frames.next().await? {
             match header.kind {
                 Kind::Response => {
@@ -178,7 +172,7 @@ impl OutgoingConnection {
                         call.reply.complete(call.method, header.error, &body, lost);
                     }
                 }
-                Kind::Ping => self.send_empty(&Header::new(Kind::Pong, header.call)),
+                Kind::Ping => self.wire.send_empty(&Header::new(Kind::Pong, header.call)),
                 Kind::Pong => {}
                 Kind::Credit => self.credit.earn(header.call),
                 Kind::Gone => self.gone(header.gateway),
@@ -198,13 +192,8 @@ impl OutgoingConnection {
     }
 
     pub(crate) fn report(&self) -> ConnectionDiagnostics {
-        ConnectionDiagnostics {
-            peer: self.peer.clone(),
-            direction: Direction::Outgoing,
-            calls: self.calls.lock().len() as u64,
-            bytes_queued: self.outbox.queued() as u64,
-            age: self.opened.elapsed(),
-        }
+        let calls = self.calls.lock().len();
+        self.wire.report(calls)
     }
 
     fn gone(&self, number: u32) {
@@ -215,23 +204,9 @@ impl OutgoingConnection {
         }
     }
 
-    /// Looks after the connection until there is a reason to end it.
-    async fn watch(&self, mut liveness: Liveness) -> Ended {
-        loop {
-            tokio::time::sleep(liveness.tick()).await;
-            let (now, progress) = (Instant::now(), self.heard.progress(&self.outbox));
-            self.meter.iter().for_each(|it| it.carried(progress));
-            match liveness.look(now, progress) {
-                Verdict::Fine => {}
-                _ if mutant::is(Mutant::PingNotSent) => {}
-                Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
-                Verdict::Lost(lost) => return Err(ReadError::Lost(lost)),
-            }
-            let age = now.saturating_duration_since(self.opened);
-            if self.age_max.is_some_and(|it| age >= it) && self.calls.lock().len() == 0 {
-                return Ok(End::Aged);
-            }
-        }
+    /// Tells whether it is old, and nobody needs it just now.
+    fn is_over(&self, age: Duration) -> bool {
+        self.age_max.is_some_and(|it| age >= it) && self.calls.lock().len() == 0
     }
 
     /// Lets a gateway hear of this connection.
@@ -247,9 +222,10 @@ impl OutgoingConnection {
     /// Gives a gateway's number back.
     pub(super) fn release(&self, number: u32) {
         self.gateways.lock().remove(&number);
-        let mut header = Header::new(Kind::Release, 0);
-        header.gateway = number;
-        self.send_empty(&header);
+        self.wire.send_empty(&Header {
+            gateway: number,
+            ..Header::new(Kind::Release, 0)
+        });
     }
 
     /// Asks for the number of an endpoint's gateway.
@@ -310,6 +286,7 @@ impl OutgoingConnection {
         // A caller that is alone writes for itself; several leave it to be done for all at once.
         let urgency = if alone { Urgency::Now } else { Urgency::Soon };
         let sent = self
+            .wire
             .outbox
             .send(urgency, |out| self.spend(out, &header, spends, put));
         let Err(error) = sent else { return Ok(id) };
@@ -327,7 +304,7 @@ impl OutgoingConnection {
         method: &MethodInfo,
         arguments: &A,
     ) -> Result<(), NotSent> {
-        let sent = self.outbox.send(Urgency::Soon, |out| {
+        let sent = self.wire.outbox.send(Urgency::Soon, |out| {
             self.spend(out, header, true, |out, header| {
                 out.put(header, arguments, self.frame_bytes_max)
             })
@@ -363,22 +340,15 @@ impl OutgoingConnection {
     pub(super) fn cancel(&self, id: u64) {
         let open = self.calls.lock().take(id).is_some();
         if open && !mutant::is(Mutant::CancelNotSent) {
-            self.send_empty(&Header::new(Kind::Cancel, id));
+            self.wire.send_empty(&Header::new(Kind::Cancel, id));
         }
     }
 
     /// Tells the callee how long the caller waits from now on.
     pub(super) fn extend(&self, id: u64, remaining_us: Option<u64>) {
-        let mut header = Header::new(Kind::Extend, id);
-        header.remaining_us = remaining_us;
-        self.send_empty(&header);
-    }
-
-    fn send_empty(&self, header: &Header) {
-        // A lost cancel or pong is harmless: the connection is going down with it.
-        let _ = self.outbox.send(Urgency::Now, |out| {
-            out.put_empty(header);
-            Ok(())
+        self.wire.send_empty(&Header {
+            remaining_us,
+            ..Header::new(Kind::Extend, id)
         });
     }
 
@@ -386,7 +356,7 @@ impl OutgoingConnection {
         match error {
             NotTaken::Closed => self.disconnected(false),
             NotTaken::Full { limit } => RpcError::Overloaded {
-                queue: format!("the table of calls to {}", self.peer),
+                queue: format!("the table of calls to {}", self.wire.peer),
                 limit: limit as u64,
             },
         }
@@ -396,11 +366,11 @@ impl OutgoingConnection {
         match error {
             SendError::Closed => self.disconnected(false),
             SendError::Full { limit } => RpcError::Overloaded {
-                queue: format!("the outbox to {}", self.peer),
+                queue: format!("the outbox to {}", self.wire.peer),
                 limit: limit as u64,
             },
             SendError::Put(PutError::Window { limit }) => RpcError::Overloaded {
-                queue: format!("the window of {}", self.peer),
+                queue: format!("the window of {}", self.wire.peer),
                 limit,
             },
             SendError::Put(error) => not_put(error, method.name, false),
@@ -414,7 +384,7 @@ impl OutgoingConnection {
 
     fn disconnected(&self, possibly_executed: bool) -> RpcError {
         RpcError::Disconnected {
-            peer: self.peer.clone(),
+            peer: self.wire.peer.clone(),
             possibly_executed,
         }
     }
@@ -442,8 +412,6 @@ impl NotSent {
         }
     }
 }
-
-type Ended = Result<End, ReadError>;
 
 /// Why a message was not put into a frame, as its sender is told.
 pub(super) fn not_put(error: PutError, method: &str, response: bool) -> RpcError {

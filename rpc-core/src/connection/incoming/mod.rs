@@ -19,25 +19,25 @@ use tokio::time::{Duration, Instant};
 
 use self::session::Session;
 use super::credit::Debt;
-use super::liveness::{Liveness, Verdict};
-use super::outbox::{Outbox, SendError, Urgency};
+use super::liveness::Liveness;
+use super::outbox::{SendError, Urgency};
 use super::outgoing::not_put;
-use super::{Directory, FrameReader, Heard, ReadError};
+use super::wire::Wire;
+use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcResult;
 use crate::frame::{Header, Kind};
 use crate::gateway::Message;
-use crate::metering::{ConnectionMeter, Direction, ResponseMeter};
+use crate::metering::{Direction, ResponseMeter};
 use crate::mutant::{self, Mutant};
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
     id: u64,
-    peer: String,
+    wire: Wire,
     /// What the peer may do, by its certificate; `None` if everybody may do everything.
     roles: Option<Vec<String>>,
-    outbox: Outbox,
     calls: Mutex<Calls>,
     /// There is an earlier deadline than those that are waited for.
     sooner: Notify,
@@ -46,13 +46,9 @@ pub(crate) struct IncomingConnection {
     debt: Debt,
     /// How many bytes of requests the calls hold that are under way.
     held: AtomicU64,
-    heard: Heard,
     /// Whether goodbye was said.
     leaving: AtomicBool,
-    opened: Instant,
     limits: Limits,
-    /// `None` if nobody records metrics.
-    meter: Option<ConnectionMeter>,
 }
 
 /// What of the configuration a connection needs.
@@ -94,17 +90,14 @@ impl IncomingConnection {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            peer,
+            wire: Wire::new(Direction::Incoming, peer, writer, config),
             roles,
-            outbox: Outbox::new(writer, config.outbox_bytes_max),
             calls: Mutex::default(),
             sooner: Notify::new(),
             cut: Mutex::new(false),
             debt: Debt::new(config.window_bytes, config.frame_bytes_max),
             held: AtomicU64::new(0),
-            heard: Heard::default(),
             leaving: AtomicBool::new(false),
-            opened: Instant::now(),
             limits: Limits {
                 calls: config.calls_max,
                 held: config.calls_bytes_max as u64,
@@ -113,7 +106,6 @@ impl IncomingConnection {
                 gateways: config.gateways_max,
                 age: config.connection_age_max.map(|age| age * 2),
             },
-            meter: ConnectionMeter::new(Direction::Incoming, config),
         })
     }
 
@@ -126,16 +118,19 @@ impl IncomingConnection {
     ) {
         let liveness = Liveness::new(config, Instant::now());
         let mut session = Session::new(&self, directory);
-        let frames = FrameReader::new(reader, self.limits.frame_in, &self.heard);
+        let frames = FrameReader::new(reader, self.limits.frame_in, &self.wire.heard);
         let ended = tokio::select! {
             biased;
             read = session.read(frames) => read,
             write = self.write() => write.map_err(ReadError::Io),
-            lost = self.watch(liveness) => Err(lost),
+            over = self.wire.watch(liveness, |age| self.is_too_old(age)) => Err(match over {
+                Ok(()) => ReadError::Protocol("it keeps a connection that is too old"),
+                Err(lost) => ReadError::Lost(lost),
+            }),
             () = self.expire() => Ok(()),
         };
         if let Err(error) = ended {
-            tracing::debug!(peer = %self.peer, %error, "connection lost");
+            tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
         }
         drop(session);
         self.close();
@@ -143,7 +138,7 @@ impl IncomingConnection {
 
     /// Writes what there is to write, until there will be no more.
     async fn write(&self) -> io::Result<()> {
-        self.outbox.drive().await?;
+        self.wire.outbox.drive().await?;
         if self.leaving.load(Ordering::Relaxed) {
             // What was written last may be on its way yet, and is lost if the stream ends before it
             // arrives. A peer that has heard goodbye ends the stream, and that is read.
@@ -152,23 +147,9 @@ impl IncomingConnection {
         Ok(())
     }
 
-    /// Looks after the connection until there is a reason to end it.
-    async fn watch(&self, mut liveness: Liveness) -> ReadError {
-        loop {
-            tokio::time::sleep(liveness.tick()).await;
-            let (now, progress) = (Instant::now(), self.heard.progress(&self.outbox));
-            self.meter.iter().for_each(|it| it.carried(progress));
-            match liveness.look(now, progress) {
-                Verdict::Fine => {}
-                _ if mutant::is(Mutant::PingNotSent) => {}
-                Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
-                Verdict::Lost(lost) => return ReadError::Lost(lost),
-            }
-            let age = now.saturating_duration_since(self.opened);
-            if self.limits.age.is_some_and(|limit| age >= limit) {
-                return ReadError::Protocol("it keeps a connection that is too old");
-            }
-        }
+    /// A peer closes its own old connections, unless it means harm.
+    fn is_too_old(&self, age: Duration) -> bool {
+        self.limits.age.is_some_and(|limit| age >= limit)
     }
 
     /// Ends the calls whose time is over, whether their callers say so or not.
@@ -245,35 +226,27 @@ impl IncomingConnection {
     /// lasts until the peer ends it.
     pub(crate) fn say_goodbye(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-        self.send_empty(&Header::new(Kind::Goodbye, 0));
-        self.outbox.close();
+        self.wire.send_empty(&Header::new(Kind::Goodbye, 0));
+        self.wire.outbox.close();
     }
 
     /// Cuts the peer off, which hears nothing more, and of which nothing more is heeded.
     pub(crate) fn discard(&self) {
         *self.cut.lock() = true;
-        self.outbox.discard();
+        self.wire.outbox.discard();
         self.sooner.notify_one();
     }
 
     pub(crate) fn report(&self) -> ConnectionDiagnostics {
-        ConnectionDiagnostics {
-            peer: self.peer.clone(),
-            direction: Direction::Incoming,
-            calls: self.calls.lock().by_id.len() as u64,
-            bytes_queued: self.outbox.queued() as u64,
-            age: self.opened.elapsed(),
-        }
+        let calls = self.calls.lock().by_id.len();
+        self.wire.report(calls)
     }
 
     /// The peer has gone: nobody waits for its calls any more.
     fn close(&self) {
-        if let Some(meter) = &self.meter {
-            meter.carried(self.heard.progress(&self.outbox));
-            meter.closed();
-        }
+        self.wire.ended();
         // A handler may hold a call, and so this, for long; the peer's stream is not held with it.
-        self.outbox.discard();
+        self.wire.outbox.discard();
         let calls = std::mem::take(&mut self.calls.lock().by_id);
         let mut calls: Vec<_> = calls.into_values().collect();
         calls.sort_by_key(|call| call.id());
@@ -303,8 +276,8 @@ impl IncomingConnection {
             }
             Err(SendError::Full { .. }) => {
                 // The peer does not read its answers.
-                tracing::warn!(peer = %self.peer, "disconnecting a peer that does not read");
-                return self.outbox.close();
+                tracing::warn!(peer = %self.wire.peer, "disconnecting a peer that does not read");
+                return self.wire.outbox.close();
             }
         };
         // An error is small, and of types that can be encoded.
@@ -321,23 +294,17 @@ impl IncomingConnection {
         header.error = error;
         let alone = self.calls.lock().by_id.is_empty();
         let urgency = if alone { Urgency::Now } else { Urgency::Soon };
-        self.outbox
+        self.wire
+            .outbox
             .send(urgency, |out| out.put(&header, body, self.limits.frame_out))
-    }
-
-    fn send_empty(&self, header: &Header) {
-        // A lost pong is harmless: the connection is going down with it.
-        let _ = self.outbox.send(Urgency::Now, |out| {
-            out.put_empty(header);
-            Ok(())
-        });
     }
 
     /// Tells the peer that the endpoint behind a gateway has ended.
     fn gone(&self, gateway: u32) {
-        let mut header = Header::new(Kind::Gone, 0);
-        header.gateway = gateway;
-        self.send_empty(&header);
+        self.wire.send_empty(&Header {
+            gateway,
+            ..Header::new(Kind::Gone, 0)
+        });
     }
 }
 
@@ -355,7 +322,7 @@ impl Charge {
 
     /// Returns who sent the message.
     pub(crate) fn peer(&self) -> &str {
-        &self.connection.peer
+        &self.connection.wire.peer
     }
 }
 
@@ -365,6 +332,7 @@ impl Drop for Charge {
             && !mutant::is(Mutant::CreditNotReturned)
         {
             self.connection
+                .wire
                 .send_empty(&Header::new(Kind::Credit, total));
         }
     }

@@ -59,7 +59,9 @@ impl<'a, D: Directory> Session<'a, D> {
                 Kind::Extend => connection.extend(header.call, header.remaining_us),
                 Kind::Resolve => self.resolve(header, &frame.body)?,
                 Kind::Release => self.release(header.gateway)?,
-                Kind::Ping => connection.send_empty(&Header::new(Kind::Pong, header.call)),
+                Kind::Ping => connection
+                    .wire
+                    .send_empty(&Header::new(Kind::Pong, header.call)),
                 Kind::Pong => {}
                 Kind::Response | Kind::Credit | Kind::Gone | Kind::Goodbye => {
                     return Err(ReadError::Protocol("an answer to no request"));
@@ -128,7 +130,7 @@ impl<'a, D: Directory> Session<'a, D> {
         if let Some(roles) = &self.connection.roles
             && !roles.iter().any(|it| allowed.contains(&it.as_str()))
         {
-            tracing::debug!(peer = %self.connection.peer, method, "call forbidden");
+            tracing::debug!(peer = %self.connection.wire.peer, method, "call forbidden");
             return Err(RpcError::Forbidden {
                 method: method.to_owned(),
                 roles: roles.clone(),

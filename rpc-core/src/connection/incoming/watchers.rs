@@ -74,7 +74,7 @@ impl Watchers {
 impl std::fmt::Debug for IncomingConnection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("IncomingConnection")
-            .field("peer", &self.peer)
+            .field("peer", &self.wire.peer)
             .finish_non_exhaustive()
     }
 }

@@ -65,22 +65,16 @@ impl Parked {
         self.sent == Sent::Before
     }
 
-    /// Why the call is not sent; of one that was sent before nothing is known then.
-    fn unless_sent(&self, error: RpcError, bound: &Bound) -> RpcError {
-        match self.sent {
-            Sent::Before => bound.connection.lost(),
-            Sent::Never => error,
-        }
-    }
-
     /// Sends the call; gives it back if it has to wait for another connection.
     pub(super) fn send(self: Box<Self>, bound: Option<&Bound>) -> Option<Box<Self>> {
         let Some(bound) = bound else {
             return Some(self);
         };
+        // If it is not sent now, nothing is known of one that was sent before.
+        let lost = self.was_sent().then(|| bound.connection.lost());
         if let Err(error) = bound.check(self.ask) {
             self.forget();
-            self.reply.fail(self.unless_sent(error, bound));
+            self.reply.fail(lost.unwrap_or(error));
             return None;
         }
         let now = Instant::now();
@@ -93,7 +87,6 @@ impl Parked {
             self.body.clone(),
         );
         let info = self.ask.info;
-        let lost = self.was_sent().then(|| bound.connection.lost());
         let waiting = self;
         // Its place is known before anybody can look: an answer may come at once.
         let mut place = ticket.0.lock();
