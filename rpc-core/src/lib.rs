@@ -124,6 +124,7 @@ mod diagnostics;
 mod endpoint;
 mod error;
 mod fencing;
+mod fnv;
 mod frame;
 mod gateway;
 mod handler;

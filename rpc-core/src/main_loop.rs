@@ -45,9 +45,7 @@ pub(crate) async fn run<E: RpcEndpoint>(
     poll_fn(|cx| scope::on_main_thread(&core.name, || main_loop.poll(cx))).await;
     let mut result = main_loop.finish();
     if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
-        result = Err(EndpointError::Panicked {
-            endpoint: core.name.to_string(),
-        });
+        result = Err(core.panicked());
     }
     result
 }
@@ -137,15 +135,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     fn on_start(&mut self) {
         let started = self.guard(Doing::OnStart, |main| main.run(E::on_start));
-        let endpoint = self.core.name.to_string();
         let failure = match started {
             Some(Ok(())) => return,
             Some(Err(error)) => EndpointError::Start {
-                endpoint,
+                endpoint: self.core.name.to_string(),
                 source: Failure::new(&*error),
             },
             // Whatever the policy: what has not begun well cannot go on.
-            None => EndpointError::Panicked { endpoint },
+            None => self.core.panicked(),
         };
         self.failure.get_or_insert(failure);
         self.command(Command::Stopped);
@@ -245,9 +242,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     /// Why a call is not served in this state.
     fn refusal(&self) -> RpcError {
         match self.state {
-            State::Created | State::Paused => RpcError::NotStarted {
-                endpoint: self.core.name.to_string(),
-            },
+            State::Created | State::Paused => self.core.not_started(),
             State::Started | State::Terminating | State::Terminated => self.core.unreachable(),
         }
     }
@@ -334,20 +329,17 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             let during = self.core.pulse.during(Doing::OnStop);
             let poll = catch_unwind(AssertUnwindSafe(|| stopping.as_mut().poll(cx)));
             drop(during);
-            let endpoint = || self.core.name.to_string();
             match poll {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(()))) => {}
                 Ok(Poll::Ready(Err(error))) => {
                     self.failure.get_or_insert_with(|| EndpointError::Stop {
-                        endpoint: endpoint(),
+                        endpoint: self.core.name.to_string(),
                         source: Failure::new(&*error),
                     });
                 }
                 Err(_) => {
-                    self.failure.get_or_insert_with(|| EndpointError::Panicked {
-                        endpoint: endpoint(),
-                    });
+                    self.failure.get_or_insert_with(|| self.core.panicked());
                 }
             }
             self.stopping = None;
@@ -361,23 +353,16 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     /// Runs the endpoint's code; `None` if it panics.
     fn guard<R>(&mut self, doing: Doing, f: impl FnOnce(MainThread<'a, E>) -> R) -> Option<R> {
-        let main = self.main;
-        let _during = self.core.pulse.during(doing);
-        match catch_unwind(AssertUnwindSafe(|| f(main))) {
-            Ok(value) => Some(value),
-            Err(_) => {
-                self.panicked();
-                None
-            }
-        }
+        self.caught(|main_loop| {
+            let _during = main_loop.core.pulse.during(doing);
+            f(main_loop.main)
+        })
     }
 
     fn panicked(&mut self) {
         tracing::error!(endpoint = %self.core.name, "a handler panicked");
         if E::ON_PANIC == PanicPolicy::Fail {
-            self.failure.get_or_insert_with(|| EndpointError::Panicked {
-                endpoint: self.core.name.to_string(),
-            });
+            self.failure.get_or_insert_with(|| self.core.panicked());
             self.command(Command::Terminate);
         }
     }
@@ -391,9 +376,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         self.core.meter.iter().for_each(|it| it.ended());
         let unfinished = (self.handlers, self.piped, self.control);
         let dropped = drop_stopped(&self.core.name, unfinished);
-        let panicked = dropped.is_err().then(|| EndpointError::Panicked {
-            endpoint: self.core.name.to_string(),
-        });
+        let panicked = dropped.is_err().then(|| self.core.panicked());
         self.failure.or(panicked).map_or(Ok(()), Err)
     }
 }

@@ -9,7 +9,7 @@ use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Fenced, Gateway, Port, Unfenced};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
-use crate::shared::{Control, EndpointCore, LocalPort};
+use crate::shared::{Control, EndpointCore, local_port};
 
 /// An endpoint of this service, seen by who started it.
 ///
@@ -88,7 +88,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
     /// Returns the address by which others connect to the endpoint.
     #[must_use]
     pub fn address(&self) -> String {
-        self.core.address.to_string()
+        self.core.callee.text.to_string()
     }
 
     /// Returns a handle with which code anywhere runs code on the endpoint's main thread.
@@ -138,13 +138,9 @@ impl<E: RpcEndpoint> RpcServer<E> {
     }
 
     fn client<G: Gateway + ?Sized>(&self, token: Option<FencingToken>) -> Arc<G> {
-        let exposed = self.exposed.iter().find(|it| it.name == G::NAME);
-        let route = exposed.and_then(|it| it.local.downcast_ref::<LocalPort<G::Request>>());
-        let route = route.expect("the gateway is in the endpoint's list");
-        let (address, caller) = (
-            Arc::clone(&self.core.address),
-            Arc::clone(&self.core.caller),
-        );
+        let route = local_port::<G>(&self.exposed).expect("the gateway is in the endpoint's list");
+        let address = Arc::clone(&self.core.callee.address);
+        let caller = Arc::clone(&self.core.caller);
         let callee = caller.callee(address, caller.service, G::METHODS.len());
         G::client(Port::local(Arc::clone(route), callee, token, caller))
     }

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::{EndpointError, RpcError};
 use crate::fencing::{FencingToken, StaleToken};
-use crate::gateway::{Head, LocalRoute};
+use crate::gateway::{Exposed, Gateway, Head, LocalRoute};
 use crate::lifecycle::Command;
 use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::metering::EndpointMeter;
@@ -28,7 +28,6 @@ use crate::timers::TimerId;
 /// What an endpoint's handles share.
 pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) name: Arc<str>,
-    pub(crate) address: Arc<Address>,
     /// Itself, as code knows it that calls its main thread.
     pub(crate) callee: Arc<Callee>,
     /// The methods of all its gateways.
@@ -93,13 +92,11 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             messages: config.mailbox_messages_max,
             bytes: config.mailbox_bytes_max,
         };
-        let address = Arc::new(address);
         let methods: Box<[_]> = E::Gateways::methods().into();
         let meter = config.metrics.then(|| EndpointMeter::new(&name, &methods));
         Self {
             name,
-            callee: Arc::new(Callee::new(Arc::clone(&address), caller.service, None)),
-            address,
+            callee: Arc::new(Callee::new(Arc::new(address), caller.service, None)),
             meter: meter.flatten(),
             methods,
             pulse: Pulse::new(),
@@ -149,7 +146,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     pub(crate) fn unreachable(&self) -> RpcError {
         RpcError::Unreachable {
-            address: self.address.to_string(),
+            address: self.callee.text.to_string(),
             restarted: self.service.has_another(&self.name, self.incarnation),
         }
     }
@@ -192,7 +189,18 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         if self.termination.borrow().is_some() {
             return self.unreachable();
         }
+        self.not_started()
+    }
+
+    pub(crate) fn not_started(&self) -> RpcError {
         RpcError::NotStarted {
+            endpoint: self.name.to_string(),
+        }
+    }
+
+    /// How an endpoint ended whose code panicked.
+    pub(crate) fn panicked(&self) -> EndpointError {
+        EndpointError::Panicked {
             endpoint: self.name.to_string(),
         }
     }
@@ -216,10 +224,18 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 impl<E: RpcEndpoint> std::fmt::Debug for EndpointCore<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EndpointCore")
-            .field("address", &self.address)
+            .field("address", &self.callee.text)
             .finish_non_exhaustive()
     }
 }
 
-/// The way to an endpoint's own gateway `G`, found by type.
+/// The way to an endpoint's own gateway, found by type.
 pub(crate) type LocalPort<R> = Arc<dyn LocalRoute<R>>;
+
+/// Finds the gateway `G` among those of an endpoint.
+pub(crate) fn local_port<G: Gateway + ?Sized>(
+    exposed: &[Exposed],
+) -> Option<&LocalPort<G::Request>> {
+    let exposed = exposed.iter().find(|it| it.name == G::NAME);
+    exposed.and_then(|it| it.local.downcast_ref())
+}

@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tracing::Instrument;
 
+use super::quota::{Excess, Quota, Share};
 use super::{RpcService, WeakService};
 use crate::config::RpcConfig;
 use crate::connection::{Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet};
@@ -17,6 +18,9 @@ use crate::transport::{Connection, Listener, Stream};
 /// The connections that peers have opened.
 #[derive(Default)]
 pub(super) struct Accepted {
+    connections: Arc<Quota>,
+    /// The streams whose peers have not said who they are.
+    greeting: Arc<Quota>,
     state: Mutex<State>,
     /// A connection that calls came by has ended.
     ended: Notify,
@@ -24,11 +28,6 @@ pub(super) struct Accepted {
 
 #[derive(Default)]
 struct State {
-    /// What each host has.
-    hosts: BTreeMap<String, Host>,
-    connections: usize,
-    /// How many streams whose peers have not said who they are.
-    greeting: usize,
     serving: BTreeMap<u64, Weak<IncomingConnection>>,
     served: u64,
     /// The newest connection of each link, by the peer's id and the link's address.
@@ -39,13 +38,6 @@ struct State {
 struct Newest {
     number: u64,
     connection: Weak<IncomingConnection>,
-}
-
-/// What the peers of one host have.
-#[derive(Clone, Copy, Default)]
-struct Host {
-    connections: usize,
-    greeting: usize,
 }
 
 /// Why a peer is turned away.
@@ -62,39 +54,21 @@ enum Full {
 }
 
 impl Accepted {
-    fn admit(self: &Arc<Self>, peer: &str, config: &RpcConfig) -> Result<Admitted, Full> {
-        let host = host_of(peer);
-        let mut state = self.state.lock();
-        if state.connections >= config.connections_max {
-            return Err(Full::Service);
-        }
-        if state.host(host).connections >= config.connections_per_host_max {
-            return Err(Full::Host);
-        }
-        state.connections += 1;
-        state.change_host(host, |it| it.connections += 1);
-        drop(state);
-        Ok(Admitted {
-            accepted: Arc::clone(self),
-            host: host.to_owned(),
+    fn admit(&self, peer: &str, config: &RpcConfig) -> Result<Share, Full> {
+        let limits = (config.connections_max, config.connections_per_host_max);
+        let admitted = self.connections.take(peer, limits.0, limits.1);
+        admitted.map_err(|excess| match excess {
+            Excess::All => Full::Service,
+            Excess::Host => Full::Host,
         })
     }
 
-    fn greet(self: &Arc<Self>, peer: &str, config: &RpcConfig) -> Result<Greeting, Full> {
-        let host = host_of(peer);
-        let mut state = self.state.lock();
-        if state.greeting >= config.handshakes_max {
-            return Err(Full::Greeting);
-        }
-        if state.host(host).greeting >= config.handshakes_per_host_max {
-            return Err(Full::GreetingHost);
-        }
-        state.greeting += 1;
-        state.change_host(host, |it| it.greeting += 1);
-        drop(state);
-        Ok(Greeting {
-            accepted: Arc::clone(self),
-            host: host.to_owned(),
+    fn greet(&self, peer: &str, config: &RpcConfig) -> Result<Share, Full> {
+        let limits = (config.handshakes_max, config.handshakes_per_host_max);
+        let greeting = self.greeting.take(peer, limits.0, limits.1);
+        greeting.map_err(|excess| match excess {
+            Excess::All => Full::Greeting,
+            Excess::Host => Full::GreetingHost,
         })
     }
 
@@ -138,24 +112,21 @@ impl Accepted {
 
     /// Cuts all peers off, which hear nothing more.
     pub(super) fn discard(&self) {
-        let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();
-        for connection in serving.iter().filter_map(Weak::upgrade) {
-            connection.discard();
-        }
+        self.serving().iter().for_each(|it| it.discard());
     }
 
     pub(super) fn reports(&self) -> Vec<ConnectionDiagnostics> {
-        let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();
-        let serving = serving.iter().filter_map(Weak::upgrade);
-        serving.map(|it| it.report()).collect()
+        self.serving().iter().map(|it| it.report()).collect()
+    }
+
+    fn serving(&self) -> Vec<Arc<IncomingConnection>> {
+        let state = self.state.lock();
+        state.serving.values().filter_map(Weak::upgrade).collect()
     }
 
     /// Tells all peers that the service ends, and waits until they have heard it.
     pub(super) async fn say_goodbye(&self) {
-        let serving: Vec<_> = self.state.lock().serving.values().cloned().collect();
-        for connection in serving.iter().filter_map(Weak::upgrade) {
-            connection.say_goodbye();
-        }
+        self.serving().iter().for_each(|it| it.say_goodbye());
         loop {
             let ended = self.ended.notified();
             if self.state.lock().serving.is_empty() {
@@ -163,56 +134,6 @@ impl Accepted {
             }
             ended.await;
         }
-    }
-}
-
-impl State {
-    fn host(&self, host: &str) -> Host {
-        self.hosts.get(host).copied().unwrap_or_default()
-    }
-
-    /// Changes what a host has; one that has nothing is forgotten.
-    fn change_host(&mut self, host: &str, change: impl FnOnce(&mut Host)) {
-        let mut has = self.host(host);
-        change(&mut has);
-        if has.connections + has.greeting == 0 {
-            self.hosts.remove(host);
-        } else {
-            self.hosts.insert(host.to_owned(), has);
-        }
-    }
-}
-
-/// Returns what peers of the same host have in common.
-fn host_of(peer: &str) -> &str {
-    peer.rsplit_once(':').map_or(peer, |(host, _)| host)
-}
-
-/// One of the connections that are open.
-struct Admitted {
-    accepted: Arc<Accepted>,
-    host: String,
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        let mut state = self.accepted.state.lock();
-        state.connections -= 1;
-        state.change_host(&self.host, |it| it.connections -= 1);
-    }
-}
-
-/// One of the streams whose peers have not said who they are.
-struct Greeting {
-    accepted: Arc<Accepted>,
-    host: String,
-}
-
-impl Drop for Greeting {
-    fn drop(&mut self) {
-        let mut state = self.accepted.state.lock();
-        state.greeting -= 1;
-        state.change_host(&self.host, |it| it.greeting -= 1);
     }
 }
 
@@ -285,7 +206,7 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
                 continue;
             }
         };
-        let weak = WeakService(Arc::downgrade(&service.inner));
+        let weak = service.downgrade();
         service.spawn(async move {
             accept_streams(&weak, &connection).await;
             // Not closed: a channel that was handed on outlives the task that accepted it.
@@ -375,7 +296,7 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             if service.is_closed() {
                 incoming.say_goodbye();
             }
-            let directory = WeakService(Arc::downgrade(&service.inner));
+            let directory = service.downgrade();
             drop(service);
             incoming.serve(reader, directory, &config).await;
             drop((serving, linked));
@@ -435,10 +356,7 @@ mod tests {
         assert_eq!(greet("third:1").err(), Some(Full::Greeting));
         drop((silent, other));
         assert!(greet("mute:3").is_ok());
-        assert!(
-            accepted.state.lock().hosts.is_empty(),
-            "hosts are forgotten"
-        );
+        assert!(!accepted.greeting.has_hosts(), "hosts are forgotten");
     }
 
     #[test]
@@ -452,9 +370,6 @@ mod tests {
         let other = admit("other:1").unwrap();
         assert_eq!(admit("third:1").err(), Some(Full::Service));
         drop((greedy, other));
-        assert!(
-            accepted.state.lock().hosts.is_empty(),
-            "hosts are forgotten"
-        );
+        assert!(!accepted.connections.has_hosts(), "hosts are forgotten");
     }
 }

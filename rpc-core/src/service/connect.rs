@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::peers::Patience;
-use super::{ConnectError, RpcService, WeakService};
+use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
     HandshakeError, Purpose, Refusal, RemoteGateway, Resolve, ResolveRefusal, dial,
@@ -11,7 +11,7 @@ use crate::connection::{
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::gateway::{Fenced, Gateway, Port, Unfenced};
-use crate::shared::LocalPort;
+use crate::shared::local_port;
 use crate::transport::Stream;
 
 impl RpcService {
@@ -139,8 +139,7 @@ impl RpcService {
         let listing = listing.ok_or_else(|| ConnectError::NoEndpoint {
             address: address.to_string(),
         })?;
-        let exposed = listing.exposed.iter().find(|it| it.name == G::NAME);
-        let route = exposed.and_then(|it| it.local.downcast_ref::<LocalPort<G::Request>>());
+        let route = local_port::<G>(&listing.exposed);
         let route = route.ok_or_else(|| ConnectError::NoGateway {
             address: address.to_string(),
             gateway: G::NAME,
@@ -171,7 +170,7 @@ impl RpcService {
         let address = Arc::new(address);
         let caller = Arc::clone(&self.inner.caller);
         let callee = caller.callee(Arc::clone(&address), connection.service(), G::METHODS.len());
-        let service = WeakService(Arc::downgrade(&self.inner));
+        let service = self.downgrade();
         let gateway = RemoteGateway::new(service, address, resolve, connection, resolved);
         Ok(G::client(Port::remote(gateway, callee, token, caller)))
     }

@@ -40,8 +40,9 @@ impl RpcService {
     /// Returns what runs code beside the endpoints. It does not keep the service alive.
     #[must_use]
     pub fn executor(&self) -> ScheduledExecutor {
-        let service = WeakService(Arc::downgrade(&self.inner));
-        ScheduledExecutor { service }
+        ScheduledExecutor {
+            service: self.downgrade(),
+        }
     }
 }
 
@@ -75,16 +76,10 @@ impl ScheduledExecutor {
         &self,
         first: Duration,
         period: Duration,
-        mut f: impl FnMut() + Send + 'static,
+        f: impl FnMut() + Send + 'static,
     ) -> ScheduledTask<()> {
-        let (mut due, period) = (Due::after(first), period.max(PERIOD_MIN));
-        self.spawn(async move {
-            loop {
-                due.reached().await;
-                f();
-                due = due.and(period);
-            }
-        })
+        let period = period.max(PERIOD_MIN);
+        self.recur(first, f, move |last| last.and(period))
     }
 
     /// Runs `f` after `first`, and again `delay` after each of its runs, until it is cancelled or
@@ -95,14 +90,25 @@ impl ScheduledExecutor {
         &self,
         first: Duration,
         delay: Duration,
-        mut f: impl FnMut() + Send + 'static,
+        f: impl FnMut() + Send + 'static,
     ) -> ScheduledTask<()> {
-        let (mut due, delay) = (Due::after(first), delay.max(PERIOD_MIN));
+        let delay = delay.max(PERIOD_MIN);
+        self.recur(first, f, move |_| Due::after(delay))
+    }
+
+    /// Runs `f` again and again; `next` says when, after a run that was due then.
+    fn recur(
+        &self,
+        first: Duration,
+        mut f: impl FnMut() + Send + 'static,
+        next: impl Fn(Due) -> Due + Send + 'static,
+    ) -> ScheduledTask<()> {
+        let mut due = Due::after(first);
         self.spawn(async move {
             loop {
                 due.reached().await;
                 f();
-                due = Due::after(delay);
+                due = next(due);
             }
         })
     }

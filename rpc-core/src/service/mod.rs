@@ -8,6 +8,7 @@ mod error;
 mod executor;
 mod observe;
 mod peers;
+mod quota;
 mod registry;
 
 pub use self::channel::ChannelListener;
@@ -180,7 +181,7 @@ impl RpcService {
         name: &str,
         endpoint: E,
     ) -> Result<RpcServer<E>, StartError> {
-        if *self.inner.closed.borrow() {
+        if self.is_closed() {
             return Err(StartError::Closed);
         }
         let address: Address = self.address_of(name).parse().map_err(StartError::Name)?;
@@ -272,7 +273,7 @@ impl RpcService {
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
         while tasks.try_join_next().is_some() {}
-        if !*self.inner.closed.borrow() {
+        if !self.is_closed() {
             tasks.spawn(task.instrument(self.inner.span.clone()));
         }
     }

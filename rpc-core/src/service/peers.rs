@@ -1,6 +1,7 @@
 //! The services that this one has dialled: one connection to each, and when to dial again.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -16,6 +17,7 @@ use crate::connection::{
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
+use crate::fnv::Fnv;
 use crate::mutant::{self, Mutant};
 use crate::transport::{Connection, Stream};
 
@@ -171,14 +173,12 @@ impl RpcService {
     }
 
     fn next_link(&self, address: &Address) -> Link {
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        let scheme = address.scheme().unwrap_or_default().bytes();
-        for byte in scheme.chain([b':']).chain(address.authority().bytes()) {
-            // FNV-1a.
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        let mut hash = Fnv::new();
+        let scheme = address.scheme().unwrap_or_default();
+        // A hash takes whatever is written to it.
+        let _ = write!(hash, "{scheme}:{}", address.authority());
         Link {
-            address: hash,
+            address: hash.hash(),
             number: self.inner.dialled.fetch_add(1, Ordering::Relaxed) + 1,
         }
     }

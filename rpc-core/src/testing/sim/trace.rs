@@ -5,6 +5,8 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::fnv::Fnv;
+
 /// What has happened on a network: a hash of all events, and the latest of them.
 ///
 /// It prints as one line for each event that it has kept, and a last line with the hash.
@@ -158,7 +160,7 @@ pub(super) struct Recorder {
 impl Recorder {
     pub(super) fn new(kept_max: usize) -> Self {
         Self {
-            hash: Fnv(FNV_START),
+            hash: Fnv::new(),
             count: 0,
             kept: VecDeque::new(),
             kept_max,
@@ -182,25 +184,9 @@ impl Recorder {
 
     pub(super) fn trace(&self) -> SimTrace {
         SimTrace {
-            hash: self.hash.0,
+            hash: self.hash.hash(),
             count: self.count,
             events: self.kept.iter().cloned().collect(),
         }
     }
 }
-
-/// The FNV-1a hash of text: the same in each process and with each version of Rust.
-#[derive(Debug)]
-struct Fnv(u64);
-
-impl Write for Fnv {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(FNV_PRIME);
-        }
-        Ok(())
-    }
-}
-
-const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
