@@ -1,5 +1,9 @@
 //! Gateways: what one component may ask of another, and how the request gets there.
 
+mod port;
+
+pub use self::port::Port;
+
 use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -13,22 +17,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
-use crate::call::{Call, Check, ReplyTo, Time};
-use crate::callee::Callee;
-use crate::caller::Caller;
-use crate::closed::{Closed, GatewayClosed};
+use crate::call::ReplyTo;
+use crate::closed::Closed;
 use crate::codec;
-use crate::connection::{Ask, Charge, IncomingCall, RemoteCall, RemoteGateway};
-use crate::deadlines::About;
+use crate::connection::{Charge, IncomingCall};
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
-use crate::handler;
 use crate::metering::EndpointMeter;
 use crate::method::MethodInfo;
-use crate::reply_slot::ReplySlot;
-use crate::scope::{self, CallScope};
-use crate::strict;
+use crate::scope::CallScope;
 use crate::trace::TraceContext;
 
 /// What every gateway answers by itself, without a message. Flink's `RpcGateway`.
@@ -90,21 +88,6 @@ pub trait Gateway: RpcGateway {
 pub trait Message: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
-
-/// A client's way to its endpoint.
-pub struct Port<R> {
-    route: Route<R>,
-    callee: Arc<Callee>,
-    token: Option<FencingToken>,
-    caller: Arc<Caller>,
-}
-
-enum Route<R> {
-    /// Into the mailbox of an endpoint of the same service, by value.
-    Local(Arc<dyn LocalRoute<R>>),
-    /// Over a connection.
-    Remote(Arc<RemoteGateway>),
-}
 
 /// An endpoint of the same service, seen through one of its gateways.
 pub(crate) trait LocalRoute<R>: Send + Sync {
@@ -171,250 +154,6 @@ impl Head {
             charge: None,
             queued: None,
         }
-    }
-}
-
-impl<R> Clone for Route<R> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Local(route) => Self::Local(Arc::clone(route)),
-            Self::Remote(gateway) => Self::Remote(Arc::clone(gateway)),
-        }
-    }
-}
-
-impl<R: Send + 'static> Port<R> {
-    pub(crate) fn local(
-        route: Arc<dyn LocalRoute<R>>,
-        callee: Callee,
-        token: Option<FencingToken>,
-        caller: Arc<Caller>,
-    ) -> Self {
-        Self::new(Route::Local(route), callee, token, caller)
-    }
-
-    pub(crate) fn remote(
-        gateway: Arc<RemoteGateway>,
-        callee: Callee,
-        token: Option<FencingToken>,
-        caller: Arc<Caller>,
-    ) -> Self {
-        Self::new(Route::Remote(gateway), callee, token, caller)
-    }
-
-    fn new(
-        route: Route<R>,
-        callee: Callee,
-        token: Option<FencingToken>,
-        caller: Arc<Caller>,
-    ) -> Self {
-        Self {
-            route,
-            callee: Arc::new(callee),
-            token,
-            caller,
-        }
-    }
-
-    /// Returns the endpoint's address.
-    pub fn address(&self) -> &str {
-        &self.callee.text
-    }
-
-    /// Returns the host in the address.
-    pub fn hostname(&self) -> &str {
-        let address = &self.callee.address;
-        match address.scheme() {
-            Some(_) => address.hostname(),
-            None => "localhost",
-        }
-    }
-
-    /// Returns the token of a fenced gateway.
-    pub fn fencing_token(&self) -> FencingToken {
-        self.token
-            .expect("a fenced gateway is connected with a token")
-    }
-
-    /// Waits until the endpoint has ended or can no longer be reached.
-    pub fn closed(&self) -> Closed {
-        match &self.route {
-            Route::Local(route) => {
-                let ended = route.ended();
-                Closed::new(async move {
-                    ended.await;
-                    GatewayClosed::Stopped
-                })
-            }
-            Route::Remote(gateway) => Closed::new(Arc::clone(gateway).closed()),
-        }
-    }
-
-    /// Makes a call that wants an answer.
-    pub fn call<A, T, E>(
-        &self,
-        method: usize,
-        info: &'static MethodInfo,
-        arguments: A,
-        request: impl FnOnce(A, ReplyTo<T, E>) -> R + Send + 'static,
-    ) -> Call<T, E>
-    where
-        A: Message,
-        T: Message,
-        E: Message,
-    {
-        let time = Time::new(info.timeout, self.caller.call_timeout);
-        let slot = Arc::new(ReplySlot::new(time.deadline));
-        let ask = self.ask(method, info);
-        #[cfg(feature = "testing")]
-        if let Some(fault) = self.caller.faults.next(info.name) {
-            return crate::testing::faults::call(self, fault, ask, time, slot, arguments, request);
-        }
-        let remote = self.begin(ask, time, arguments, request, &slot);
-        self.waiting(ask, time, slot, remote)
-    }
-
-    /// Sends a request, or puts it into the mailbox.
-    pub(crate) fn begin<A: Message, T: Message, E: Message>(
-        &self,
-        ask: Ask,
-        time: Time,
-        arguments: A,
-        request: impl FnOnce(A, ReplyTo<T, E>) -> R,
-        slot: &Arc<ReplySlot<T, E>>,
-    ) -> Option<RemoteCall> {
-        let route = match &self.route {
-            Route::Local(route) => route,
-            Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
-        };
-        match self.local_arguments(arguments, ask.info) {
-            Ok(arguments) => {
-                let head = Head::local(Some(Arc::clone(slot) as _), ask.token, ask.trace);
-                let reply = self.local_reply(slot, ask.info);
-                route.push(head, request(arguments, reply));
-            }
-            Err(error) => slot.fill(Err(error.widen())),
-        }
-        None
-    }
-
-    pub(crate) fn waiting<T, E>(
-        &self,
-        ask: Ask,
-        time: Time,
-        slot: Arc<ReplySlot<T, E>>,
-        remote: Option<RemoteCall>,
-    ) -> Call<T, E> {
-        let expiry = self.caller.deadlines.expiry(About {
-            callee: Arc::clone(&self.callee),
-            method: ask.info,
-            place: ask.method,
-            trace: ask.trace.map(Box::new),
-        });
-        Call::waiting(slot, ask.info, time, Some(expiry), remote)
-    }
-
-    /// Makes a call that wants none.
-    pub fn tell<A: Message>(
-        &self,
-        method: usize,
-        info: &'static MethodInfo,
-        arguments: A,
-        request: impl FnOnce(A) -> R + Send + 'static,
-    ) {
-        let ask = self.ask(method, info);
-        #[cfg(feature = "testing")]
-        if let Some(fault) = self.caller.faults.next(info.name) {
-            return crate::testing::faults::tell(self, fault, ask, arguments, request);
-        }
-        self.begin_one_way(ask, arguments, request);
-    }
-
-    pub(crate) fn begin_one_way<A: Message>(
-        &self,
-        ask: Ask,
-        arguments: A,
-        request: impl FnOnce(A) -> R,
-    ) {
-        let sent = match &self.route {
-            Route::Local(route) => match self.local_arguments(arguments, ask.info) {
-                Ok(arguments) => {
-                    let head = Head::local(None, ask.token, ask.trace);
-                    route.push(head, request(arguments));
-                    true
-                }
-                Err(error) => {
-                    tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
-                    false
-                }
-            },
-            Route::Remote(gateway) => gateway.tell(ask, &arguments),
-        };
-        if let Some(meter) = self.callee.meter.as_ref().filter(|_| !sent) {
-            meter.dropped(ask.method, ask.info);
-        }
-    }
-
-    /// Returns the place in a trace of a call that is made here, and tells of it.
-    fn trace(&self, info: &MethodInfo) -> Option<TraceContext> {
-        let trace = scope::outgoing_trace()?;
-        handler::made(trace, info, &self.callee.text);
-        Some(trace)
-    }
-
-    fn ask(&self, method: usize, info: &'static MethodInfo) -> Ask {
-        Ask {
-            method,
-            info,
-            token: self.token,
-            trace: self.trace(info),
-        }
-    }
-
-    fn local_arguments<A: Message>(&self, arguments: A, info: &MethodInfo) -> Result<A, RpcError> {
-        match self.caller.strict.filter(|_| !info.local) {
-            Some(limit) => strict::arguments(&arguments, info, limit),
-            None => Ok(arguments),
-        }
-    }
-
-    fn local_reply<T: Message, E: Message>(
-        &self,
-        slot: &Arc<ReplySlot<T, E>>,
-        info: &'static MethodInfo,
-    ) -> ReplyTo<T, E> {
-        let slot = Arc::clone(slot);
-        match self.caller.strict.filter(|_| !info.local) {
-            Some(limit) => {
-                let check = Check {
-                    method: info,
-                    limit,
-                    check: strict::result,
-                };
-                ReplyTo::strict(slot, check)
-            }
-            None => ReplyTo::caller(slot),
-        }
-    }
-}
-
-impl<R> Clone for Port<R> {
-    fn clone(&self) -> Self {
-        Self {
-            route: self.route.clone(),
-            callee: Arc::clone(&self.callee),
-            token: self.token,
-            caller: Arc::clone(&self.caller),
-        }
-    }
-}
-
-impl<R> fmt::Debug for Port<R> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Port")
-            .field("address", &self.callee.text)
-            .field("token", &self.token)
-            .finish_non_exhaustive()
     }
 }
 
