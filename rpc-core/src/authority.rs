@@ -1,6 +1,8 @@
-//! Where a transport over IP reaches a service: `host:port`. Pure; resolving names is the transports'.
+//! Where a transport over IP reaches a service: `host:port`. Pure; resolving names and binding are the
+//! transports'.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -157,6 +159,37 @@ impl<'a> BindAuthority<'a> {
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.ports.iter().cloned().flatten()
     }
+
+    /// Binds the first of the ports that is not in use, at the first of the host's addresses that can
+    /// be bound. The ports of the addresses do not matter.
+    ///
+    /// # Errors
+    ///
+    /// That the last port is in use, as all before it; or, if the first port is refused for another
+    /// reason, that reason: no other port will do when none of the addresses is one of this host.
+    pub async fn bind_first<T, F: Future<Output = io::Result<T>>>(
+        &self,
+        addresses: &[SocketAddr],
+        bind: impl Fn(SocketAddr) -> F,
+    ) -> io::Result<T> {
+        let mut in_use = None;
+        for port in self.ports() {
+            let mut refusal = None;
+            for address in addresses {
+                match bind(SocketAddr::new(address.ip(), port)).await {
+                    Ok(bound) => return Ok(bound),
+                    Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = Some(error),
+                    Err(error) => refusal = Some(error),
+                }
+            }
+            if in_use.is_none()
+                && let Some(refusal) = refusal
+            {
+                return Err(refusal);
+            }
+        }
+        Err(in_use.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
+    }
 }
 
 fn split_host(text: &str) -> Option<(&str, &str)> {
@@ -185,7 +218,9 @@ fn parse_range(text: &str) -> Option<RangeInclusive<u16>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Authority, BindAuthority};
+    use std::cell::RefCell;
+
+    use super::{Authority, BindAuthority, io};
 
     #[test]
     fn an_authority_is_a_host_and_a_port() {
@@ -273,6 +308,33 @@ mod tests {
             assert_eq!(bind.host(), host);
             assert_eq!(bind.ports().collect::<Vec<_>>(), ports, "{text}");
         }
+    }
+
+    /// What becomes of an attempt to bind some ports, of which only some are free.
+    async fn bind(ports: &str, free: &[u16], kind: io::ErrorKind) -> (Vec<u16>, io::Result<u16>) {
+        let text = format!("node:{ports}");
+        let bind = BindAuthority::parse("tcp", &text).unwrap();
+        let addresses = ["10.0.0.1:9".parse().unwrap()];
+        let tried = RefCell::new(Vec::new());
+        let bound = bind.bind_first(&addresses, async |address| {
+            tried.borrow_mut().push(address.port());
+            let is_free = free.contains(&address.port());
+            is_free.then_some(address.port()).ok_or_else(|| kind.into())
+        });
+        let bound = bound.await;
+        (tried.into_inner(), bound)
+    }
+
+    #[tokio::test]
+    async fn ports_are_tried_until_one_is_not_in_use() {
+        use io::ErrorKind::{AddrInUse, AddrNotAvailable};
+        let (tried, bound) = bind("1-3,7", &[3], AddrInUse).await;
+        assert_eq!((tried, bound.unwrap()), (vec![1, 2, 3], 3));
+        let (tried, bound) = bind("1-2", &[], AddrInUse).await;
+        assert_eq!((tried, bound.unwrap_err().kind()), (vec![1, 2], AddrInUse));
+        let (tried, bound) = bind("1-2", &[2], AddrNotAvailable).await;
+        let refusal = bound.unwrap_err().kind();
+        assert_eq!((tried, refusal), (vec![1], AddrNotAvailable));
     }
 
     #[test]

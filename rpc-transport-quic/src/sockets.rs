@@ -1,4 +1,5 @@
 use std::fmt;
+use std::future::ready;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Weak};
@@ -32,14 +33,14 @@ impl Sockets {
     }
 
     /// Binds the first of the ports that is not in use, at the first address that can be bound.
-    pub(crate) fn listen(
+    pub(crate) async fn listen(
         &self,
         bind: &BindAuthority<'_>,
         addresses: &[SocketAddr],
         server: ServerConfig,
     ) -> io::Result<Arc<Endpoint>> {
-        let make = |address| (self.make)(address, Some(server.clone()));
-        let endpoint = Arc::new(bind_first(bind, addresses, make)?);
+        let make = |address| ready((self.make)(address, Some(server.clone())));
+        let endpoint = Arc::new(bind.bind_first(addresses, make).await?);
         self.state.lock().listening = Arc::downgrade(&endpoint);
         Ok(endpoint)
     }
@@ -62,31 +63,6 @@ impl Sockets {
         let endpoint = (self.make)((any, 0).into(), None)?;
         Ok(kept.insert(endpoint).clone())
     }
-}
-
-fn bind_first(
-    bind: &BindAuthority<'_>,
-    addresses: &[SocketAddr],
-    make: impl Fn(SocketAddr) -> io::Result<Endpoint>,
-) -> io::Result<Endpoint> {
-    let mut in_use = None;
-    for port in bind.ports() {
-        let mut refusal = None;
-        for address in addresses {
-            match make(SocketAddr::new(address.ip(), port)) {
-                Ok(endpoint) => return Ok(endpoint),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = Some(error),
-                Err(error) => refusal = Some(error),
-            }
-        }
-        // No other port will do when none of the addresses is one of this host.
-        if in_use.is_none()
-            && let Some(refusal) = refusal
-        {
-            return Err(refusal);
-        }
-    }
-    Err(in_use.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 impl Default for Sockets {

@@ -164,6 +164,7 @@ impl Transport for Quic {
         let endpoint = self
             .sockets
             .listen(&parsed, &addresses, server.clone())
+            .await
             .map_err(failed)?;
         let bound = endpoint.local_addr().map_err(failed)?;
         let authority = Authority::reached_by(SCHEME, bound, self.advertise.as_deref())?;

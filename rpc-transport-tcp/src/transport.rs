@@ -129,7 +129,8 @@ impl Transport for Tcp {
         let parsed = BindAuthority::parse(SCHEME, bind)?;
         let addresses = resolve(parsed.host(), 0).await.map_err(failed)?;
         self.refuse_exposure(&addresses)?;
-        let listener = bind_first(&parsed, &addresses).await.map_err(failed)?;
+        let listener = parsed.bind_first(&addresses, TcpListener::bind::<SocketAddr>);
+        let listener = listener.await.map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         let authority = Authority::reached_by(SCHEME, bound, self.advertise.as_deref())?;
         Ok(Some(Box::new(Accepting::new(
@@ -143,28 +144,6 @@ impl Transport for Tcp {
         let dialled = Dialled::dial(self.dialler.clone(), authority).await?;
         Ok(Arc::new(dialled))
     }
-}
-
-/// Binds the first of the ports that is not in use, at the first address that can be bound.
-async fn bind_first(bind: &BindAuthority<'_>, addresses: &[SocketAddr]) -> io::Result<TcpListener> {
-    let mut in_use = None;
-    for port in bind.ports() {
-        let mut refusal = None;
-        for address in addresses {
-            match TcpListener::bind((address.ip(), port)).await {
-                Ok(listener) => return Ok(listener),
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => in_use = Some(error),
-                Err(error) => refusal = Some(error),
-            }
-        }
-        // No other port will do when none of the addresses is one of this host.
-        if in_use.is_none()
-            && let Some(refusal) = refusal
-        {
-            return Err(refusal);
-        }
-    }
-    Err(in_use.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 pub(crate) const SCHEME: &str = "tcp";
