@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::child::{Child, Ended};
 use crate::net::Net;
-use crate::pair::{Books, Pair, Scheme, number};
+use crate::pair::{Books, Caller, Pair, Scheme, number};
 
 type Case = (&'static str, fn(Scheme), &'static [Scheme]);
 
@@ -67,12 +67,7 @@ fn partition(scheme: Scheme) {
     caller.next(|outcome| outcome == "disconnected not-executed");
     pair.net.heal_both();
     caller.is_answered();
-    let caller = caller.end();
-    assert!(
-        caller.stdout.contains("hang disconnected unknown"),
-        "{caller:#?}"
-    );
-    let books = Books::balance(&[&end(server)], &caller);
+    let books = disconnected(server, caller);
     assert!(books.count("unknown") > 0, "{books:?}");
     assert_eq!(books.count("restarted"), 0, "{books:?}");
 }
@@ -169,12 +164,7 @@ fn paused(scheme: Scheme) {
     caller.next(|outcome| outcome == "disconnected not-executed");
     server.signal("CONT");
     caller.is_answered();
-    let caller = caller.end();
-    assert!(
-        caller.stdout.contains("hang disconnected unknown"),
-        "{caller:#?}"
-    );
-    let books = Books::balance(&[&end(server)], &caller);
+    let books = disconnected(server, caller);
     assert!(books.count("unknown") > 0, "{books:?}");
     assert_eq!(books.count("restarted"), 0, "{books:?}");
 }
@@ -188,12 +178,7 @@ fn paused_caller(scheme: Scheme) {
     server.stdout_line("hang dropped");
     caller.0.signal("CONT");
     caller.is_answered();
-    let caller = caller.end();
-    assert!(
-        caller.stdout.contains("hang disconnected unknown"),
-        "{caller:#?}"
-    );
-    let books = Books::balance(&[&end(server)], &caller);
+    let books = disconnected(server, caller);
     assert_eq!(books.count("restarted"), 0, "{books:?}");
 }
 
@@ -337,6 +322,16 @@ fn faketime() -> Option<std::path::PathBuf> {
     ];
     let files = folders.map(|it| Path::new(it).join("faketime/libfaketimeMT.so.1"));
     files.into_iter().find(|it| it.exists())
+}
+
+/// Ends both, and balances the books of a caller that was disconnected, and says so.
+fn disconnected(server: Child, caller: Caller) -> Books {
+    let caller = caller.end();
+    assert!(
+        caller.stdout.contains("hang disconnected unknown"),
+        "{caller:#?}"
+    );
+    Books::balance(&[&end(server)], &caller)
 }
 
 /// Ends a process as its operator would.

@@ -21,6 +21,8 @@ pub(crate) mod faults;
 pub mod fuzz;
 mod probe;
 pub mod sim;
+#[doc(hidden)]
+pub mod sockets;
 
 pub use self::endpoint::TestEndpoint;
 pub use self::faults::{Fault, Faults};

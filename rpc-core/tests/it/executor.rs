@@ -46,16 +46,9 @@ async fn what_is_scheduled_runs_when_its_time_has_come_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn a_fixed_rate_is_kept_by_late_runs_too() {
     let service = RpcService::local();
-    let (ran, mut runs) = mpsc::channel(16);
-    let run = move || ran.try_send(Instant::now()).unwrap();
-    let start = Instant::now();
-    let task = service
-        .executor()
-        .schedule_at_fixed_rate(2 * TICK, TICK, run);
-    for number in 2..6 {
-        assert_eq!(runs.recv().await, Some(start + number * TICK));
-        assert!(!task.is_done());
-    }
+    let executor = service.executor();
+    let (task, mut runs) =
+        runs_each_tick(|run| executor.schedule_at_fixed_rate(2 * TICK, TICK, run)).await;
     // Runs that a busy runtime has missed are made up for.
     advance(3 * TICK).await;
     let late = Some(Instant::now());
@@ -73,16 +66,9 @@ async fn a_fixed_rate_is_kept_by_late_runs_too() {
 #[tokio::test(start_paused = true)]
 async fn a_fixed_delay_begins_when_a_run_ends() {
     let service = RpcService::local();
-    let (ran, mut runs) = mpsc::channel(16);
-    let run = move || ran.try_send(Instant::now()).unwrap();
-    let start = Instant::now();
-    let task = service
-        .executor()
-        .schedule_with_fixed_delay(2 * TICK, TICK, run);
-    for number in 2..6 {
-        assert_eq!(runs.recv().await, Some(start + number * TICK));
-        assert!(!task.is_done());
-    }
+    let executor = service.executor();
+    let (_task, mut runs) =
+        runs_each_tick(|run| executor.schedule_with_fixed_delay(2 * TICK, TICK, run)).await;
     // Runs that a busy runtime has missed are not made up for.
     advance(3 * TICK).await;
     let late = Some(Instant::now());
@@ -184,4 +170,19 @@ async fn a_service_that_closes_cancels_what_has_not_run() {
     assert!(late.is_done());
     assert_eq!(late.await, Err(TaskError::Cancelled));
     assert_eq!(executor.execute(|| 42).await, Err(TaskError::Cancelled));
+}
+
+/// Waits for some runs of work that is to run after two ticks, and then at each; returns with the
+/// work the times of its further runs.
+async fn runs_each_tick(
+    schedule: impl FnOnce(Box<dyn FnMut() + Send>) -> ScheduledTask<()>,
+) -> (ScheduledTask<()>, mpsc::Receiver<Instant>) {
+    let (ran, mut runs) = mpsc::channel(16);
+    let start = Instant::now();
+    let task = schedule(Box::new(move || ran.try_send(Instant::now()).unwrap()));
+    for number in 2..6 {
+        assert_eq!(runs.recv().await, Some(start + number * TICK));
+        assert!(!task.is_done());
+    }
+    (task, runs)
 }

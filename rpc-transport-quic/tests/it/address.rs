@@ -1,12 +1,10 @@
-use std::error::Error;
 use std::io;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use rpc_core::transport::{Listener, Transport, TransportError};
-use rpc_core::{BuildError, ConnectError, RpcConfig, RpcService};
+use rpc_core::testing::sockets::{self, kind};
+use rpc_core::transport::{Transport, TransportError};
 use rpc_transport_quic::{Certificates, Quic, QuicConfig};
-use tokio::task::JoinSet;
 
 use crate::{cause, connected, echo, is_config, listen, loopback};
 
@@ -126,41 +124,23 @@ async fn nothing_but_loopback_is_insecure() {
 // Flink: ActorSystemBootstrapToolsTest#testConcurrentActorSystemCreation
 #[tokio::test]
 async fn services_that_listen_at_once_on_any_port_do_not_collide() {
-    let mut listening = JoinSet::new();
-    for _ in 0..10 {
-        listening.spawn(async { RpcService::builder().transport(loopback()).build().await });
-    }
-    let services = listening.join_all().await;
-    assert!(services.iter().all(Result::is_ok), "{services:?}");
+    sockets::services_that_listen_at_once_on_any_port_do_not_collide(loopback).await;
 }
 
 // Flink: ActorSystemBootstrapToolsTest#testActorSystemInstantiationFailureWhenPortOccupied
 #[tokio::test]
 async fn a_service_is_not_made_when_its_only_port_is_in_use() {
-    let listener = listen(&loopback()).await;
-    let quic = Quic::bind(listener.authority()).insecure();
-    let refusal = RpcService::builder().transport(quic).build().await;
-    let Err(BuildError::Transport(refusal)) = refusal else {
-        panic!("the port is bound twice");
-    };
-    assert_eq!(kind(&refusal), io::ErrorKind::AddrInUse);
+    sockets::a_service_is_not_made_when_its_only_port_is_in_use(|it| Quic::bind(it).insecure())
+        .await;
 }
 
 // Flink, untested: A14
 #[tokio::test]
 async fn the_ports_of_a_range_are_tried_in_order_until_one_is_free() {
-    let (first, second) = (listen(&loopback()).await, listen(&loopback()).await);
-    let port = |it: &dyn Listener| it.authority().rsplit(':').next().unwrap().to_owned();
-    let (one, two) = (port(&*first), port(&*second));
-
-    let taken = format!("127.0.0.1:{one}-{one},{two}");
-    let refusal = Quic::bind(&taken).insecure().listen().await.unwrap_err();
-    assert!(matches!(refusal, TransportError::Bind { .. }));
-    assert!(refusal.to_string().contains(&taken), "{refusal}");
-    assert_eq!(kind(&refusal), io::ErrorKind::AddrInUse);
-
-    let last_is_free = listen(&Quic::bind(format!("{taken},0")).insecure()).await;
-    assert!(![one, two].contains(&port(&*last_is_free)));
+    sockets::the_ports_of_a_range_are_tried_in_order_until_one_is_free(|it| {
+        Quic::bind(it).insecure()
+    })
+    .await;
 }
 
 /// That nobody may bind a port is no reason to try the next one.
@@ -176,34 +156,14 @@ async fn only_a_port_in_use_has_the_next_one_tried() {
 // Flink, untested: A14
 #[tokio::test]
 async fn what_is_no_range_of_ports_is_refused() {
-    for text in ["127.0.0.1:2-1", "127.0.0.1:1-x", "127.0.0.1:1,"] {
-        let refusal = Quic::bind(text).insecure().listen().await.unwrap_err();
-        assert!(matches!(refusal, TransportError::Address { .. }));
-        assert!(refusal.to_string().contains(text), "{refusal}");
-    }
+    sockets::what_is_no_range_of_ports_is_refused(|it| Quic::bind(it).insecure()).await;
 }
 
 // Flink: RpcConnectionTest#testConnectFailure
 #[tokio::test]
 async fn a_name_that_is_none_fails_to_connect_and_does_not_time_out() {
-    let mut config = RpcConfig::default();
-    config.connect_timeout = Duration::from_secs(10_000_000);
-    let service = RpcService::builder()
-        .transport(Quic::dial_only().insecure())
-        .config(config);
-    let service = service.build().await.unwrap();
-    let address = "quic://foo.bar.com.test.invalid:6123/endpoint";
-    let refusal = service.open_channel(address).await.unwrap_err();
-    assert!(matches!(refusal, ConnectError::Transport(_)), "{refusal:?}");
-    assert!(
-        refusal
-            .to_string()
-            .contains("foo.bar.com.test.invalid:6123"),
-        "{refusal}"
-    );
-}
-
-fn kind(error: &TransportError) -> io::ErrorKind {
-    let source = error.source().unwrap();
-    source.downcast_ref::<io::Error>().unwrap().kind()
+    sockets::a_name_that_is_none_fails_to_connect_and_does_not_time_out(
+        Quic::dial_only().insecure(),
+    )
+    .await;
 }

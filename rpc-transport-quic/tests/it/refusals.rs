@@ -2,15 +2,14 @@
 //!
 //! No time-out here ever ends: what does not come at once does not come.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::crypto::rustls::QuicClientConfig;
 use quinn::rustls::ClientConfig;
 use quinn::{ConnectionError, Endpoint};
+use rpc_core::testing::sockets;
 use rpc_core::transport::Transport;
-use rpc_core::{ConnectError, RpcConfig, RpcService};
 use rpc_tls::TlsError;
 use rpc_tls::testing::{Client, refusals};
 use rpc_transport_quic::{Certificates, Quic, QuicConfig};
@@ -51,32 +50,11 @@ async fn a_service_with_an_untrusted_certificate_fails_to_connect_and_does_not_t
     let node = Certificates::generate(&[]).unwrap();
     let shown = Certificates::generate(&[]).unwrap();
     let stranger = Certificates::from_pem(shown.cert_pem(), shown.key_pem(), node.ca_pem());
-    let mut config = RpcConfig::default();
-    config.connect_timeout = Duration::from_secs(10_000_000);
-    let service = |quic| {
-        RpcService::builder()
-            .transport(patient(quic))
-            .config(config.clone())
-    };
-    let server = service(Quic::bind("127.0.0.1:0").mtls(node));
-    let server = server.build().await.unwrap();
-    let client = service(Quic::dial_only().mtls(stranger.unwrap()));
-    let client = client.build().await.unwrap();
-
-    let address = server.address_of("channel");
-    let refusal = client.open_channel(&address).await.unwrap_err();
-    assert!(
-        matches!(refusal, ConnectError::Handshake { .. }),
-        "{refusal:?}"
-    );
-    assert!(refusal.to_string().contains(&address), "{refusal}");
-    let (mut causes, mut next) = (Vec::new(), refusal.source());
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    let told = "no authority that is trusted there";
-    assert!(causes.iter().any(|it| it.contains(told)), "{causes:?}");
+    sockets::an_untrusted_certificate_fails_to_connect_and_does_not_time_out(
+        patient(Quic::bind("127.0.0.1:0")).mtls(node),
+        patient(Quic::dial_only()).mtls(stranger.unwrap()),
+    )
+    .await;
 }
 
 fn patient(quic: Quic) -> Quic {

@@ -2,13 +2,12 @@
 //!
 //! No time-out here ever ends: what does not come at once does not come.
 
-use std::error::Error;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpc_core::testing::sockets;
 use rpc_core::transport::{Transport, TransportError};
-use rpc_core::{ConnectError, RpcConfig, RpcService};
 use rpc_tls::testing::{Client, refusals};
 use rpc_tls::{ALPN, explain};
 use rpc_transport_tcp::{Certificates, Tcp, TcpConfig};
@@ -219,31 +218,11 @@ async fn a_service_with_an_untrusted_certificate_fails_to_connect_and_does_not_t
     let node = Certificates::generate(&[]).unwrap();
     let shown = Certificates::generate(&[]).unwrap();
     let stranger = Certificates::from_pem(shown.cert_pem(), shown.key_pem(), node.ca_pem());
-    let mut config = RpcConfig::default();
-    config.connect_timeout = Duration::from_secs(10_000_000);
-    let service = |tcp| {
-        RpcService::builder()
-            .transport(patient(tcp))
-            .config(config.clone())
-    };
-    let server = service(loopback().mtls(node)).build().await.unwrap();
-    let client = service(Tcp::dial_only().mtls(stranger.unwrap()));
-    let client = client.build().await.unwrap();
-
-    let address = server.address_of("channel");
-    let refusal = client.open_channel(&address).await.unwrap_err();
-    assert!(
-        matches!(refusal, ConnectError::Handshake { .. }),
-        "{refusal:?}"
-    );
-    assert!(refusal.to_string().contains(&address), "{refusal}");
-    let (mut causes, mut next) = (Vec::new(), refusal.source());
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    let told = "no authority that is trusted there";
-    assert!(causes.iter().any(|it| it.contains(told)), "{causes:?}");
+    sockets::an_untrusted_certificate_fails_to_connect_and_does_not_time_out(
+        patient(loopback()).mtls(node),
+        patient(Tcp::dial_only()).mtls(stranger.unwrap()),
+    )
+    .await;
 }
 
 fn patient(tcp: Tcp) -> Tcp {

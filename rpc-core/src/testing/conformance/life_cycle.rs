@@ -113,12 +113,7 @@ pub async fn a_name_can_be_used_again(make: &impl AsyncFn(RpcServiceBuilder) -> 
     let fixture = Fixture::new(make).await;
     let taken = fixture.callee.start_server("probe", Probe::default());
     assert!(matches!(taken, Err(StartError::Taken { .. })), "{taken:?}");
-    fixture.server.close().await.unwrap();
-    let again = fixture
-        .callee
-        .start_server("probe", Probe::default())
-        .unwrap();
-    again.start();
+    let again = fixture.restart().await;
     assert_eq!(again.address(), fixture.server.address());
     // The old gateway does not reach the new endpoint.
     let error = fixture.probe.add(1).await.unwrap_err();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::Fixture;
-use crate::testing::{Probe, ProbeGateway, Stubborn};
+use crate::testing::{ProbeGateway, Stubborn};
 use crate::{GatewayClosed, Outcome, RpcConfig, RpcError, RpcService, RpcServiceBuilder};
 
 /// Far more than anything takes that happens at once, so that a case fails instead of hanging.
@@ -92,12 +92,7 @@ pub async fn a_restarted_endpoint_is_another_one(
 ) {
     let fixture = Fixture::new(make).await;
     let own = fixture.own().await;
-    fixture.server.close().await.unwrap();
-    let again = fixture
-        .callee
-        .start_server("probe", Probe::default())
-        .unwrap();
-    again.start();
+    fixture.restart().await;
     for probe in [&fixture.probe, &own] {
         let error = probe.add(1).await.unwrap_err();
         assert!(

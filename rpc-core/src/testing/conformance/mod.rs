@@ -86,6 +86,15 @@ impl Fixture {
         [self.own().await, Arc::clone(&self.probe)]
     }
 
+    /// Ends the probe, and starts another under its name.
+    async fn restart(&self) -> RpcServer<Probe> {
+        self.server.close().await.unwrap();
+        let again = self.callee.start_server("probe", Probe::default());
+        let again = again.unwrap();
+        again.start();
+        again
+    }
+
     async fn close(self) {
         self.caller.close().await.unwrap();
         self.callee.close().await.unwrap();

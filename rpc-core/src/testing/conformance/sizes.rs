@@ -15,10 +15,7 @@ pub async fn a_call_that_is_too_large_fails_at_once(
     // Without a time-out: only a failure at once ends this.
     let call = fixture.probe.echo(vec![0; 64_000]).without_timeout();
     let error = call.await.unwrap_err();
-    assert!(
-        matches!(&error, RpcError::TooLarge { size, limit: 32_000, .. } if *size > 64_000),
-        "{error}"
-    );
+    assert_too_large(&error);
     assert_eq!(fixture.probe.add(1).await, Ok(1));
     fixture.close().await;
 }
@@ -31,10 +28,7 @@ pub async fn a_response_that_is_too_large_fails_at_once(
     let fixture = Fixture::with_limit(make, 32_000).await;
     let call = fixture.probe.make_bytes(64_000).without_timeout();
     let error = call.await.unwrap_err();
-    assert!(
-        matches!(&error, RpcError::TooLarge { size, limit: 32_000, .. } if *size > 64_000),
-        "{error}"
-    );
+    assert_too_large(&error);
     let named = "the response of ProbeGateway::make_bytes has ";
     assert!(error.to_string().starts_with(named), "{error}");
     assert!(error.to_string().ends_with(" limit 32000"), "{error}");
@@ -89,10 +83,7 @@ pub async fn a_refusal_that_is_too_large_fails_its_call_at_once(
     let fixture = Fixture::with_limit(make, 32_000).await;
     let call = fixture.probe.refuse_at_length(64_000).without_timeout();
     let error = call.await.unwrap_err();
-    assert!(
-        matches!(&error, RpcError::TooLarge { size, limit: 32_000, .. } if *size > 64_000),
-        "{error}"
-    );
+    assert_too_large(&error);
     assert_eq!(fixture.probe.add(1).await, Ok(1));
     fixture.close().await;
 }
@@ -140,4 +131,12 @@ pub async fn a_gateway_to_the_own_service_moves_values(
     let stubborn = Stubborn::new(false, false);
     assert_eq!(own.echo_stubborn(stubborn).await, Ok(stubborn));
     fixture.close().await;
+}
+
+/// That 64,000 bytes and what is around them are more than 32,000.
+fn assert_too_large(error: &RpcError<impl std::fmt::Display>) {
+    assert!(
+        matches!(error, RpcError::TooLarge { size, limit: 32_000, .. } if *size > 64_000),
+        "{error}"
+    );
 }
