@@ -7,6 +7,7 @@ use bytes::BytesMut;
 
 use crate::codec;
 use crate::error::{RpcError, RpcResult};
+use crate::frame::PutError;
 use crate::gateway::Message;
 use crate::method::MethodInfo;
 
@@ -38,20 +39,13 @@ fn round_trip<M: Message>(
     response: bool,
     limit: usize,
 ) -> Result<M, RpcError> {
-    let bad = |error: codec::CodecError| RpcError::Codec {
-        method: method.name.to_owned(),
-        response,
-        detail: error.to_string(),
-    };
+    let refused = |error: PutError| error.into_error(method.name, response);
+    let bad = |error| refused(PutError::Codec(error));
     let mut bytes = BytesMut::new();
     codec::encode(message, &mut bytes).map_err(bad)?;
-    if bytes.len() > limit {
-        return Err(RpcError::TooLarge {
-            method: method.name.to_owned(),
-            response,
-            size: bytes.len() as u64,
-            limit: limit as u64,
-        });
+    let size = bytes.len();
+    if size > limit {
+        return Err(refused(PutError::TooLarge { size, limit }));
     }
     codec::decode(&bytes).map_err(bad)
 }

@@ -373,7 +373,7 @@ impl OutgoingConnection {
                 queue: format!("the window of {}", self.wire.peer),
                 limit,
             },
-            SendError::Put(error) => not_put(error, method.name, false),
+            SendError::Put(error) => error.into_error(method.name, false),
         }
     }
 
@@ -410,28 +410,6 @@ impl NotSent {
             Self::Closed(_) => connection.disconnected(false),
             Self::Refused(error) => error,
         }
-    }
-}
-
-/// Why a message was not put into a frame, as its sender is told.
-pub(super) fn not_put(error: PutError, method: &str, response: bool) -> RpcError {
-    let method = method.to_owned();
-    match error {
-        PutError::Codec(error) => RpcError::Codec {
-            method,
-            response,
-            detail: error.to_string(),
-        },
-        PutError::TooLarge { size, limit } => RpcError::TooLarge {
-            method,
-            response,
-            size: size as u64,
-            limit: limit as u64,
-        },
-        PutError::Window { limit } => RpcError::Overloaded {
-            queue: String::from("the window"),
-            limit,
-        },
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::{Header, checksum};
 use crate::codec::{self, CodecError};
+use crate::error::RpcError;
 
 /// The frames of one direction of a connection, one behind the other, which it numbers.
 #[derive(Clone, Debug, Default)]
@@ -108,4 +109,28 @@ pub(crate) enum PutError {
     Window {
         limit: u64,
     },
+}
+
+impl PutError {
+    /// Returns what the message's sender is told.
+    pub(crate) fn into_error(self, method: &str, response: bool) -> RpcError {
+        let method = method.to_owned();
+        match self {
+            Self::Codec(error) => RpcError::Codec {
+                method,
+                response,
+                detail: error.to_string(),
+            },
+            Self::TooLarge { size, limit } => RpcError::TooLarge {
+                method,
+                response,
+                size: size as u64,
+                limit: limit as u64,
+            },
+            Self::Window { limit } => RpcError::Overloaded {
+                queue: String::from("the window"),
+                limit,
+            },
+        }
+    }
 }

@@ -21,7 +21,6 @@ use self::session::Session;
 use super::credit::Debt;
 use super::liveness::Liveness;
 use super::outbox::{SendError, Urgency};
-use super::outgoing::not_put;
 use super::wire::Wire;
 use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
@@ -272,7 +271,7 @@ impl IncomingConnection {
             Err(SendError::Closed) => return,
             Err(SendError::Put(error)) => {
                 meter.into_iter().for_each(|it| it.refused(&error));
-                not_put(error, method, true)
+                error.into_error(method, true)
             }
             Err(SendError::Full { .. }) => {
                 // The peer does not read its answers.

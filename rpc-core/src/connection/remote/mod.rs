@@ -32,7 +32,7 @@ use tokio::sync::{Notify, watch};
 
 use self::call::{Sent, Ticket};
 use self::state::State;
-use super::outgoing::{End, NotSent, OutgoingConnection, Pending, not_put};
+use super::outgoing::{End, NotSent, OutgoingConnection, Pending};
 use super::reply::ReplySink;
 use super::{Resolve, Resolved};
 use crate::address::Address;
@@ -164,7 +164,7 @@ impl RemoteGateway {
     ) -> Option<RemoteCall> {
         let mut body = BytesMut::new();
         if let Err(error) = codec::encode(arguments, &mut body) {
-            slot.fail(not_put(PutError::Codec(error), ask.info.name, false));
+            slot.fail(PutError::Codec(error).into_error(ask.info.name, false));
             return None;
         }
         let ticket = Arc::new(Ticket::default());
