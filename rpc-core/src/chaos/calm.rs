@@ -17,10 +17,8 @@ pub(super) async fn check(world: &World, services: &[RpcService]) {
     sleep(Duration::from_secs(2)).await;
     for index in 0..SERVERS {
         // As a caller does whose endpoint is there again.
-        let Some(clerk) = connect(world, service, index).await else {
-            world
-                .ledger
-                .complain(format!("server {index} is not reached though all is well"));
+        let Some(clerk) = connect(service, index).await else {
+            world.complain(format!("server {index} is not reached though all is well"));
             return;
         };
         check_calls(world, &*clerk).await;
@@ -38,12 +36,7 @@ pub(super) async fn check(world: &World, services: &[RpcService]) {
     check_farewell(world, service).await;
 }
 
-async fn connect(
-    world: &World,
-    service: &RpcService,
-    index: usize,
-) -> Option<Arc<dyn ClerkGateway>> {
-    let _ = world;
+async fn connect(service: &RpcService, index: usize) -> Option<Arc<dyn ClerkGateway>> {
     for _ in 0..20 {
         if let Ok(clerk) = service
             .connect::<dyn ClerkGateway>(&World::address(index))
@@ -71,7 +64,7 @@ async fn check_calls(world: &World, clerk: &dyn ClerkGateway) {
     let result = clerk.work(call, 2000).timeout(time).await;
     if result != Ok(call) {
         let complaint = format!("a call that was allowed more time ended with {result:?}");
-        world.ledger.complain(complaint);
+        world.complain(complaint);
     }
     world.ledger.end(call, Some(result));
 }
@@ -82,17 +75,13 @@ async fn check_cancel(world: &World, clerk: &dyn ClerkGateway) {
     let working = clerk.work(call, 60_000).without_timeout();
     sleep(Duration::from_millis(200)).await;
     if !world.ledger.is_running(call) {
-        world
-            .ledger
-            .complain(String::from("a call is not begun though all is well"));
+        world.complain("a call is not begun though all is well");
     }
     drop(working);
     world.ledger.end::<Never>(call, None);
     sleep(Duration::from_millis(200)).await;
     if world.ledger.is_running(call) {
-        world
-            .ledger
-            .complain(String::from("a cancelled handler goes on"));
+        world.complain("a cancelled handler goes on");
     }
 }
 
@@ -106,9 +95,7 @@ async fn check_time_is_told(world: &World, clerk: &dyn ClerkGateway, index: usiz
     sleep(config().call_timeout + Duration::from_millis(100)).await;
     for (call, what) in [(alone, "a call"), (inner, "a nested call")] {
         if world.ledger.is_running(call) {
-            world
-                .ledger
-                .complain(format!("{what} goes on though its time is over"));
+            world.complain(format!("{what} goes on though its time is over"));
         }
         world.ledger.end::<Never>(call, None);
     }
@@ -117,7 +104,7 @@ async fn check_time_is_told(world: &World, clerk: &dyn ClerkGateway, index: usiz
 /// What comes twice is not done twice.
 async fn check_repetition(world: &World, service: &RpcService) {
     for _ in 0..3 {
-        let Some(clerk) = connect(world, service, 0).await else {
+        let Some(clerk) = connect(service, 0).await else {
             return;
         };
         world.net.duplicate("c0", "s0", 1.0);
@@ -144,9 +131,7 @@ async fn check_local(world: &World, index: usize) {
     let after = issue(world, None);
     world.ledger.end(after, Some(clerk.note(after).await));
     if world.ledger.executions(call) > 0 {
-        world
-            .ledger
-            .complain(String::from("a call was begun that nobody waited for"));
+        world.complain("a call was begun that nobody waited for");
     }
     // More than a mailbox holds, before its endpoint has a chance to look.
     let limit = server.service.config().mailbox_messages_max;
@@ -157,9 +142,7 @@ async fn check_local(world: &World, index: usize) {
             refused += usize::from(call.await.is_err());
         }
         if refused != 10 {
-            world
-                .ledger
-                .complain(format!("{refused} calls of 10 were refused"));
+            world.complain(format!("{refused} calls of 10 were refused"));
         }
     }
 }
@@ -177,9 +160,7 @@ async fn check_tokens(world: &World, service: &RpcService) {
             .connect_fenced::<dyn super::clerk::ChiefGateway>(&address, token)
             .await
         else {
-            return world
-                .ledger
-                .complain(String::from("a chief is not reached"));
+            return world.complain("a chief is not reached");
         };
         let what = What {
             gateway: fastrand::u64(..),
@@ -195,7 +176,7 @@ async fn check_tokens(world: &World, service: &RpcService) {
         let result = chief.lead(call).await;
         if result.is_ok() != may {
             let complaint = format!("a leader of term {term} heard {result:?}");
-            world.ledger.complain(complaint);
+            world.complain(complaint);
         }
         world.ledger.end(call, Some(result));
     }
@@ -209,14 +190,14 @@ async fn check_gateways_are_released(world: &World, service: &RpcService) {
             .await;
         if let Err(error) = gateway {
             let complaint = format!("a gateway is not connected: {error:?}");
-            return world.ledger.complain(complaint);
+            return world.complain(complaint);
         }
     }
 }
 
 /// What one caller may have under way is limited, and what was handled makes room.
 async fn check_window(world: &World, service: &RpcService) {
-    let Some(clerk) = connect(world, service, 0).await else {
+    let Some(clerk) = connect(service, 0).await else {
         return;
     };
     let lost = clerk.closed();
@@ -236,25 +217,23 @@ async fn check_window(world: &World, service: &RpcService) {
             match &result {
                 Ok(_) => answered += 1,
                 Err(error) if error.outcome() == Outcome::NotExecuted => overloaded += 1,
-                Err(error) => world.ledger.complain(format!("a burst met {error}")),
+                Err(error) => world.complain(format!("a burst met {error}")),
             }
             world.ledger.end(number, Some(result));
         }
     }
     if answered < 24 || overloaded == 0 {
         let complaint = format!("of a burst {answered} were answered, {overloaded} refused");
-        world.ledger.complain(complaint);
+        world.complain(complaint);
     }
     if timeout(Duration::ZERO, lost).await.is_ok() {
-        world
-            .ledger
-            .complain(String::from("a burst has cost the connection"));
+        world.complain("a burst has cost the connection");
     }
 }
 
 /// Nothing of a lost connection comes after what was said over the next, however long it was under way.
 async fn check_old_connection(world: &World, service: &RpcService) {
-    let Some(clerk) = connect(world, service, 0).await else {
+    let Some(clerk) = connect(service, 0).await else {
         return;
     };
     let millis = Duration::from_millis;
@@ -279,7 +258,7 @@ async fn check_old_connection(world: &World, service: &RpcService) {
     let result = clerk.note(next).timeout(Duration::from_secs(3)).await;
     if result != Ok(next) {
         let complaint = format!("a gateway does not recover: {result:?}");
-        world.ledger.complain(complaint);
+        world.complain(complaint);
     }
     world.ledger.end(next, Some(result));
     sleep(Duration::from_secs(1)).await;
@@ -287,7 +266,7 @@ async fn check_old_connection(world: &World, service: &RpcService) {
 
 /// A peer that says nothing any more is noticed, and calls without a time-out end.
 async fn check_silence(world: &World, service: &RpcService) {
-    let Some(clerk) = connect(world, service, 0).await else {
+    let Some(clerk) = connect(service, 0).await else {
         return;
     };
     let call = issue(world, None);
@@ -301,31 +280,25 @@ async fn check_silence(world: &World, service: &RpcService) {
         Ok(result) => world.ledger.end(call, Some(result)),
         Err(_) => {
             world.ledger.end::<Never>(call, None);
-            world
-                .ledger
-                .complain(String::from("a silent peer is not noticed"));
+            world.complain("a silent peer is not noticed");
         }
     }
     if timeout(SLACK, closed).await != Ok(GatewayClosed::Disconnected) {
-        world
-            .ledger
-            .complain(String::from("the death watch says nothing of a lost peer"));
+        world.complain("the death watch says nothing of a lost peer");
     }
     world.net.heal("c0", "s0");
     // The gateway recovers by itself.
     let call = issue(world, Some(Duration::from_secs(5)));
     let result = clerk.note(call).timeout(Duration::from_secs(5)).await;
     if result != Ok(call) {
-        world
-            .ledger
-            .complain(format!("a gateway does not recover: {result:?}"));
+        world.complain(format!("a gateway does not recover: {result:?}"));
     }
     world.ledger.end(call, Some(result));
 }
 
 /// A peer that is gone is not dialled too often, and calls wait no longer than they may.
 async fn check_redial(world: &World, service: &RpcService) {
-    let Some(clerk) = connect(world, service, 0).await else {
+    let Some(clerk) = connect(service, 0).await else {
         return;
     };
     world.kill(0);
@@ -342,22 +315,16 @@ async fn check_redial(world: &World, service: &RpcService) {
     for (number, call) in numbers.into_iter().zip(calls) {
         let result = call.await;
         if result.as_ref().err().map(|it| it.outcome()) != Some(Outcome::NotExecuted) {
-            world
-                .ledger
-                .complain(format!("a call that was never sent ended with {result:?}"));
+            world.complain(format!("a call that was never sent ended with {result:?}"));
         }
         world.ledger.end(number, Some(result));
     }
     if start.elapsed() < time {
-        world
-            .ledger
-            .complain(String::from("calls did not wait for a lost peer"));
+        world.complain("calls did not wait for a lost peer");
     }
     let dialled = dials(world) - before;
     if !(2..60).contains(&dialled) {
-        world
-            .ledger
-            .complain(format!("a peer that is gone was dialled {dialled} times"));
+        world.complain(format!("a peer that is gone was dialled {dialled} times"));
     }
     world.start(0).await;
     // It is another incarnation now.
@@ -370,26 +337,22 @@ async fn check_redial(world: &World, service: &RpcService) {
             ..
         })
     ) {
-        world
-            .ledger
-            .complain(format!("a restarted endpoint answered {result:?}"));
+        world.complain(format!("a restarted endpoint answered {result:?}"));
     }
     world.ledger.end(call, Some(result));
 }
 
 /// An endpoint that ends is told of, and so is a service.
 async fn check_farewell(world: &World, service: &RpcService) {
-    let (Some(clerk), Some(server)) = (connect(world, service, 0).await, world.server(0)) else {
+    let (Some(clerk), Some(server)) = (connect(service, 0).await, world.server(0)) else {
         return;
     };
     let closed = clerk.closed();
     let _ = server.clerk.close().await;
     if timeout(Duration::from_secs(1), closed).await != Ok(GatewayClosed::Stopped) {
-        world
-            .ledger
-            .complain(String::from("an endpoint's end is told to nobody"));
+        world.complain("an endpoint's end is told to nobody");
     }
-    let Some(clerk) = connect(world, service, 1).await else {
+    let Some(clerk) = connect(service, 1).await else {
         return;
     };
     world.close(1).await;
@@ -398,9 +361,7 @@ async fn check_farewell(world: &World, service: &RpcService) {
     let call = issue(world, None);
     let result = clerk.note(call).await;
     if start.elapsed() > SLACK || !matches!(result, Err(crate::RpcError::Unreachable { .. })) {
-        world
-            .ledger
-            .complain(format!("after a goodbye a call ended with {result:?}"));
+        world.complain(format!("after a goodbye a call ended with {result:?}"));
     }
     world.ledger.end(call, Some(result));
 }
@@ -413,7 +374,7 @@ pub(super) async fn check_nothing_is_left(world: &World) {
         .metrics()
         .num_alive_tasks();
     if tasks > TASKS_OF_THE_NETWORK {
-        world.ledger.complain(format!("{tasks} tasks are left"));
+        world.complain(format!("{tasks} tasks are left"));
     }
 }
 

@@ -144,7 +144,7 @@ impl Client {
             && birth != gateway.birth
         {
             let complaint = format!("incarnation {} became {birth}", gateway.birth);
-            self.world.ledger.complain(complaint);
+            self.world.complain(complaint);
         }
         matches!(birth, Err(RpcError::Unreachable { .. }))
     }

@@ -70,7 +70,7 @@ async fn world(net: SimNetwork) -> Report {
     }
     let ended = async { while clients.join_next().await.is_some() {} };
     if tokio::time::timeout(PATIENCE, ended).await.is_err() {
-        world.ledger.complain(String::from("calls did not end"));
+        world.complain("calls did not end");
     }
     clients.shutdown().await;
     calm::check(&world, &services).await;

@@ -73,6 +73,11 @@ impl World {
         self.servers.lock()[index].clone()
     }
 
+    /// Writes down what is not as it should be.
+    pub(super) fn complain(&self, complaint: impl Into<String>) {
+        self.ledger.complain(complaint.into());
+    }
+
     /// Starts a server that does not run.
     pub(super) async fn start(&self, index: usize) {
         let name = format!("s{index}");
@@ -127,7 +132,7 @@ impl World {
                 before.is_none_or(|before| cx.fencing_token() >= Some(before))
             });
         if told.await == Ok(false) {
-            self.ledger.complain(String::from("a token went back"));
+            self.complain("a token went back");
         }
     }
 
