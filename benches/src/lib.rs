@@ -1,15 +1,13 @@
-//! What is measured: endpoints behind gateways, and beside each the least that it could cost.
+//! What is measured: endpoints behind gateways, beside each the least that it could cost, and what a
+//! user would pick instead.
+//!
+//! * [`rpc`]: an endpoint over each transport.
+//! * [`floor`]: the same by hand.
+//! * [`harness`]: how all of them are started, loaded and timed.
+//! * [`subjects`]: their names.
 
-mod counter;
+mod certificates;
 pub mod floor;
-
-pub use self::counter::{Counter, CounterGateway, Remote, SameService};
-
-/// Somebody to be asked: a number goes there, and a number comes back.
-pub trait Ask: Send + 'static {
-    /// Asks once.
-    fn ask(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// Asks this often at once, and waits for all answers.
-    fn ask_at_once(&mut self, calls: usize) -> impl Future<Output = ()> + Send;
-}
+pub mod harness;
+pub mod rpc;
+pub mod subjects;

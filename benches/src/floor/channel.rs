@@ -1,90 +1,113 @@
-use futures_util::future::join_all;
+use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::Ask;
-
-type Question = (u64, oneshot::Sender<u64>);
+use crate::harness::{Client, Subject};
 
 /// A task behind an unbounded `mpsc`, which answers by `oneshot`: the floor of a local call.
 #[derive(Debug)]
-pub struct Unbounded(mpsc::UnboundedSender<Question>);
+pub struct Unbounded;
 
-impl Unbounded {
-    /// Starts the task.
-    #[must_use]
+/// The same with a bounded `mpsc`.
+#[derive(Debug)]
+pub struct Bounded;
+
+/// What the task is sent.
+#[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "only the clients here make it")]
+pub enum Message {
+    /// Add this, and send the sum back.
+    Ask(u64, oneshot::Sender<u64>),
+    /// Add this.
+    Tell(u64),
+}
+
+/// What the task does.
+#[derive(Default)]
+struct Adder(u64);
+
+impl Adder {
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Ask(number, reply) => {
+                self.0 = self.0.wrapping_add(number);
+                let _ = reply.send(self.0);
+            }
+            Message::Tell(number) => self.0 = self.0.wrapping_add(number),
+        }
+    }
+}
+
+fn question(number: u64) -> (Message, impl Future<Output = u64> + Send + Unpin) {
+    let (reply, answer) = oneshot::channel();
+    let answer = answer.map(|it| it.expect("the task answers"));
+    (Message::Ask(number, reply), answer)
+}
+
+impl Subject for Unbounded {
+    type Client = mpsc::UnboundedSender<Message>;
+
+    async fn serve() -> String {
+        String::new()
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "it is measured what a limit costs"
     )]
-    pub fn start() -> Self {
-        let (sender, mut questions) = mpsc::unbounded_channel::<Question>();
+    async fn connect(_: String) -> Self::Client {
+        let (sender, mut messages) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            let mut sum = 0u64;
-            while let Some((number, reply)) = questions.recv().await {
-                sum = sum.wrapping_add(number);
-                let _ = reply.send(sum);
+            let mut adder = Adder::default();
+            while let Some(message) = messages.recv().await {
+                adder.handle(message);
             }
         });
-        Self(sender)
+        sender
     }
+}
 
-    fn send(&self) -> oneshot::Receiver<u64> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send((1, reply)).expect("the task runs");
+impl Client for mpsc::UnboundedSender<Message> {
+    fn ask(&self, number: u64) -> impl Future<Output = u64> + Send + Unpin {
+        let (message, answer) = question(number);
+        self.send(message).expect("the task runs");
         answer
     }
-}
 
-impl Ask for Unbounded {
-    async fn ask(&mut self) {
-        self.send().await.expect("the task answers");
-    }
-
-    async fn ask_at_once(&mut self, calls: usize) {
-        let answers = std::iter::repeat_with(|| self.send()).take(calls);
-        for answer in join_all(answers).await {
-            answer.expect("the task answers");
-        }
+    async fn tell(&self, number: u64) {
+        self.send(Message::Tell(number)).expect("the task runs");
     }
 }
 
-/// The same with a bounded `mpsc`.
-#[derive(Debug)]
-pub struct Bounded(mpsc::Sender<Question>);
+impl Subject for Bounded {
+    type Client = mpsc::Sender<Message>;
 
-impl Bounded {
-    /// Starts the task.
-    #[must_use]
-    pub fn start() -> Self {
-        let (sender, mut questions) = mpsc::channel::<Question>(LIMIT);
+    async fn serve() -> String {
+        String::new()
+    }
+
+    async fn connect(_: String) -> Self::Client {
+        let (sender, mut messages) = mpsc::channel(LIMIT);
         tokio::spawn(async move {
-            let mut sum = 0u64;
-            while let Some((number, reply)) = questions.recv().await {
-                sum = sum.wrapping_add(number);
-                let _ = reply.send(sum);
+            let mut adder = Adder::default();
+            while let Some(message) = messages.recv().await {
+                adder.handle(message);
             }
         });
-        Self(sender)
+        sender
     }
+}
 
-    fn send(&self) -> oneshot::Receiver<u64> {
-        let (reply, answer) = oneshot::channel();
-        self.0.try_send((1, reply)).expect("the task keeps up");
+impl Client for mpsc::Sender<Message> {
+    fn ask(&self, number: u64) -> impl Future<Output = u64> + Send + Unpin {
+        let (message, answer) = question(number);
+        self.try_send(message).expect("the task keeps up");
         answer
     }
-}
 
-impl Ask for Bounded {
-    async fn ask(&mut self) {
-        self.send().await.expect("the task answers");
-    }
-
-    async fn ask_at_once(&mut self, calls: usize) {
-        let answers = std::iter::repeat_with(|| self.send()).take(calls);
-        for answer in join_all(answers).await {
-            answer.expect("the task answers");
-        }
+    async fn tell(&self, number: u64) {
+        let sent = self.send(Message::Tell(number)).await;
+        sent.expect("the task runs");
     }
 }
 
-const LIMIT: usize = 1 << 10;
+const LIMIT: usize = 1 << 12;

@@ -1,16 +1,15 @@
-//! Floors: the same question by hand, on what a gateway stands on. No names, no deadlines, no
-//! errors, no cancellation.
+//! Floors: the same questions by hand, on what a gateway stands on. No names, no deadlines, no errors,
+//! no cancellation, no checksums.
 
 mod channel;
-mod pipe;
+mod copy;
+mod multiplex;
+mod ping_pong;
 mod quic;
-mod stream;
 mod tcp;
-mod tls;
 
-pub use self::channel::{Bounded, Unbounded};
-pub use self::pipe::pipe;
-pub use self::quic::quic;
-pub use self::stream::Pipelined;
-pub use self::tcp::tcp;
-pub use self::tls::tls;
+pub use self::channel::{Bounded, Message, Unbounded};
+pub use self::copy::{QUIC_COPY, TCP_COPY};
+pub use self::multiplex::{Multiplex, QuicMultiplex, TcpMultiplex};
+pub use self::ping_pong::{PingPong, QuicPingPong, TcpPingPong, TlsPingPong};
+pub use self::quic::QuicStreams;

@@ -1,22 +1,25 @@
 use tokio::net::{TcpListener, TcpStream};
 
-use super::stream::{Pipelined, answer};
-
-/// A TCP connection to oneself: the floor of the TCP transport.
-pub async fn tcp() -> Pipelined<TcpStream> {
-    let (ours, theirs) = connected().await;
-    tokio::spawn(answer(theirs));
-    Pipelined::new(ours)
-}
-
-pub(super) async fn connected() -> (TcpStream, TcpStream) {
+/// Listens on a free port; each connection gets a task of `answer`. Returns the address.
+pub(super) async fn listen<F>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> String
+where
+    F: Future<Output: Send> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await;
     let listener = listener.expect("there is a free port");
-    let address = listener.local_addr().expect("it is bound");
-    let (ours, theirs) = tokio::join!(TcpStream::connect(address), listener.accept());
-    let (ours, (theirs, _)) = (ours.expect("it listens"), theirs.expect("it was dialled"));
-    for stream in [&ours, &theirs] {
-        stream.set_nodelay(true).expect("it is a TCP stream");
-    }
-    (ours, theirs)
+    let address = listener.local_addr().expect("it is bound").to_string();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.expect("it listens");
+            stream.set_nodelay(true).expect("it is a TCP stream");
+            tokio::spawn(answer(stream));
+        }
+    });
+    address
+}
+
+pub(super) async fn dial(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).await.expect("it listens");
+    stream.set_nodelay(true).expect("it is a TCP stream");
+    stream
 }

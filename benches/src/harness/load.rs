@@ -1,0 +1,190 @@
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::task::JoinSet;
+
+use super::Client;
+use super::sample::{Sample, cpu_time};
+
+/// What callers do to a subject.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// So many tasks, each with so many calls at once: when all are answered, it makes the next.
+    Ask {
+        /// How many tasks.
+        callers: usize,
+        /// How many calls each makes at once.
+        in_flight: usize,
+    },
+    /// One task sends without waiting, and asks now and then, so that all has arrived at the end.
+    Tell,
+    /// One task sends bytes that are sent back, so many times at once.
+    Echo {
+        /// How many bytes.
+        bytes: usize,
+        /// How many calls at once.
+        in_flight: usize,
+    },
+}
+
+impl Load {
+    /// Returns how many bytes each call carries, both ways together; 0 where it is not about bytes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Echo { bytes, .. } => 2 * bytes,
+            Self::Ask { .. } | Self::Tell => 0,
+        }
+    }
+
+    /// Tells whether each call is timed: else what is timed is the batch.
+    #[must_use]
+    pub const fn is_alone(self) -> bool {
+        matches!(
+            self,
+            Self::Ask { in_flight: 1, .. } | Self::Echo { in_flight: 1, .. }
+        )
+    }
+
+    /// Loads a subject for about so long.
+    ///
+    /// The clock is read rarely for most of the time, since reading it costs a good part of what the
+    /// quickest calls cost, and around each call or batch for the last part, for the distribution.
+    pub async fn run<C: Client>(self, client: C, time: Duration) -> Sample {
+        let mut sample = self.turn(&client, time * 3 / 4, Clock::Rare).await;
+        let timed = self.turn(&client, time / 4, Clock::Each).await;
+        sample.latencies = timed.latencies;
+        sample
+    }
+
+    async fn turn<C: Client>(self, client: &C, time: Duration, clock: Clock) -> Sample {
+        let (cpu, begin) = (cpu_time(), Instant::now());
+        let end = begin + time;
+        let mut sample = match self {
+            Self::Ask {
+                callers: 1,
+                in_flight,
+            } => asking(client, in_flight, end, clock).await,
+            Self::Ask { callers, in_flight } => {
+                let mut tasks = JoinSet::new();
+                for _ in 0..callers {
+                    let client = client.clone();
+                    tasks.spawn(async move { asking(&client, in_flight, end, clock).await });
+                }
+                let mut all = Sample::default();
+                while let Some(sample) = tasks.join_next().await {
+                    all.add(&sample.expect("no caller fails"));
+                }
+                all
+            }
+            Self::Tell => telling(client, end).await,
+            Self::Echo { bytes, in_flight } => {
+                let bytes = Bytes::from(vec![7; bytes]);
+                let echo = || client.echo(bytes.clone());
+                repeat(in_flight, end, clock, echo).await
+            }
+        };
+        sample.elapsed = begin.elapsed();
+        sample.cpu = cpu_time().saturating_sub(cpu);
+        sample
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clock {
+    Rare,
+    Each,
+}
+
+async fn asking<C: Client>(client: &C, in_flight: usize, end: Instant, clock: Clock) -> Sample {
+    repeat(in_flight, end, clock, || client.ask(1)).await
+}
+
+/// Makes calls, so many at once, until the time is over.
+async fn repeat<F: Future + Unpin>(
+    in_flight: usize,
+    end: Instant,
+    clock: Clock,
+    call: impl Fn() -> F,
+) -> Sample {
+    let mut sample = Sample::default();
+    let batches = match clock {
+        Clock::Each => 1,
+        Clock::Rare => (CALLS_PER_LOOK / in_flight).max(1),
+    };
+    let mut futures = Vec::with_capacity(in_flight);
+    let mut now = Instant::now();
+    while now < end {
+        for _ in 0..batches {
+            if in_flight == 1 {
+                call().await;
+            } else {
+                futures.extend(std::iter::repeat_with(|| Some(call())).take(in_flight));
+                all(&mut futures).await;
+            }
+        }
+        sample.calls += (batches * in_flight) as u64;
+        let before = std::mem::replace(&mut now, Instant::now());
+        if clock == Clock::Each {
+            sample.latencies.push(now - before);
+        }
+    }
+    sample
+}
+
+/// Polls all futures once, in order, so that all are under way, then awaits them in that order. A
+/// task that is woken polls the first that is still awaited, not all.
+async fn all<F: Future + Unpin>(futures: &mut Vec<Option<F>>) {
+    poll_fn(|cx| {
+        for future in futures.iter_mut() {
+            let poll = future.as_mut().map(|it| Pin::new(it).poll(cx));
+            if poll.is_some_and(|it| it.is_ready()) {
+                *future = None;
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
+    for future in futures.drain(..).flatten() {
+        future.await;
+    }
+}
+
+/// Sends one-way messages, two batches of them ahead of the answer that says that all have come.
+async fn telling<C: Client>(client: &C, end: Instant) -> Sample {
+    let mut sample = Sample::default();
+    let begun = client.ask(0).await;
+    let mut arrived = None;
+    while Instant::now() < end {
+        for _ in 0..TELLS {
+            client.tell(1).await;
+        }
+        sample.calls += TELLS;
+        let mut asked = client.ask(0);
+        // It is on its way once it is polled, and awaited a batch later.
+        let early = poll_fn(|cx| Poll::Ready(Pin::new(&mut asked).poll(cx))).await;
+        if let Some(earlier) = arrived.replace((asked, early.is_ready())) {
+            settle(earlier).await;
+        }
+    }
+    if let Some(last) = arrived {
+        settle(last).await;
+    }
+    let told = client.ask(0).await - begun;
+    assert_eq!(told, sample.calls, "one-way messages are lost");
+    sample
+}
+
+async fn settle(asked: (impl Future<Output = u64> + Unpin, bool)) {
+    if let (future, false) = asked {
+        future.await;
+    }
+}
+
+/// After so many calls one looks at the clock, at most.
+const CALLS_PER_LOOK: usize = 64;
+/// How many one-way messages are sent before one asks.
+const TELLS: u64 = 512;
