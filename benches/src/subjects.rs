@@ -1,12 +1,13 @@
 //! All that can be measured, by name.
 
 use crate::floor::{
-    Bounded, QUIC_COPY, QuicMultiplex, QuicPingPong, QuicStreams, TCP_COPY, TcpMultiplex,
-    TcpPingPong, TlsPingPong, Unbounded,
+    Bounded, QUIC_COPY, QuicMultiplex, QuicPingPong, QuicStreams, ShortLivedTask, TCP_COPY,
+    TcpMultiplex, TcpPingPong, TlsPingPong, Unbounded,
 };
-use crate::harness::Entry;
+use crate::harness::{Entry, InTurn};
 use crate::rpc::{
-    Fenced, Interleaving, Local, Nested, OverQuic, OverTcp, OverTls, Quick, Rpc, SameService,
+    Carrier, Crowded, Endpoints, Fenced, Interleaving, Local, Nested, OverQuic, OverTcp, OverTls,
+    Quick, Rpc, SameService, ShortLived,
 };
 
 /// Finds a subject.
@@ -17,7 +18,7 @@ pub fn find(name: &str) -> Option<Entry> {
 
 /// Lists the subjects: ours, floors, and peers where they are built in.
 pub fn all() -> impl Iterator<Item = Entry> {
-    OURS.into_iter().chain(FLOORS)
+    OURS.into_iter().chain(MANY).chain(FLOORS)
 }
 
 const OURS: [Entry; 12] = [
@@ -35,7 +36,36 @@ const OURS: [Entry; 12] = [
     Entry::new::<Rpc<OverQuic, Fenced>>("quic/fenced"),
 ];
 
-const FLOORS: [Entry; 10] = [
+/// What is behind a slash after the name: how many there are, and of what.
+const MANY: [Entry; 15] = [
+    Entry::new::<ShortLived>("service/start-and-stop"),
+    Entry::new::<Endpoints<OverTcp, 1>>("tcp/rpc/1-endpoint"),
+    Entry::new::<Endpoints<OverTcp, 10>>("tcp/rpc/10-endpoints"),
+    Entry::new::<Endpoints<OverTcp, 64>>("tcp/rpc/64-endpoints"),
+    Entry::new::<Endpoints<OverTcp, 100>>("tcp/rpc/100-endpoints"),
+    Entry::new::<Endpoints<OverTcp, 1_000>>("tcp/rpc/1000-endpoints"),
+    Entry::new::<Endpoints<OverTcp, 10_000>>("tcp/rpc/10000-endpoints"),
+    Entry::new::<InTurn<Rpc<OverTcp, Quick>, 10>>("tcp/rpc/10-connections"),
+    Entry::new::<InTurn<Rpc<OverTcp, Quick>, 100>>("tcp/rpc/100-connections"),
+    Entry::new::<InTurn<Rpc<OverTcp, Quick>, 1_000>>("tcp/rpc/1000-connections"),
+    Entry::new::<InTurn<TcpPingPong, 10>>("tcp/ping-pong/10-connections"),
+    Entry::new::<InTurn<TcpPingPong, 100>>("tcp/ping-pong/100-connections"),
+    Entry::new::<InTurn<TcpPingPong, 1_000>>("tcp/ping-pong/1000-connections"),
+    crowded::<OverTcp>("tcp/rpc/beside-echoes"),
+    crowded::<OverQuic>("quic/rpc/beside-echoes"),
+];
+
+const fn crowded<C: Carrier>(name: &'static str) -> Entry {
+    const BYTES: usize = 1 << 20;
+    Entry::driven(
+        name,
+        Crowded::<C, BYTES>::serve,
+        Crowded::<C, BYTES>::connect,
+    )
+}
+
+const FLOORS: [Entry; 11] = [
+    Entry::new::<ShortLivedTask>("service/task-start-and-stop"),
     Entry::new::<Bounded>("service/mpsc-bounded"),
     Entry::new::<Unbounded>("service/mpsc-unbounded"),
     Entry::new::<TcpPingPong>("tcp/ping-pong"),

@@ -1,5 +1,6 @@
 use futures_util::FutureExt;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::harness::{Client, Subject};
 
@@ -86,15 +87,20 @@ impl Subject for Bounded {
     }
 
     async fn connect(_: String) -> Self::Client {
-        let (sender, mut messages) = mpsc::channel(LIMIT);
-        tokio::spawn(async move {
-            let mut adder = Adder::default();
-            while let Some(message) = messages.recv().await {
-                adder.handle(message);
-            }
-        });
-        sender
+        start().0
     }
+}
+
+/// Starts a task that adds what comes, until nobody can send any more.
+pub(super) fn start() -> (mpsc::Sender<Message>, JoinHandle<()>) {
+    let (sender, mut messages) = mpsc::channel(LIMIT);
+    let task = tokio::spawn(async move {
+        let mut adder = Adder::default();
+        while let Some(message) = messages.recv().await {
+            adder.handle(message);
+        }
+    });
+    (sender, task)
 }
 
 impl Client for mpsc::Sender<Message> {

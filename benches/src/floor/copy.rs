@@ -1,9 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
 
 use super::{quic, tcp};
 use crate::harness::{Driver, Entry, Load, Sample, cpu_time};
@@ -68,8 +69,23 @@ where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
-    /// Keeps as many bytes on their way as the calls of the load would.
     async fn run(&self, load: Load, time: Duration) -> Sample {
+        let end = Instant::now() + time;
+        self.copy(load, |_| Instant::now() >= end).await
+    }
+
+    async fn times(&self, load: Load, calls: u64) -> Duration {
+        self.copy(load, |sent| sent >= calls).await.elapsed
+    }
+}
+
+impl<R, W> Copier<R, W>
+where
+    R: AsyncRead + Send + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    /// Keeps as many bytes on their way as the calls of the load would.
+    async fn copy(&self, load: Load, is_over: impl Fn(u64) -> bool + Send) -> Sample {
         let Load::Echo { bytes, in_flight } = load else {
             panic!("only bytes can be copied");
         };
@@ -79,13 +95,13 @@ where
         let (cpu, begin) = (cpu_time(), Instant::now());
         let sent = AtomicU64::new(0);
         let sending = async {
-            while begin.elapsed() < time {
+            while !is_over(sent.load(Ordering::Relaxed)) {
                 room.acquire().await.expect("it is not closed").forget();
                 writer.write_all(&message).await.expect("the other reads");
                 writer.flush().await.expect("the other reads");
                 sent.fetch_add(1, Ordering::Relaxed);
             }
-            // What is not whole yet when the time is over is still read.
+            // What is not whole yet when the turn is over is still read.
             room.close();
         };
         let reading = async {
@@ -104,7 +120,7 @@ where
             calls,
             elapsed: begin.elapsed(),
             cpu: cpu_time().saturating_sub(cpu),
-            latencies: Vec::new(),
+            ..Sample::default()
         }
     }
 }

@@ -6,6 +6,7 @@ mod copy;
 mod multiplex;
 mod ping_pong;
 mod quic;
+mod short_lived;
 mod tcp;
 
 pub use self::channel::{Bounded, Message, Unbounded};
@@ -13,3 +14,4 @@ pub use self::copy::{QUIC_COPY, TCP_COPY};
 pub use self::multiplex::{Multiplex, QuicMultiplex, TcpMultiplex};
 pub use self::ping_pong::{PingPong, QuicPingPong, TcpPingPong, TlsPingPong};
 pub use self::quic::QuicStreams;
+pub use self::short_lived::{ShortLivedTask, Spawner};

@@ -27,6 +27,7 @@ pub struct QuicMultiplex;
 #[derive(Clone)]
 pub struct Multiplex(mpsc::Sender<Message>);
 
+#[derive(Debug)]
 enum Message {
     Ask(u64, oneshot::Sender<u64>),
     Tell(u64),
@@ -51,13 +52,13 @@ impl Client for Multiplex {
     fn ask(&self, number: u64) -> impl Future<Output = u64> + Send + Unpin {
         let (reply, answer) = oneshot::channel();
         let sent = self.0.try_send(Message::Ask(number, reply));
-        sent.ok().expect("the task keeps up");
+        sent.expect("the task keeps up");
         answer.map(|it| it.expect("the other side answers"))
     }
 
     async fn tell(&self, number: u64) {
         let sent = self.0.send(Message::Tell(number)).await;
-        sent.ok().expect("the task runs");
+        sent.expect("the task runs");
     }
 }
 

@@ -1,10 +1,13 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
+use tokio::runtime::Runtime;
 
-use super::{Client, Load, Place, Sample, ServerProcess, Subject};
+use super::failed::wait;
+use super::{Client, Failed, Load, Place, Sample, ServerProcess, Subject};
 
 /// A subject among others: what it is called, and how it is started.
 #[derive(Clone, Copy)]
@@ -20,6 +23,11 @@ pub struct Entry {
 pub trait Driver: Send + Sync + 'static {
     /// Loads it for about so long.
     async fn run(&self, load: Load, time: Duration) -> Sample;
+
+    /// Loads it with so many calls, and returns how long they took.
+    async fn times(&self, load: Load, calls: u64) -> Duration {
+        panic!("{calls} calls of {load:?} are not counted here")
+    }
 }
 
 struct Clients<C>(C);
@@ -28,6 +36,10 @@ struct Clients<C>(C);
 impl<C: Client> Driver for Clients<C> {
     async fn run(&self, load: Load, time: Duration) -> Sample {
         load.run(self.0.clone(), time).await
+    }
+
+    async fn times(&self, load: Load, calls: u64) -> Duration {
+        load.times(self.0.clone(), calls).await
     }
 }
 
@@ -65,26 +77,22 @@ impl Entry {
     }
 
     /// Starts both sides.
-    #[must_use]
-    pub fn start(self, place: Place) -> Running {
-        let runtime = place.runtime();
+    pub fn start(self, place: Place) -> Result<Running, Failed> {
+        let runtime = Workers(Some(place.runtime()));
         let (server, address) = match place {
-            Place::One => {
-                let address = runtime.block_on(runtime.spawn(self.serve()));
-                (None, address.expect("the subject can be served"))
-            }
+            Place::One => (None, wait(&runtime, self.serve(), PATIENCE)?),
             Place::Two | Place::TwoPinned => {
-                let (server, address) = ServerProcess::start(self.name, place);
+                let (server, address) = ServerProcess::start(self.name, place)?;
                 (Some(server), address)
             }
         };
-        let driver = runtime.block_on(runtime.spawn((self.connect)(address)));
-        Running {
+        let driver = wait(&runtime, (self.connect)(address), PATIENCE)?;
+        Ok(Running {
             name: self.name,
-            driver: driver.expect("the subject can be connected to").into(),
-            runtime: Some(runtime),
+            driver: driver.into(),
+            runtime,
             _server: server,
-        }
+        })
     }
 }
 
@@ -98,29 +106,27 @@ impl fmt::Debug for Entry {
 pub struct Running {
     /// The subject's name.
     pub name: &'static str,
-    driver: std::sync::Arc<dyn Driver>,
-    runtime: Option<tokio::runtime::Runtime>,
+    driver: Arc<dyn Driver>,
+    runtime: Workers,
     _server: Option<ServerProcess>,
 }
 
 impl Running {
-    /// Loads it for about so long, from a task: the thread that waits for the runtime is none of its
-    /// workers.
-    #[must_use]
-    pub fn run(&self, load: Load, time: Duration) -> Sample {
-        let driver = std::sync::Arc::clone(&self.driver);
-        let runtime = self.runtime.as_ref().expect("it is not dropped");
-        let task = runtime.spawn(async move { driver.run(load, time).await });
-        runtime.block_on(task).expect("no call fails")
+    /// Loads it for about so long.
+    pub fn run(&self, load: Load, time: Duration) -> Result<Sample, Failed> {
+        let driver = Arc::clone(&self.driver);
+        let task = async move { driver.run(load, time).await };
+        wait(&self.runtime, task, time + PATIENCE)
     }
-}
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Not waited for: what answers does not end by itself.
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+    /// Loads it with so many calls, and returns how long they took.
+    #[must_use]
+    pub fn times(&self, load: Load, calls: u64) -> Duration {
+        let driver = Arc::clone(&self.driver);
+        let task = self
+            .runtime
+            .spawn(async move { driver.times(load, calls).await });
+        self.runtime.block_on(task).expect("no call fails")
     }
 }
 
@@ -129,3 +135,25 @@ impl fmt::Debug for Running {
         f.debug_tuple("Running").field(&self.name).finish()
     }
 }
+
+/// A runtime that is not waited for: what answers does not end by itself.
+struct Workers(Option<Runtime>);
+
+impl std::ops::Deref for Workers {
+    type Target = Runtime;
+
+    fn deref(&self) -> &Runtime {
+        self.0.as_ref().expect("it is not dropped")
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// After so long, what has not answered will not.
+const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,16 +1,18 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::Client;
 use super::sample::{Sample, cpu_time};
 
 /// What callers do to a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "scenarios make it")]
 pub enum Load {
     /// So many tasks, each with so many calls at once: when all are answered, it makes the next.
     Ask {
@@ -31,6 +33,18 @@ pub enum Load {
 }
 
 impl Load {
+    /// So many tasks, each with so many calls at once.
+    #[must_use]
+    pub const fn ask(callers: usize, in_flight: usize) -> Self {
+        Self::Ask { callers, in_flight }
+    }
+
+    /// So many bytes that are sent back, so many times at once.
+    #[must_use]
+    pub const fn echo(bytes: usize, in_flight: usize) -> Self {
+        Self::Echo { bytes, in_flight }
+    }
+
     /// Returns how many bytes each call carries, both ways together; 0 where it is not about bytes.
     #[must_use]
     pub const fn bytes(self) -> usize {
@@ -54,25 +68,37 @@ impl Load {
     /// The clock is read rarely for most of the time, since reading it costs a good part of what the
     /// quickest calls cost, and around each call or batch for the last part, for the distribution.
     pub async fn run<C: Client>(self, client: C, time: Duration) -> Sample {
-        let mut sample = self.turn(&client, time * 3 / 4, Clock::Rare).await;
-        let timed = self.turn(&client, time / 4, Clock::Each).await;
+        let end = Instant::now() + time * 3 / 4;
+        let mut sample = self.turn(&client, Clock::Rare(end)).await;
+        let end = Instant::now() + time / 4;
+        let timed = self.turn(&client, Clock::Each(end)).await;
         sample.latencies = timed.latencies;
         sample
     }
 
-    async fn turn<C: Client>(self, client: &C, time: Duration, clock: Clock) -> Sample {
+    /// Loads a subject with so many calls, and returns how long they took. What is above whole
+    /// batches is reckoned, not made.
+    pub async fn times<C: Client>(self, client: C, calls: u64) -> Duration {
+        let each = match self {
+            Self::Ask { callers, .. } => calls.div_ceil(callers as u64),
+            Self::Tell | Self::Echo { .. } => calls,
+        };
+        let sample = self.turn(&client, Clock::Never(each)).await;
+        sample.elapsed.mul_f64(calls as f64 / sample.calls as f64)
+    }
+
+    async fn turn<C: Client>(self, client: &C, clock: Clock) -> Sample {
         let (cpu, begin) = (cpu_time(), Instant::now());
-        let end = begin + time;
         let mut sample = match self {
             Self::Ask {
                 callers: 1,
                 in_flight,
-            } => asking(client, in_flight, end, clock).await,
+            } => asking(client, in_flight, clock).await,
             Self::Ask { callers, in_flight } => {
                 let mut tasks = JoinSet::new();
                 for _ in 0..callers {
                     let client = client.clone();
-                    tasks.spawn(async move { asking(&client, in_flight, end, clock).await });
+                    tasks.spawn(async move { asking(&client, in_flight, clock).await });
                 }
                 let mut all = Sample::default();
                 while let Some(sample) = tasks.join_next().await {
@@ -80,11 +106,11 @@ impl Load {
                 }
                 all
             }
-            Self::Tell => telling(client, end).await,
+            Self::Tell => telling(client, clock).await,
             Self::Echo { bytes, in_flight } => {
                 let bytes = Bytes::from(vec![7; bytes]);
                 let echo = || client.echo(bytes.clone());
-                repeat(in_flight, end, clock, echo).await
+                repeat(in_flight, clock, echo).await
             }
         };
         sample.elapsed = begin.elapsed();
@@ -93,31 +119,40 @@ impl Load {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// When a turn ends, and how often one looks at the clock.
+#[derive(Clone, Copy)]
 enum Clock {
-    Rare,
-    Each,
+    /// At a time, for which one looks now and then.
+    Rare(Instant),
+    /// At a time, and one looks around each call or batch.
+    Each(Instant),
+    /// After so many calls of each caller, and one does not look.
+    Never(u64),
 }
 
-async fn asking<C: Client>(client: &C, in_flight: usize, end: Instant, clock: Clock) -> Sample {
-    repeat(in_flight, end, clock, || client.ask(1)).await
+impl Clock {
+    fn is_over(self, now: Instant, calls: u64) -> bool {
+        match self {
+            Self::Rare(end) | Self::Each(end) => now >= end,
+            Self::Never(most) => calls >= most,
+        }
+    }
 }
 
-/// Makes calls, so many at once, until the time is over.
-async fn repeat<F: Future + Unpin>(
-    in_flight: usize,
-    end: Instant,
-    clock: Clock,
-    call: impl Fn() -> F,
-) -> Sample {
+async fn asking<C: Client>(client: &C, in_flight: usize, clock: Clock) -> Sample {
+    repeat(in_flight, clock, || client.ask(1)).await
+}
+
+/// Makes calls, so many at once, until the turn is over.
+async fn repeat<F: Future + Unpin>(in_flight: usize, clock: Clock, call: impl Fn() -> F) -> Sample {
     let mut sample = Sample::default();
     let batches = match clock {
-        Clock::Each => 1,
-        Clock::Rare => (CALLS_PER_LOOK / in_flight).max(1),
+        Clock::Rare(_) => (CALLS_PER_LOOK / in_flight).max(1),
+        Clock::Each(_) | Clock::Never(_) => 1,
     };
     let mut futures = Vec::with_capacity(in_flight);
     let mut now = Instant::now();
-    while now < end {
+    while !clock.is_over(now, sample.calls) {
         for _ in 0..batches {
             if in_flight == 1 {
                 call().await;
@@ -127,9 +162,13 @@ async fn repeat<F: Future + Unpin>(
             }
         }
         sample.calls += (batches * in_flight) as u64;
-        let before = std::mem::replace(&mut now, Instant::now());
-        if clock == Clock::Each {
-            sample.latencies.push(now - before);
+        match clock {
+            Clock::Rare(_) => now = Instant::now(),
+            Clock::Each(_) => {
+                let before = std::mem::replace(&mut now, Instant::now());
+                sample.took(now - before);
+            }
+            Clock::Never(_) => {}
         }
     }
     sample
@@ -154,11 +193,11 @@ async fn all<F: Future + Unpin>(futures: &mut Vec<Option<F>>) {
 }
 
 /// Sends one-way messages, two batches of them ahead of the answer that says that all have come.
-async fn telling<C: Client>(client: &C, end: Instant) -> Sample {
+async fn telling<C: Client>(client: &C, clock: Clock) -> Sample {
     let mut sample = Sample::default();
     let begun = client.ask(0).await;
     let mut arrived = None;
-    while Instant::now() < end {
+    while !clock.is_over(Instant::now(), sample.calls) {
         for _ in 0..TELLS {
             client.tell(1).await;
         }

@@ -8,11 +8,15 @@
 //! the host does meanwhile befalls all of them alike.
 
 mod entry;
+mod failed;
+mod in_turn;
 mod load;
 mod place;
 mod sample;
 
 pub use self::entry::{Driver, Entry, Running};
+pub use self::failed::Failed;
+pub use self::in_turn::{InTurn, Turns};
 pub use self::load::Load;
 pub use self::place::{Place, ServerProcess};
 pub use self::sample::{Sample, cpu_time};

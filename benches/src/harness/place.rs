@@ -6,11 +6,12 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use tokio::runtime::{Builder, Runtime};
 
-use super::Entry;
+use super::{Entry, Failed};
 use crate::certificates;
 
 /// Where caller and callee run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "scenarios make it")]
 pub enum Place {
     /// In one process, whose runtime has two workers.
     One,
@@ -64,7 +65,7 @@ impl ServerProcess {
     /// Starts this program as the server of a subject, and returns where it answers.
     ///
     /// The program is to take `serve NAME PLACE`, and to call [`serve`](Self::serve) then.
-    pub(super) fn start(name: &str, place: Place) -> (Self, String) {
+    pub(super) fn start(name: &str, place: Place) -> Result<(Self, String), Failed> {
         let program = std::env::current_exe().expect("a program knows its file");
         let mut command = Command::new(program);
         command.args(["serve", name]);
@@ -75,10 +76,12 @@ impl ServerProcess {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().expect("the program can be started");
         let output = child.stdout.take().expect("it is piped");
-        let mut address = String::new();
+        let (server, mut address) = (Self(child), String::new());
         let read = BufReader::new(output).read_line(&mut address);
-        read.expect("the server tells its address");
-        (Self(child), address.trim_end().to_owned())
+        match read {
+            Ok(length) if length > 0 => Ok((server, address.trim_end().to_owned())),
+            _ => Err(Failed::new("its server does not start")),
+        }
     }
 
     /// Is the server of a subject, until standard input ends.

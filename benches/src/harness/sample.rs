@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
 /// What one turn of a load has shown.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sample {
     /// How many calls were made, in that part of the turn whose clock was read rarely.
     pub calls: u64,
@@ -12,15 +13,33 @@ pub struct Sample {
     pub elapsed: Duration,
     /// How much of the processors this process used meanwhile.
     pub cpu: Duration,
-    /// How long each call or batch took, in the other part.
-    pub latencies: Vec<Duration>,
+    /// How many nanoseconds each call or batch took, in the other part.
+    pub latencies: Histogram<u64>,
+}
+
+impl Default for Sample {
+    fn default() -> Self {
+        Self {
+            calls: 0,
+            elapsed: Duration::ZERO,
+            cpu: Duration::ZERO,
+            latencies: Histogram::new(DIGITS).expect("it is a precision"),
+        }
+    }
 }
 
 impl Sample {
     /// Adds what another caller has done at the same time.
     pub(super) fn add(&mut self, other: &Self) {
         self.calls += other.calls;
-        self.latencies.extend_from_slice(&other.latencies);
+        let added = self.latencies.add(&other.latencies);
+        added.expect("a histogram grows");
+    }
+
+    /// Takes down how long a call or batch took.
+    pub(super) fn took(&mut self, time: Duration) {
+        let recorded = self.latencies.record(time.as_nanos() as u64);
+        recorded.expect("a histogram grows");
     }
 
     /// Returns how many calls were made in a second.
@@ -29,22 +48,24 @@ impl Sample {
         self.calls as f64 / self.elapsed.as_secs_f64()
     }
 
+    /// Returns how long a call took on average, in nanoseconds.
+    #[must_use]
+    pub fn mean_ns(&self) -> f64 {
+        self.elapsed.as_nanos() as f64 / self.calls as f64
+    }
+
     /// Returns how much of the processors a call has cost, in nanoseconds.
     #[must_use]
     pub fn cpu_ns(&self) -> f64 {
         self.cpu.as_nanos() as f64 / self.calls as f64
     }
 
-    /// Returns the latency that so many of a thousand calls do not exceed.
+    /// Returns the latency that so much of a hundred calls do not exceed, in nanoseconds, if any was
+    /// timed.
     #[must_use]
-    pub fn permille(&self, part: usize) -> Duration {
-        let mut latencies = self.latencies.clone();
-        latencies.sort_unstable();
-        let last = latencies.len().saturating_sub(1);
-        latencies
-            .get(last * part / 1000)
-            .copied()
-            .unwrap_or_default()
+    pub fn percentile_ns(&self, percent: f64) -> Option<f64> {
+        let known = !self.latencies.is_empty();
+        known.then(|| self.latencies.value_at_percentile(percent) as f64)
     }
 }
 
@@ -57,3 +78,6 @@ pub fn cpu_time() -> Duration {
     };
     time(usage.user_time()) + time(usage.system_time())
 }
+
+/// How many decimal digits of a latency are kept.
+const DIGITS: u8 = 3;

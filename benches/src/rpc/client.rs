@@ -153,9 +153,16 @@ impl<C: Carrier, A: Asking> Subject for Rpc<C, A> {
             true => address,
             false => start_counters(&service).await,
         };
-        RpcClient {
-            gateway: A::connect(&service, &address).await,
-            _service: service,
+        RpcClient::connect(&service, &address).await
+    }
+}
+
+impl<A: Asking> RpcClient<A> {
+    /// Connects a gateway of its own; the connection is the service's.
+    pub(super) async fn connect(service: &RpcService, address: &str) -> Self {
+        Self {
+            gateway: A::connect(service, address).await,
+            _service: service.clone(),
         }
     }
 }

@@ -152,7 +152,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Crates that belong to one place, and who that is.
 const OWNERS: &[(&str, &[&str])] = &[
     (BINCODE, &["rpc-core"]),
-    ("clap", &["rpc-cli"]),
+    ("clap", &["benches", "rpc-cli"]),
     ("quinn", &["benches", "rpc-transport-quic"]),
     ("rustls", &["rpc-tls", "rpc-transport-quic"]),
     ("serde", &["benches", "rpc-components", "rpc-core"]),
