@@ -1,73 +1,95 @@
-//! Measures, and compares.
+//! What does a call cost, beside the least that it could cost?
+//!
+//! `report` runs every scenario and writes tables and plots, `run` compares what it is told, and
+//! `list` tells what there is. See `benches/README.md`.
 
-#![expect(clippy::print_stdout, reason = "figures are what it is for")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures are what it is for"
+)]
 
-use benches::harness::{Load, Place, ServerProcess};
+mod arguments;
+mod chart;
+mod compare;
+mod curve;
+mod figure;
+mod latency_chart;
+mod machine;
+mod parse;
+mod report;
+mod scenario;
+mod scenarios;
+mod table;
+mod text;
+
+use std::process::ExitCode;
+
+use benches::harness::{Place, ServerProcess};
 use benches::subjects;
-use std::time::Duration;
+use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rpc_core::BoxError;
 
-fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    match arguments[..] {
-        ["serve", name] => ServerProcess::serve(subjects::find(name).unwrap(), Place::Two),
-        ["serve", name, "--pinned"] => {
-            ServerProcess::serve(subjects::find(name).unwrap(), Place::TwoPinned)
+use self::arguments::{Arguments, Command, RunArguments};
+use self::compare::Comparison;
+
+fn main() -> ExitCode {
+    allow_descriptors();
+    match act(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(2)
         }
-        [load, place, ref names @ ..] => {
-            let load = match load.split_once(':') {
-                None => Load::Tell,
-                Some(("echo", rest)) => {
-                    let (b, n) = rest.split_once('x').unwrap();
-                    Load::Echo {
-                        bytes: b.parse().unwrap(),
-                        in_flight: n.parse().unwrap(),
-                    }
-                }
-                Some((_, rest)) => {
-                    let (c, n) = rest.split_once('x').unwrap();
-                    Load::Ask {
-                        callers: c.parse().unwrap(),
-                        in_flight: n.parse().unwrap(),
-                    }
-                }
-            };
-            let place = match place {
-                "2" => Place::Two,
-                "2p" => Place::TwoPinned,
-                _ => Place::One,
-            };
-            let running: Vec<_> = names
-                .iter()
-                .map(|name| subjects::find(name).expect(name).start(place))
-                .collect();
-            let mut all: Vec<Vec<_>> = running.iter().map(|_| Vec::new()).collect();
-            for round in 0..8 {
-                for (at, it) in running.iter().enumerate() {
-                    let sample = it.run(load, Duration::from_millis(200));
-                    if round > 0 {
-                        all[at].push(sample);
-                    }
-                }
-            }
-            for (it, samples) in running.iter().zip(&all) {
-                let med = |f: &dyn Fn(&benches::harness::Sample) -> f64| {
-                    let mut v: Vec<f64> = samples.iter().map(f).collect();
-                    v.sort_by(f64::total_cmp);
-                    v[v.len() / 2]
-                };
-                println!(
-                    "{:28} mean {:10.3} us  p50 {:8.2} p99 {:8.2}  rate {:10.0}/s  cpu {:8.0} ns  {:8.1} MB/s",
-                    it.name,
-                    med(&|s| 1e6 / s.rate()),
-                    med(&|s| s.permille(500).as_nanos() as f64 / 1e3),
-                    med(&|s| s.permille(990).as_nanos() as f64 / 1e3),
-                    med(&|s| s.rate()),
-                    med(&|s| s.cpu_ns()),
-                    med(&|s| s.rate() * load.bytes() as f64 / 1e6)
-                );
-            }
+    }
+}
+
+fn act(command: Command) -> Result<(), BoxError> {
+    match command {
+        Command::Report(arguments) => report::write(&arguments),
+        Command::Run(arguments) => run(&arguments),
+        Command::List => {
+            list();
+            Ok(())
         }
-        _ => panic!("load place names"),
+        Command::Serve { name, pinned } => {
+            let place = if pinned { Place::TwoPinned } else { Place::Two };
+            ServerProcess::serve(parse::subject(&name)?, place);
+            Ok(())
+        }
+    }
+}
+
+/// Compares what the command line names.
+fn run(arguments: &RunArguments) -> Result<(), BoxError> {
+    let load = parse::load(&arguments.load)?;
+    let names = arguments.names.iter();
+    let entries: Vec<_> = names
+        .map(|it| parse::subject(it))
+        .collect::<Result<_, _>>()?;
+    let comparison = Comparison {
+        load,
+        place: arguments.place.into(),
+        figure: arguments.figure.unwrap_or_else(|| figure::usual(load)),
+        entries,
+    };
+    let results = comparison.measure(arguments.plan);
+    println!("{}\n\n{}", results.what_is_compared(), results.table());
+    Ok(())
+}
+
+fn list() {
+    println!("subjects:");
+    subjects::all().for_each(|it| println!("  {}", it.name));
+    println!("scenarios:");
+    report::chapters().for_each(|it| println!("  {:32} {}", it.name(), it.title()));
+}
+
+/// Takes as many descriptors as it may: a thousand connections need two thousand, and more.
+fn allow_descriptors() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // If not, a scenario that needs them says so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
     }
 }
