@@ -5,6 +5,7 @@ use benches::harness::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::figure::Figure;
+use crate::memory::Kind;
 
 /// Measures what calls cost, beside the least that they could cost.
 #[derive(Debug, Parser)]
@@ -28,6 +29,9 @@ pub(crate) enum Command {
         #[arg(long)]
         pinned: bool,
     },
+    /// Is the process that has a million of something.
+    #[command(hide = true)]
+    Idle { kind: Kind },
 }
 
 #[derive(Args, Debug)]

@@ -6,6 +6,8 @@ use std::fmt::Write;
 #[derive(Debug)]
 pub(crate) struct Chart {
     pub(crate) title: String,
+    /// Whether one sees which points the lines connect.
+    pub(crate) marked: bool,
     pub(crate) x: Axis,
     pub(crate) y: Axis,
     pub(crate) lines: Vec<Line>,
@@ -62,6 +64,8 @@ impl Axis {
         let first = all.iter().rposition(|it| *it <= range.0).unwrap_or(0);
         let last = all.iter().position(|it| *it >= range.1);
         let ticks = &all[first..=last.unwrap_or(all.len() - 1)];
+        // They are round: of their digits, the first matters.
+        let text = |it| text(it).replacen(".00", "", 1).replacen(".0", "", 1);
         Self::with_ticks(title, ticks.iter().map(|it| (*it, text(*it))).collect())
     }
 
@@ -130,7 +134,7 @@ impl Chart {
         let mut points = String::new();
         for (x, y) in line.points.iter().map(|(x, y)| self.at(*x, *y)) {
             let _ = write!(points, "{x:.1},{y:.1} ");
-            if line.points.len() <= MARKED {
+            if self.marked {
                 let _ = writeln!(
                     svg,
                     "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>"
@@ -172,8 +176,6 @@ const LEFT: f64 = 90.0;
 const RIGHT: f64 = 680.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 460.0;
-/// So few points are marked.
-const MARKED: usize = 12;
 
 /// Colours that people tell from each other who do not see all of them.
 const COLOURS: [&str; 8] = [
@@ -199,6 +201,7 @@ mod tests {
         let ends = || vec![(1.0, String::new()), (100.0, String::new())];
         let chart = Chart {
             title: String::new(),
+            marked: false,
             x: Axis::with_ticks("", ends()),
             y: Axis::with_ticks("", ends()),
             lines: Vec::new(),

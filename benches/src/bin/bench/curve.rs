@@ -187,6 +187,7 @@ impl Grown {
         let values = values.map(|(_, y)| *y);
         Chart {
             title: title.to_owned(),
+            marked: true,
             x: Axis::with_ticks(growing.x_title(), ticks.collect()),
             y: Axis::over(growing.y_title(), values, |it| growing.y_text(it)),
             lines: self.lines,

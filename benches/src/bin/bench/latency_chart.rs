@@ -14,6 +14,7 @@ pub(crate) fn chart(title: &str, results: &Results) -> Option<Chart> {
     let ticks = ticks.map(|(at, text)| (*at, (*text).to_owned()));
     Some(Chart {
         title: title.to_owned(),
+        marked: false,
         x: Axis::with_ticks("calls that take no longer", ticks.collect()),
         y: Axis::over("time of a call", points().map(|(_, y)| *y), text::time),
         lines,

@@ -16,12 +16,14 @@ mod curve;
 mod figure;
 mod latency_chart;
 mod machine;
+mod memory;
 mod parse;
 mod report;
 mod scenario;
 mod scenarios;
 mod table;
 mod text;
+mod word_count;
 
 use std::process::ExitCode;
 
@@ -56,6 +58,10 @@ fn act(command: Command) -> Result<(), BoxError> {
         Command::Serve { name, pinned } => {
             let place = if pinned { Place::TwoPinned } else { Place::Two };
             ServerProcess::serve(parse::subject(&name)?, place);
+            Ok(())
+        }
+        Command::Idle { kind } => {
+            println!("{}", memory::child(kind)?);
             Ok(())
         }
     }

@@ -11,8 +11,10 @@ use crate::curve::Curve;
 use crate::figure::Figure;
 use crate::latency_chart;
 use crate::machine;
+use crate::memory;
 use crate::scenario::Scenario;
 use crate::scenarios;
+use crate::word_count;
 
 /// A part of the report.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +23,20 @@ pub(crate) enum Chapter {
     Compare(Scenario),
     /// The same for several sizes.
     Grow(Curve),
+    /// Endpoints that do nothing.
+    Memory,
+    /// A whole job.
+    WordCount,
 }
 
 /// Lists all, in their order.
 pub(crate) fn chapters() -> impl Iterator<Item = Chapter> {
-    let curves = scenarios::CURVES.iter().copied();
+    let curves = scenarios::CURVES.iter().copied().map(Chapter::Grow);
+    let whole = [Chapter::Memory, Chapter::WordCount];
     scenarios::all()
         .map(Chapter::Compare)
-        .chain(curves.map(Chapter::Grow))
+        .chain(curves)
+        .chain(whole)
 }
 
 impl Chapter {
@@ -37,6 +45,8 @@ impl Chapter {
         match self {
             Self::Compare(scenario) => scenario.name,
             Self::Grow(curve) => curve.name,
+            Self::Memory => "endpoints/memory",
+            Self::WordCount => "word-count",
         }
     }
 
@@ -45,6 +55,8 @@ impl Chapter {
         match self {
             Self::Compare(scenario) => scenario.title,
             Self::Grow(curve) => curve.title,
+            Self::Memory => "How much memory does each of a million idle endpoints have?",
+            Self::WordCount => "How long does it take to count the words of a file, beside a loop?",
         }
     }
 
@@ -63,6 +75,11 @@ impl Chapter {
                 let grown = curve.measure(plan);
                 (grown.table().to_string(), Some(grown.chart(curve.title)))
             }
+            Self::Memory => (memory::table().to_string(), None),
+            Self::WordCount => match word_count::table(plan) {
+                Ok(table) => (table.to_string(), None),
+                Err(error) => (format!("failed: {error}\n"), None),
+            },
         }
     }
 
