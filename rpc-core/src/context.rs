@@ -143,6 +143,7 @@ impl<E: RpcEndpoint> Context<E> {
         {
             let run = Box::new(run);
             handle.id = self.timers.set(at, period, TimedRun { run, cancelled });
+            self.core.pulse.change();
         }
         handle
     }
@@ -165,6 +166,7 @@ impl<E: RpcEndpoint> Context<E> {
             let then: Continuation<E> = Box::new(move |endpoint, cx| then(endpoint, cx, output));
             then
         }));
+        self.core.pulse.change();
     }
 
     /// Keeps `resource` until the endpoint stops, and drops it then, before `on_stop` runs. Flink's
@@ -206,6 +208,7 @@ impl<E: RpcEndpoint> Context<E> {
 
     pub(crate) fn cancel_timer(&mut self, id: TimerId) {
         self.timers.cancel(id);
+        self.core.pulse.change();
     }
 
     /// Runs the first timer that is due. Returns whether there was one.
@@ -231,6 +234,7 @@ impl<E: RpcEndpoint> Context<E> {
     /// that runs then may want the main thread.
     pub(crate) fn close(&mut self) -> impl Send + use<E> {
         self.closed = true;
+        self.core.pulse.change();
         (self.timers.clear(), std::mem::take(&mut self.resources))
     }
 }

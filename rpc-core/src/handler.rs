@@ -26,10 +26,10 @@ pub(crate) struct Around<'a> {
 
 impl Around<'_> {
     /// Runs a piece of the handler.
-    pub(crate) fn enter<R>(&self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let _during = self.pulse.during(self.doing);
         let _entered = self.span.enter();
-        scope::within(&self.scope, f)
+        scope::within(&mut self.scope, f)
     }
 }
 

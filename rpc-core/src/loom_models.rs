@@ -13,10 +13,9 @@ use std::task::{Context, Poll, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use crate::call::{Call, ReplyTo, Time};
+use crate::call::{Call, ReplyTo, Waiting};
 use crate::error::RpcResult;
 use crate::mailbox::{Limit, Mailbox, Rejected};
-use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
 use crate::scope::CallScope;
 
@@ -180,7 +179,7 @@ fn a_mailbox_that_is_closed_has_taken_given_back_or_rejected_each_message() {
         });
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         let cx = Context::from_waker(Waker::noop());
-        let _ = mailbox.poll_take(&cx, &mut mail, &mut control);
+        mailbox.take(&cx, &mut mail, &mut control);
         let left = mailbox.close();
         let rejected = senders.map(|it| it.join().unwrap());
         let seen = mail.iter().chain(&left).map(|it| it.number);
@@ -288,11 +287,7 @@ fn poll(slot: &Slot) -> Poll<RpcResult<Counted>> {
 }
 
 fn call(slot: &Arc<Slot>) -> Call<Counted> {
-    let time = Time {
-        after: None,
-        deadline: None,
-    };
-    Call::waiting(Arc::clone(slot), &METHOD, time, None, None)
+    Call::waiting(Waiting::for_slot(Arc::clone(slot)))
 }
 
 /// Waits for messages as a main loop does.
@@ -305,8 +300,12 @@ fn messages(messages: usize) -> Limit {
 
 fn take<M, C>(mailbox: &Mailbox<M, C>) -> (VecDeque<M>, VecDeque<C>) {
     let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
-    block_on(poll_fn(|cx| mailbox.poll_take(cx, &mut mail, &mut control)));
+    block_on(poll_fn(|cx| {
+        assert!(mailbox.take(cx, &mut mail, &mut control), "all was handled");
+        match mail.is_empty() && control.is_empty() {
+            true => Poll::Pending,
+            false => Poll::Ready(()),
+        }
+    }));
     (mail, control)
 }
-
-static METHOD: MethodInfo = MethodInfo::internal("method", CallTimeout::Never);

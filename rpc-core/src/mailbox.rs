@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, MutexGuard};
@@ -29,7 +29,7 @@ struct Inbox<M, C> {
     bytes: usize,
     control: VecDeque<C>,
     waker: Option<Waker>,
-    /// The reader has seen an empty queue and is to be woken.
+    /// The reader has seen all that there was, and is to be woken.
     parked: bool,
     closed: bool,
 }
@@ -100,21 +100,21 @@ impl<M, C> Mailbox<M, C> {
         }
     }
 
-    /// Takes all control messages, and all mail if `mail` is empty; pending if there is nothing.
-    pub(crate) fn poll_take(
+    /// Takes all control messages, and all mail if `mail` is empty. Returns whether that was all: then
+    /// `cx` is woken when more comes, and a reader that has handled what it took need not look again.
+    pub(crate) fn take(
         &self,
         cx: &Context<'_>,
         mail: &mut VecDeque<M>,
         control: &mut VecDeque<C>,
-    ) -> Poll<()> {
+    ) -> bool {
         let mut inbox = self.inbox.lock();
         control.append(&mut inbox.control);
         if mail.is_empty() {
             mem::swap(mail, &mut inbox.mail);
             inbox.bytes = 0;
-        }
-        if !mail.is_empty() || !control.is_empty() {
-            return Poll::Ready(());
+        } else if !inbox.mail.is_empty() {
+            return false;
         }
         if !inbox
             .waker
@@ -124,7 +124,7 @@ impl<M, C> Mailbox<M, C> {
             inbox.waker = Some(cx.waker().clone());
         }
         inbox.parked = true;
-        Poll::Pending
+        true
     }
 
     /// Takes no more, and returns what is left.
@@ -137,7 +137,7 @@ impl<M, C> Mailbox<M, C> {
     }
 }
 
-/// Wakes the reader outside the lock, once for each time that it found nothing.
+/// Wakes the reader outside the lock, once for each time that it has looked.
 fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
     if mem::take(&mut inbox.parked) {
         let waker = inbox.waker.take();
@@ -240,30 +240,40 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_is_woken_once_for_each_time_that_it_found_nothing() {
+    fn the_reader_is_woken_once_for_each_time_that_it_has_seen_all() {
         let mailbox = Mailbox::<_, ()>::new(messages(9));
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
-        let mut poll = |mail: &mut VecDeque<u32>| {
-            let cx = Context::from_waker(&waker);
-            mailbox.poll_take(&cx, mail, &mut control).is_ready()
+        let mut take = |mail: &mut VecDeque<u32>| {
+            mailbox.take(&Context::from_waker(&waker), mail, &mut control)
         };
         assert!(mailbox.push(0, 0).is_ok());
-        assert_eq!(wakes.count(), 0, "nobody waits yet");
-        assert!(poll(&mut mail));
-        mail.clear();
+        assert_eq!(wakes.count(), 0, "nobody has looked yet");
         for round in 1..3 {
-            assert!(!poll(&mut mail));
+            assert!(take(&mut mail));
+            mail.clear();
             assert!(mailbox.push(1, 0).is_ok());
             assert!(mailbox.push(2, 0).is_ok());
             assert_eq!(wakes.count(), round);
-            assert!(poll(&mut mail));
-            mail.clear();
         }
-        assert!(!poll(&mut mail));
+        assert!(take(&mut mail));
+        assert_eq!(mail, [1, 2]);
         mailbox.push_control(());
         assert_eq!(wakes.count(), 3);
+    }
+
+    #[test]
+    fn a_reader_that_has_not_seen_all_is_told_so() {
+        let mailbox = Mailbox::<_, ()>::new(messages(9));
+        let cx = Context::from_waker(Waker::noop());
+        let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
+        assert!(mailbox.take(&cx, &mut mail, &mut control), "none is left");
+        assert!(mailbox.push(1, 0).is_ok());
+        assert!(!mailbox.take(&cx, &mut mail, &mut control));
+        mail.clear();
+        assert!(mailbox.take(&cx, &mut mail, &mut control));
+        assert_eq!(mail, [1]);
     }
 
     #[derive(Default)]
@@ -293,7 +303,7 @@ mod tests {
         mail: &mut VecDeque<M>,
         control: &mut VecDeque<C>,
     ) -> bool {
-        let cx = Context::from_waker(Waker::noop());
-        mailbox.poll_take(&cx, mail, control).is_ready()
+        mailbox.take(&Context::from_waker(Waker::noop()), mail, control);
+        !mail.is_empty() || !control.is_empty()
     }
 }

@@ -83,11 +83,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     fn poll_rounds(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
-            let mut progress = self
-                .core
-                .mailbox
-                .poll_take(cx, &mut self.mail, &mut self.control)
-                .is_ready();
+            let mailbox = &self.core.mailbox;
+            let is_all = mailbox.take(cx, &mut self.mail, &mut self.control);
             while let Some(control) = self.control.pop_front() {
                 self.control(control);
             }
@@ -101,12 +98,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                     return Poll::Ready(());
                 }
             }
-            progress |= self.poll_handlers(cx);
-            progress |= self.poll_timers(cx);
+            let changed = self.core.pulse.take_changed();
+            let mut progress = self.poll_handlers(cx, changed);
+            progress |= self.poll_timers(cx, changed);
             if self.poll_stopping(cx).is_ready() {
                 return Poll::Ready(());
             }
-            if !progress {
+            if !progress && is_all && self.mail.is_empty() {
                 return Poll::Pending;
             }
         }
@@ -126,6 +124,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let (state, hook) = self.state.step(command);
         self.state = state;
         self.core.set_serving(state.serves());
+        // Timers that were due before run now, if they may.
+        self.core.pulse.change();
         match hook {
             Hook::None => {}
             Hook::OnStart => self.on_start(),
@@ -215,7 +215,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             handler::span(*trace, method, &self.core.name, peer.as_deref())
         });
         let trace = traced.map(|(trace, _)| trace);
-        let around = Around {
+        let mut around = Around {
             scope: Scope {
                 call,
                 trace,
@@ -248,8 +248,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// Polls interleaving handlers and continuations. Returns whether any of them got on.
-    fn poll_handlers(&mut self, cx: &mut TaskContext<'_>) -> bool {
-        let adopted = self.adopt_piped();
+    fn poll_handlers(&mut self, cx: &mut TaskContext<'_>, changed: bool) -> bool {
+        let adopted = changed && self.adopt_piped();
         let handled = self
             .handlers
             .is_empty()
@@ -291,7 +291,11 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// Runs the timers that are due, and sets the clock for the next.
-    fn poll_timers(&mut self, cx: &mut TaskContext<'_>) -> bool {
+    fn poll_timers(&mut self, cx: &mut TaskContext<'_>, changed: bool) -> bool {
+        // While there is a timer the clock is asked each time: it may have struck before it wakes.
+        if !changed && self.timer.is_none() {
+            return false;
+        }
         let Some(mut next) = self.main.run(|_, cx| cx.next_timer()) else {
             self.timer = None;
             return false;

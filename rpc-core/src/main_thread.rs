@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::call::{Call, ReplyTo, Time};
+use crate::call::{Asked, Call, ReplyTo, Time, Waiting};
 use crate::context::{Context, TimerHandle};
-use crate::deadlines::About;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::RpcError;
 use crate::lifecycle::Command;
 use crate::method::{CallTimeout, MethodInfo};
-use crate::reply_slot::ReplySlot;
 use crate::scope;
 use crate::shared::{Control, EndpointCore, Fence, Mail, Run};
 
@@ -188,20 +186,20 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
         f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
     ) -> Call<T> {
         let time = Time::new(CallTimeout::Default, self.core.caller.call_timeout);
-        let slot = Arc::new(ReplySlot::new(time.deadline));
-        let reply = ReplyTo::caller(Arc::clone(&slot));
+        let asked = Asked {
+            callee: &self.core.callee,
+            method: &CALL_ASYNC,
+            place: 0,
+            trace: None,
+        };
+        let waiting = Waiting::begin(&self.core.caller.deadlines, asked, time);
+        let reply = ReplyTo::caller(Arc::clone(waiting.slot()));
         let run: Run<E> = Box::new(move |access| match access {
             Ok((endpoint, cx)) => reply.answer(Ok(f(endpoint, cx))),
             Err(error) => reply.deny(error),
         });
         self.core.run(fence, run);
-        let expiry = self.core.caller.deadlines.expiry(About {
-            callee: Arc::clone(&self.core.callee),
-            method: &CALL_ASYNC,
-            place: 0,
-            trace: None,
-        });
-        Call::waiting(slot, &CALL_ASYNC, time, Some(expiry), None)
+        Call::waiting(waiting)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a main thread does just now, for those who watch it from outside.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use crate::lifecycle::State;
 
@@ -11,6 +11,8 @@ pub(crate) struct Pulse {
     state: AtomicU8,
     handlers: AtomicUsize,
     timers: AtomicUsize,
+    /// Timers or continuations were set or cancelled since the main loop looked.
+    changed: AtomicBool,
 }
 
 /// Code that runs on a main thread.
@@ -37,6 +39,7 @@ impl Pulse {
             state: AtomicU8::new(0),
             handlers: AtomicUsize::new(0),
             timers: AtomicUsize::new(0),
+            changed: AtomicBool::new(false),
         }
     }
 
@@ -56,6 +59,20 @@ impl Pulse {
     pub(crate) fn publish(&self, state: State, handlers: usize) {
         self.state.store(state as u8, Ordering::Relaxed);
         self.handlers.store(handlers, Ordering::Relaxed);
+    }
+
+    /// Says that the main loop is to look at timers and continuations; the main thread calls it.
+    pub(crate) fn change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether it is to look, once; the main thread calls it.
+    pub(crate) fn take_changed(&self) -> bool {
+        let changed = self.changed.load(Ordering::Relaxed);
+        if changed {
+            self.changed.store(false, Ordering::Relaxed);
+        }
+        changed
     }
 
     pub(crate) fn publish_timers(&self, timers: usize) {

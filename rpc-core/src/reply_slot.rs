@@ -1,10 +1,15 @@
 //! The place where an answer is put by whoever has it, and found by whoever waits.
+//!
+//! A slot serves one call after the other: whoever made a call gives its slot to the next, once the
+//! callee has let go of it.
 
 use std::mem;
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
+use crate::call::Time;
+use crate::deadlines::{About, Look, Waiter, Waits};
 use crate::error::RpcResult;
 use crate::scope::CallScope;
 use crate::sync::Mutex;
@@ -21,14 +26,27 @@ struct State<T, E> {
     /// Wakes the handler, which wants to know when nobody waits any more.
     callee: Option<Waker>,
     deadline: Option<Instant>,
+    /// The caller was found waiting, and its time is not known to be over.
+    waiting: bool,
+    /// What is known of the call that waits, or of one before: it changes little.
+    waits: Option<Waits>,
 }
 
 enum Answer<T, E> {
     Pending,
     Ready(RpcResult<T, E>),
     Taken,
+    /// The deadline has passed, and the caller is about to hear of it.
+    Expired,
     /// The caller has gone.
     Abandoned,
+}
+
+/// What a caller finds that looks for its answer.
+pub(crate) enum Found<T, E> {
+    Answer(RpcResult<T, E>),
+    Expired,
+    Nothing,
 }
 
 impl<T, E> ReplySlot<T, E> {
@@ -39,14 +57,24 @@ impl<T, E> ReplySlot<T, E> {
                 caller: None,
                 callee: None,
                 deadline,
+                waiting: false,
+                waits: None,
             }),
         }
+    }
+
+    /// Begins anew, for another call. Nobody else may have the slot.
+    pub(crate) fn renew(&self, deadline: Option<Instant>) {
+        let mut state = self.state.lock();
+        state.answer = Answer::Pending;
+        state.deadline = deadline;
+        state.waiting = false;
     }
 
     /// Puts the answer; it is dropped if there is one or if nobody waits.
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
         let mut state = self.state.lock();
-        if matches!(state.answer, Answer::Pending) {
+        if matches!(state.answer, Answer::Pending | Answer::Expired) {
             state.answer = Answer::Ready(answer);
             let caller = state.caller.take();
             drop(state);
@@ -58,39 +86,75 @@ impl<T, E> ReplySlot<T, E> {
 
     /// Takes the answer, or has `cx` woken when it comes.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
-        let mut state = self.state.lock();
-        if matches!(state.answer, Answer::Ready(_))
-            && let Answer::Ready(answer) = mem::replace(&mut state.answer, Answer::Taken)
-        {
-            return Poll::Ready(answer);
+        match self.find(cx, None) {
+            Found::Answer(answer) => Poll::Ready(answer),
+            Found::Expired | Found::Nothing => Poll::Pending,
         }
-        if !state
-            .caller
-            .as_ref()
-            .is_some_and(|it| it.will_wake(cx.waker()))
-        {
+    }
+
+    /// Takes the answer, or has `cx` woken when it comes or the call's time is over, if somebody looks
+    /// after that: the call counts as one that waits.
+    pub(crate) fn find(&self, cx: &Context<'_>, call: Option<(&About, Time)>) -> Found<T, E> {
+        let mut state = self.state.lock();
+        match state.answer {
+            Answer::Pending => {}
+            Answer::Expired => return Found::Expired,
+            Answer::Ready(_) => {
+                state.waiting = false;
+                match mem::replace(&mut state.answer, Answer::Taken) {
+                    Answer::Ready(answer) => return Found::Answer(answer),
+                    _ => unreachable!("it is locked"),
+                }
+            }
+            Answer::Taken | Answer::Abandoned => return Found::Nothing,
+        }
+        let known = state.caller.as_ref();
+        if !known.is_some_and(|it| it.will_wake(cx.waker())) {
             state.caller = Some(cx.waker().clone());
         }
-        Poll::Pending
+        if let Some((about, time)) = call.filter(|_| !state.waiting) {
+            state.waiting = true;
+            match &mut state.waits {
+                Some(waits) => waits.renew(about, time),
+                None => state.waits = Some(Waits::new(about, time)),
+            }
+        }
+        Found::Nothing
     }
 
     /// Says that nobody waits any more. Returns whether the answer was still to come.
     pub(crate) fn abandon(&self) -> bool {
         let mut state = self.state.lock();
-        if !matches!(state.answer, Answer::Pending) {
+        state.waiting = false;
+        if !matches!(state.answer, Answer::Pending | Answer::Expired) {
             return false;
         }
         state.answer = Answer::Abandoned;
-        let callee = state.callee.take();
+        let wakers = (state.caller.take(), state.callee.take());
+        // Outside the lock: with a waker may go a task, and other calls with it.
         drop(state);
-        if let Some(callee) = callee {
+        if let Some(callee) = wakers.1 {
             callee.wake();
         }
         true
     }
 
+    /// Says that the caller does not wait, though the call runs on.
+    pub(crate) fn detach(&self) {
+        let mut state = self.state.lock();
+        state.waiting = false;
+        let caller = state.caller.take();
+        drop(state);
+        drop(caller);
+    }
+
+    /// Sets another deadline; the caller is to be polled before it counts.
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
-        self.state.lock().deadline = deadline;
+        let mut state = self.state.lock();
+        state.deadline = deadline;
+        if matches!(state.answer, Answer::Expired) {
+            state.answer = Answer::Pending;
+        }
     }
 }
 
@@ -110,5 +174,35 @@ impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
         }
         state.callee = Some(cx.waker().clone());
         Poll::Pending
+    }
+}
+
+impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
+    fn look(&self, now: Instant) -> Look {
+        let mut state = self.state.lock();
+        match state.deadline.filter(|_| state.waiting) {
+            Some(deadline) if deadline <= now => {
+                // It is not looked at again unless it gets another deadline.
+                state.waiting = false;
+                if matches!(state.answer, Answer::Pending) {
+                    state.answer = Answer::Expired;
+                }
+                Look::Expired(deadline, state.caller.take())
+            }
+            Some(deadline) => Look::Waits(deadline),
+            None => Look::Endless,
+        }
+    }
+
+    fn waker(&self) -> Option<Waker> {
+        let state = self.state.lock();
+        state.caller.clone().filter(|_| state.waiting)
+    }
+
+    fn waits(&self) -> Option<Waits> {
+        let state = self.state.lock();
+        let mut waits = state.waits.clone().filter(|_| state.waiting)?;
+        waits.deadline = state.deadline;
+        Some(waits)
     }
 }

@@ -4,6 +4,7 @@
 //! handler makes finds it there, so that no deadline has to be passed as an argument.
 
 use std::cell::{Cell, RefCell};
+use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -27,7 +28,7 @@ pub(crate) trait CallScope: Send + Sync {
 }
 
 /// What the calls that a handler makes inherit.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Scope {
     pub(crate) call: Option<Arc<dyn CallScope>>,
     pub(crate) trace: Option<TraceContext>,
@@ -88,23 +89,27 @@ pub(crate) fn current_trace() -> Option<TraceContext> {
     CURRENT.with(|current| current.scope.borrow().trace)
 }
 
-/// Runs `f` as part of the handling of a call.
-pub(crate) fn within<R>(scope: &Scope, f: impl FnOnce() -> R) -> R {
-    let outer = CURRENT.with(|current| current.scope.replace(scope.clone()));
-    let _restore = Restore(outer);
-    f()
+/// Runs `f` as part of the handling of a call. `scope` is this thread's meanwhile.
+pub(crate) fn within<R>(scope: &mut Scope, f: impl FnOnce() -> R) -> R {
+    let mut restore = Restore(scope);
+    restore.swap();
+    let result = f();
+    drop(restore);
+    result
 }
 
 /// Puts the outer scope back, also when the handler panics.
-struct Restore(Scope);
+struct Restore<'a>(&'a mut Scope);
 
-impl Drop for Restore {
+impl Restore<'_> {
+    fn swap(&mut self) {
+        CURRENT.with(|current| mem::swap(&mut *current.scope.borrow_mut(), self.0));
+    }
+}
+
+impl Drop for Restore<'_> {
     fn drop(&mut self) {
-        CURRENT.with(|current| {
-            current
-                .scope
-                .swap(&RefCell::new(std::mem::take(&mut self.0)))
-        });
+        self.swap();
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connection that this service opened, and the calls that are under way on it.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -16,10 +17,9 @@ use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::Wire;
 use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
-use crate::call::{Call, Time};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::error::RpcError;
+use crate::error::{RpcError, RpcResult};
 use crate::frame::{Frame, FrameBuffer, Header, Kind, PutError};
 use crate::metering::Direction;
 use crate::method::{CallTimeout, MethodInfo};
@@ -229,8 +229,7 @@ impl OutgoingConnection {
     }
 
     /// Asks for the number of an endpoint's gateway.
-    pub(crate) fn resolve(&self, resolve: &Resolve) -> Call<Resolved, ResolveRefusal> {
-        let time = Time::new(CallTimeout::Never, Duration::MAX);
+    pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
         let slot = Arc::new(ReplySlot::new(None));
         let pending = Pending::new(&RESOLVE, Arc::clone(&slot) as _, None);
         let put =
@@ -238,7 +237,7 @@ impl OutgoingConnection {
         if let Err(not_sent) = self.send_call(Header::new(Kind::Resolve, 0), pending, false, put) {
             slot.fail(not_sent.into_error(self));
         }
-        Call::waiting(slot, &RESOLVE, time, None, None)
+        poll_fn(|cx| slot.poll(cx)).await
     }
 
     /// Sends a request; its reply gets the answer. Returns the call's id.

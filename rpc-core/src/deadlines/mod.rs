@@ -1,31 +1,30 @@
 //! The calls that wait, and their deadlines, kept without a timer for each call.
 //!
 //! Nearly every call is answered long before its deadline, so what counts is what it costs to write
-//! a deadline down and to strike it out: a place in a slab each. A task, the sweeper, sleeps until
-//! the earliest deadline that was written down, and wakes the calls whose time is over. A deadline
-//! that is struck out does not disturb the sweeper: it wakes in vain at most once for it.
+//! a deadline down and to strike it out: nothing. Where answers are put, a slot, is used for one call
+//! after the other, and is listed once; that a call waits, and until when, is in the slot. A task,
+//! the sweeper, sleeps until the earliest deadline that it was told of, looks at all slots, and wakes
+//! the calls whose time is over. A call tells it only of a deadline that is earlier than all others:
+//! it wakes in vain at most once for one that is answered.
 //!
 //! There are several shards, each with a sweeper of its own that is started when it is first needed,
 //! so that the threads of a runtime do not meet at one lock.
 //!
-//! A call that has no deadline is written down too, for those who ask who waits for whom.
+//! A call that has no deadline waits there too, for those who ask who waits for whom.
 
 mod waiting;
 
-pub(crate) use self::waiting::{About, Waits};
+pub(crate) use self::waiting::{About, Look, Waiter, Waits};
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::array;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
-use std::{array, mem};
 
 use parking_lot::Mutex;
-use slab::Slab;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
-
-use crate::call::Time;
 
 /// The deadlines of the calls that a service's gateways make.
 pub(crate) struct Deadlines {
@@ -33,306 +32,229 @@ pub(crate) struct Deadlines {
 }
 
 impl Deadlines {
-    /// Makes the deadline of a call; it is written down when the call is first found waiting.
-    pub(crate) fn expiry(&self, about: About) -> Expiry {
-        Expiry {
-            shard: Arc::clone(&self.shards[SHARD.with(|it| *it)]),
-            key: None,
-            about: Some(about),
-        }
+    /// Returns the shard of the calls that this thread makes.
+    pub(crate) fn shard(&self) -> &Arc<Shard> {
+        &self.shards[SHARD.with(|it| *it)]
     }
 
     /// Returns the calls that wait, those first that have waited the longest.
     pub(crate) fn waiting(&self) -> Vec<Waits> {
-        let mut waiting = Vec::new();
-        for shard in &self.shards {
-            let entries = shard.entries.lock();
-            waiting.extend(entries.calls.iter().map(|(_, entry)| entry.waits.clone()));
-        }
+        let waiters = self.shards.iter().flat_map(|it| it.waiters());
+        let mut waiting: Vec<_> = waiters.filter_map(|it| it.waits()).collect();
         waiting.sort_by_key(|it| it.since);
         waiting
-    }
-
-    /// How many calls wait.
-    #[cfg(test)]
-    fn len(&self) -> usize {
-        let len = |shard: &Arc<Shard>| shard.entries.lock().calls.len();
-        self.shards.iter().map(len).sum()
     }
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
+        let base = Instant::now();
         Self {
-            shards: array::from_fn(|_| Arc::default()),
+            shards: array::from_fn(|_| Arc::new(Shard::new(base))),
         }
     }
 }
 
-/// A call's deadline; it is struck out when this is dropped.
-///
-/// It keeps its shard, and so the sweeper, alive: calls end by their deadline even if the service
-/// and its gateways are gone.
-pub(crate) struct Expiry {
-    shard: Arc<Shard>,
-    key: Option<usize>,
-    /// Is with the entry while there is one.
-    about: Option<About>,
-}
-
-impl Expiry {
-    /// Is ready once the call's time is over; it may be [`reset`](Self::reset) to another.
-    pub(crate) fn poll(&mut self, time: Time, cx: &Context<'_>) -> Poll<()> {
-        let waker = cx.waker();
-        if let Some(key) = self.key {
-            // Without a deadline there is nothing to wake for.
-            return match time.deadline {
-                Some(deadline) => self.shard.check(key, deadline, waker),
-                None => Poll::Pending,
-            };
-        }
-        let Some(about) = self.about.take() else {
-            return Poll::Pending;
-        };
-        let waits = Waits::new(about, time);
-        let (key, earliest) = self.shard.insert(waits, time.deadline, waker);
-        self.key = Some(key);
-        // Only one that is earlier than all others can have passed before it was waited for, so that
-        // only then the clock is asked.
-        let is_over = |deadline| Instant::now() >= deadline;
-        match earliest && time.deadline.is_some_and(is_over) {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
-        }
-    }
-
-    /// Returns what is known of the call.
-    pub(crate) fn about(&mut self) -> Option<&About> {
-        self.reset();
-        self.about.as_ref()
-    }
-
-    /// Strikes the deadline out; the next poll sets one.
-    pub(crate) fn reset(&mut self) {
-        if let Some(key) = self.key.take() {
-            // Wakers are dropped outside the lock: with one may go a task, and other calls with it.
-            let entry = self.shard.entries.lock().calls.remove(key);
-            self.about = Some(entry.waits.about);
-            drop(entry.state);
-        }
-    }
-}
-
-impl Drop for Expiry {
+impl Drop for Deadlines {
     fn drop(&mut self) {
-        self.reset();
+        for shard in &self.shards {
+            shard.slots.lock().closed = true;
+            shard.changed.notify_one();
+        }
     }
 }
 
-#[derive(Default)]
-struct Shard {
-    entries: Mutex<Entries>,
-    /// Wakes the sweeper: there is an earlier deadline, or the shard is gone.
-    changed: Arc<Notify>,
+/// Some of a service's calls, and who looks after them.
+pub(crate) struct Shard {
+    base: Instant,
+    /// No call that waits has an earlier deadline than this, in nanoseconds from `base`.
+    earliest: AtomicI64,
+    slots: Mutex<Slots>,
+    /// Wakes the sweeper: there is an earlier deadline, or the service is gone.
+    changed: Notify,
 }
 
 #[derive(Default)]
-struct Entries {
-    calls: Slab<Entry>,
-    /// No call that waits has an earlier deadline than this.
+struct Slots {
+    list: Vec<Weak<dyn Waiter>>,
+    /// When the list is as long as this, those that are gone are taken out.
+    full: usize,
+    /// What `Shard::earliest` is, for the sweeper.
     earliest: Option<Instant>,
     /// There is a sweeper.
     swept: bool,
-}
-
-/// A call that waits. It stays in the slab until the call removes it, so that the call's key is
-/// never another call's.
-struct Entry {
-    waits: Waits,
-    state: State,
-}
-
-enum State {
-    /// The call has no deadline.
-    Endless,
-    /// The sweeper will wake the call.
-    Waiting(Waker),
-    /// The sweeper has woken the call, whose time is over.
-    Expired,
-    /// The sweeper ended with its runtime, and has woken the call.
-    Orphaned,
-}
-
-/// What a new deadline means for the sweeper.
-enum Alarm {
-    Start,
-    Wake,
-    None,
+    /// The service is gone, so that the sweeper ends with the last call that waits.
+    closed: bool,
 }
 
 impl Shard {
-    /// Returns the key, and whether no call that waits has an earlier deadline.
-    fn insert(
-        self: &Arc<Self>,
-        waits: Waits,
-        deadline: Option<Instant>,
-        waker: &Waker,
-    ) -> (usize, bool) {
-        let state = match deadline {
-            Some(_) => State::Waiting(waker.clone()),
-            None => State::Endless,
-        };
-        let mut entries = self.entries.lock();
-        let key = entries.calls.insert(Entry { waits, state });
-        let Some(deadline) = deadline else {
-            return (key, false);
-        };
-        let alarm = entries.note(deadline);
-        drop(entries);
-        let earliest = !matches!(alarm, Alarm::None);
-        self.raise(alarm, deadline);
-        (key, earliest)
-    }
-
-    /// Is ready if the call's time is over; if not, has `waker` woken then.
-    fn check(self: &Arc<Self>, key: usize, deadline: Instant, waker: &Waker) -> Poll<()> {
-        let mut entries = self.entries.lock();
-        let entry = &mut entries.calls[key];
-        match &entry.state {
-            State::Waiting(it) if it.will_wake(waker) => return Poll::Pending,
-            State::Endless | State::Waiting(_) | State::Orphaned => {}
-            State::Expired => return Poll::Ready(()),
-        }
-        let before = mem::replace(&mut entry.state, State::Waiting(waker.clone()));
-        // The first of those that were orphaned starts another sweeper.
-        let alarm = entries.note(deadline);
-        drop(entries);
-        drop(before);
-        self.raise(alarm, deadline);
-        Poll::Pending
-    }
-
-    fn raise(self: &Arc<Self>, alarm: Alarm, deadline: Instant) {
-        match alarm {
-            Alarm::None => {}
-            Alarm::Wake => self.changed.notify_one(),
-            Alarm::Start => {
-                let sweeper = Sweeper {
-                    shard: Arc::downgrade(self),
-                    changed: Arc::clone(&self.changed),
-                };
-                // Made here, so that a runtime without a clock panics where the call is awaited.
-                let sleep = tokio::time::sleep_until(deadline);
-                // Not among the service's tasks: calls outlive the service's end, and it ends with
-                // the last of them.
-                tokio::spawn(sweeper.run(sleep));
-            }
+    fn new(base: Instant) -> Self {
+        Self {
+            base,
+            earliest: AtomicI64::new(NEVER),
+            slots: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
-    /// Wakes the calls whose time is over.
-    fn sweep(&self, now: Instant) {
-        let mut entries = self.entries.lock();
+    /// Lists a slot, whose calls are looked after from then on.
+    pub(crate) fn list(&self, slot: Weak<dyn Waiter>) {
+        let mut slots = self.slots.lock();
+        if slots.list.len() >= slots.full {
+            slots.list.retain(|it| it.strong_count() > 0);
+            slots.full = (2 * slots.list.len()).max(LISTED_MIN);
+        }
+        slots.list.push(slot);
+    }
+
+    fn waiters(&self) -> Vec<Arc<dyn Waiter>> {
+        let slots = self.slots.lock();
+        slots.list.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Sees to it that a call is woken at its deadline, which its slot has been told. Returns whether
+    /// the deadline has passed.
+    pub(crate) fn note(self: &Arc<Self>, deadline: Instant) -> bool {
+        // Whoever changes `earliest` looks at all slots afterwards.
+        if self.nanos(deadline) >= self.earliest.load(Ordering::Acquire) {
+            return false;
+        }
+        self.note_earlier(deadline);
+        // Only one that is earlier than all others can have passed before it was waited for, so that
+        // only then the clock is asked.
+        Instant::now() >= deadline
+    }
+
+    fn note_earlier(self: &Arc<Self>, deadline: Instant) {
+        let mut slots = self.slots.lock();
+        if slots.earliest.is_some_and(|it| it <= deadline) && slots.swept {
+            return;
+        }
+        slots.earliest = Some(deadline);
+        self.earliest.store(self.nanos(deadline), Ordering::Release);
+        if slots.swept {
+            drop(slots);
+            return self.changed.notify_one();
+        }
+        // Made here, so that a runtime without a clock panics where the call is awaited.
+        let sleep = tokio::time::sleep_until(deadline);
+        slots.swept = true;
+        drop(slots);
+        // Not among the service's tasks: calls outlive the service's end, and it ends with the last
+        // of them.
+        let sweeper = Sweeper {
+            shard: Arc::clone(self),
+            retired: false,
+        };
+        tokio::spawn(sweeper.run(sleep));
+    }
+
+    /// Wakes the calls whose time is over. Returns when to look again.
+    fn sweep(&self, now: Instant) -> Option<Instant> {
+        let waiters = {
+            let mut slots = self.slots.lock();
+            slots.earliest = None;
+            self.earliest.store(NEVER, Ordering::Release);
+            drop(slots);
+            self.waiters()
+        };
         let mut expired = Vec::new();
         let mut earliest = None::<Instant>;
-        for (_, entry) in &mut entries.calls {
-            let Some(deadline) = entry.waits.deadline else {
-                continue;
-            };
-            if deadline <= now {
-                let waker = entry.wake(State::Expired);
-                expired.extend(waker.map(|it| (deadline, it)));
-            } else if matches!(entry.state, State::Waiting(_)) {
-                earliest = Some(earliest.map_or(deadline, |it| it.min(deadline)));
+        for waiter in waiters {
+            match waiter.look(now) {
+                Look::Endless => {}
+                Look::Waits(deadline) => {
+                    earliest = Some(earliest.map_or(deadline, |it| it.min(deadline)));
+                }
+                Look::Expired(deadline, waker) => expired.extend(waker.map(|it| (deadline, it))),
             }
         }
-        entries.earliest = earliest;
-        drop(entries);
+        let mut slots = self.slots.lock();
+        // A call may have told of its deadline meanwhile.
+        slots.earliest = slots.earliest.into_iter().chain(earliest).min();
+        let earliest = slots.earliest;
+        if let Some(earliest) = earliest {
+            self.earliest.store(self.nanos(earliest), Ordering::Release);
+        }
+        drop(slots);
         expired.sort_by_key(|(deadline, _)| *deadline);
         for (_, waker) in expired {
             waker.wake();
         }
+        earliest
     }
 
     /// Wakes all calls, since nobody will wake them any more: they start another sweeper.
     fn orphan(&self) {
-        let mut entries = self.entries.lock();
-        entries.swept = false;
-        entries.earliest = None;
-        let calls = entries.calls.iter_mut();
-        let wake = |(_, call): (usize, &mut Entry)| call.wake(State::Orphaned);
-        let orphans: Vec<Waker> = calls.filter_map(wake).collect();
-        drop(entries);
-        orphans.into_iter().for_each(Waker::wake);
+        let mut slots = self.slots.lock();
+        slots.swept = false;
+        slots.earliest = None;
+        self.earliest.store(NEVER, Ordering::Release);
+        drop(slots);
+        let orphans = self.waiters();
+        let wakers: Vec<_> = orphans.iter().filter_map(|it| it.waker()).collect();
+        wakers.into_iter().for_each(Waker::wake);
     }
-}
 
-impl Entries {
-    fn note(&mut self, deadline: Instant) -> Alarm {
-        let earlier = self.earliest.is_none_or(|it| deadline < it);
-        if earlier {
-            self.earliest = Some(deadline);
+    /// Ends the sweeper's work if nobody will need it any more.
+    fn retire(&self) -> bool {
+        let mut slots = self.slots.lock();
+        let over = slots.closed && slots.earliest.is_none();
+        if over {
+            slots.swept = false;
         }
-        match (mem::replace(&mut self.swept, true), earlier) {
-            (false, _) => Alarm::Start,
-            (true, true) => Alarm::Wake,
-            (true, false) => Alarm::None,
-        }
+        over
     }
-}
 
-impl Entry {
-    /// Returns the waker of a call that waits, whose state is this from now on.
-    fn wake(&mut self, state: State) -> Option<Waker> {
-        match mem::replace(&mut self.state, state) {
-            State::Waiting(waker) => Some(waker),
-            before @ (State::Endless | State::Expired | State::Orphaned) => {
-                self.state = before;
-                None
-            }
+    fn nanos(&self, at: Instant) -> i64 {
+        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(NEVER - 1);
+        match at.checked_duration_since(self.base) {
+            Some(after) => nanos(after),
+            None => -nanos(self.base.duration_since(at)),
         }
     }
 }
 
-impl Drop for Shard {
-    fn drop(&mut self) {
-        self.changed.notify_one();
-    }
-}
-
-/// The task that wakes a shard's calls; it ends when the shard is gone.
+/// The task that wakes a shard's calls; it ends when the service is gone and no call waits.
 ///
 /// It runs on the runtime of the call that needed it first, and moves on when that is shut down.
 struct Sweeper {
-    shard: Weak<Shard>,
-    changed: Arc<Notify>,
+    shard: Arc<Shard>,
+    /// It has ended of itself.
+    retired: bool,
 }
 
 impl Sweeper {
-    async fn run(self, sleep: Sleep) {
+    async fn run(mut self, sleep: Sleep) {
+        let shard = &self.shard;
         let mut sleep = std::pin::pin!(sleep);
         let mut sleeps = true;
         let mut not_before = None;
         loop {
             let is_due = tokio::select! {
                 biased;
-                () = self.changed.notified() => false,
+                () = shard.changed.notified() => false,
                 () = sleep.as_mut(), if sleeps => true,
             };
-            let Some(shard) = self.shard.upgrade() else {
-                return;
+            let (earliest, closed) = {
+                let slots = shard.slots.lock();
+                (slots.earliest, slots.closed)
             };
-            if is_due {
+            let earliest = if is_due || closed {
                 let now = Instant::now();
-                shard.sweep(now);
                 not_before = Some(now + TICK);
-            }
-            let earliest = shard.entries.lock().earliest;
+                shard.sweep(now)
+            } else {
+                earliest
+            };
             sleeps = earliest.is_some();
             if let Some(earliest) = earliest {
                 sleep
                     .as_mut()
                     .reset(not_before.map_or(earliest, |it| it.max(earliest)));
+            } else if shard.retire() {
+                self.retired = true;
+                return;
             }
         }
     }
@@ -340,8 +262,8 @@ impl Sweeper {
 
 impl Drop for Sweeper {
     fn drop(&mut self) {
-        if let Some(shard) = self.shard.upgrade() {
-            shard.orphan();
+        if !self.retired {
+            self.shard.orphan();
         }
     }
 }
@@ -360,6 +282,12 @@ const SHARDS: usize = 8;
 /// is told by this much too late at most. 200 sweeps a second of 10,000 calls that wait cost less
 /// than a hundredth of a processor, and no time-out of a call is meant to the millisecond.
 const TICK: Duration = Duration::from_millis(5);
+
+/// Later than every deadline.
+const NEVER: i64 = i64::MAX;
+
+/// A list as short as this is not looked through for slots that are gone.
+const LISTED_MIN: usize = 64;
 
 #[cfg(test)]
 mod tests;

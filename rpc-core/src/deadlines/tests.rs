@@ -9,8 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::{About, Deadlines, TICK};
-use crate::call::{Call, Time};
+use super::{Deadlines, TICK};
+use crate::call::{Asked, Call, Time, Waiting};
 use crate::callee::Callee;
 use crate::error::RpcError;
 use crate::method::{CallTimeout, MethodInfo};
@@ -31,7 +31,7 @@ async fn a_call_alone_ends_at_its_deadline() {
         assert_eq!(call.await, Err(RpcError::Timeout { method, after }));
         assert_late(start.elapsed() - made, after);
         assert!(slot.is_abandoned());
-        assert_eq!(deadlines.len(), 0);
+        assert_eq!(deadlines.waiting().len(), 0);
     }
 }
 
@@ -57,7 +57,7 @@ async fn many_calls_end_in_the_order_of_their_deadlines() {
         before = after;
     }
     assert_eq!(before, Duration::from_secs(10));
-    assert_eq!(deadlines.len(), 0);
+    assert_eq!(deadlines.waiting().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -85,15 +85,15 @@ async fn a_call_that_is_answered_or_dropped_leaves_nothing_behind() {
         assert!(poll(call).is_pending());
         assert!(poll(call).is_pending());
     }
-    assert_eq!(deadlines.len(), 3);
+    assert_eq!(deadlines.waiting().len(), 3);
     slot.fill(Ok(1));
     assert_eq!(answered.await, Ok(1));
-    assert_eq!(deadlines.len(), 2);
+    assert_eq!(deadlines.waiting().len(), 2);
     drop(dropped);
-    assert_eq!(deadlines.len(), 1);
+    assert_eq!(deadlines.waiting().len(), 1);
     detached.detach();
     drop(unpolled);
-    assert_eq!(deadlines.len(), 0);
+    assert_eq!(deadlines.waiting().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -113,11 +113,15 @@ async fn another_deadline_replaces_the_first() {
     assert!(poll(&mut endless).is_pending());
     assert!(longer.await.is_err());
     assert_late(start.elapsed(), Duration::from_secs(2));
-    assert_eq!(deadlines.len(), 1, "one without a deadline waits too");
+    assert_eq!(
+        deadlines.waiting().len(),
+        1,
+        "one without a deadline waits too"
+    );
     assert!(poll(&mut endless).is_pending());
     slot.fill(Ok(1));
     assert_eq!(endless.await, Ok(1));
-    assert_eq!(deadlines.len(), 0);
+    assert_eq!(deadlines.waiting().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,11 +137,9 @@ async fn the_task_that_polled_last_is_woken() {
 async fn a_call_that_outlives_its_service_still_ends() {
     let deadlines = Deadlines::default();
     let (call, _slot) = call(&deadlines, Duration::from_secs(1));
-    let shard = Arc::downgrade(&call_shard(&deadlines));
     drop(deadlines);
     assert!(call.await.is_err());
-    assert!(shard.upgrade().is_none());
-    // The sweeper has seen it too.
+    // The sweeper ends when nobody waits.
     tokio::task::yield_now().await;
     assert_eq!(
         tokio::runtime::Handle::current()
@@ -190,7 +192,7 @@ fn calls_of_several_threads_end() {
             task.await.unwrap();
         }
     });
-    assert_eq!(deadlines.len(), 0);
+    assert_eq!(deadlines.waiting().len(), 0);
 }
 
 /// Checks that it was not too early, and at most a tick (and the millisecond to which timers are
@@ -206,26 +208,16 @@ fn assert_late(elapsed: Duration, deadline: Duration) {
 
 fn call(deadlines: &Deadlines, after: Duration) -> (Call<u32>, Slot) {
     let time = Time::new(CallTimeout::After(after), Duration::MAX);
-    let slot = Arc::new(ReplySlot::new(time.deadline));
-    let expiry = Some(deadlines.expiry(about()));
-    (
-        Call::waiting(Arc::clone(&slot), &WAIT, time, expiry, None),
-        slot,
-    )
-}
-
-fn about() -> About {
     let address = Arc::new("tests".parse().unwrap());
-    About {
-        callee: Arc::new(Callee::new(address, 0, None)),
+    let asked = Asked {
+        callee: &Arc::new(Callee::new(address, 0, None)),
         method: &WAIT,
         place: 0,
         trace: None,
-    }
-}
-
-fn call_shard(deadlines: &Deadlines) -> Arc<super::Shard> {
-    Arc::clone(&deadlines.expiry(about()).shard)
+    };
+    let waiting = Waiting::begin(deadlines, asked, time);
+    let slot = Arc::clone(waiting.slot());
+    (Call::waiting(waiting), slot)
 }
 
 fn poll(call: &mut Call<u32>) -> Poll<crate::RpcResult<u32>> {

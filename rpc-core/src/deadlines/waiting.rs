@@ -1,6 +1,7 @@
 //! What is known of a call that waits.
 
 use std::sync::Arc;
+use std::task::Waker;
 
 use tokio::time::Instant;
 
@@ -33,6 +34,28 @@ pub(crate) struct Waits {
     pub(crate) deadline: Option<Instant>,
 }
 
+/// A call that may be waiting, seen by those who look after all of them.
+pub(crate) trait Waiter: Send + Sync {
+    /// Tells whether the call's time is over, and takes note if so.
+    fn look(&self, now: Instant) -> Look;
+
+    /// Returns who waits.
+    fn waker(&self) -> Option<Waker>;
+
+    /// Returns what is known of the call, if it waits.
+    fn waits(&self) -> Option<Waits>;
+}
+
+/// What is found of a call.
+pub(crate) enum Look {
+    /// It does not wait, or has no deadline.
+    Endless,
+    /// It waits until then.
+    Waits(Instant),
+    /// Its time is over since then; the caller is to be woken.
+    Expired(Instant, Option<Waker>),
+}
+
 impl About {
     /// The call has failed.
     pub(crate) fn failed<E>(&self, error: &RpcError<E>) {
@@ -40,21 +63,45 @@ impl About {
             meter.failed(self.place, self.method, error);
         }
     }
+
+    /// Becomes that of another call; most are of the same gateway as the last.
+    pub(crate) fn renew(&mut self, other: &Self) {
+        if !Arc::ptr_eq(&self.callee, &other.callee) {
+            self.callee = Arc::clone(&other.callee);
+        }
+        self.method = other.method;
+        self.place = other.place;
+        if self.trace.is_some() || other.trace.is_some() {
+            self.trace.clone_from(&other.trace);
+        }
+    }
 }
 
 impl Waits {
     /// Writes a call down that is found waiting here and now.
-    pub(super) fn new(about: About, time: Time) -> Self {
+    pub(crate) fn new(about: &About, time: Time) -> Self {
         let (endpoint, handler) = scope::current_handler();
-        let Time { after, deadline } = time;
-        // The clock was read when the time was set, and need not be read again.
-        let since = deadline.and_then(|it| it.checked_sub(after?));
         Self {
-            about,
+            about: about.clone(),
             endpoint,
             handler,
-            since: since.unwrap_or_else(Instant::now),
-            deadline,
+            since: since(time),
+            deadline: time.deadline,
         }
     }
+
+    /// The same, in the place of another.
+    pub(crate) fn renew(&mut self, about: &About, time: Time) {
+        self.about.renew(about);
+        (self.endpoint, self.handler) = scope::current_handler();
+        self.since = since(time);
+        self.deadline = time.deadline;
+    }
+}
+
+/// The clock was read when the time was set, and need not be read again.
+fn since(time: Time) -> Instant {
+    let Time { after, deadline } = time;
+    let since = deadline.and_then(|it| it.checked_sub(after?));
+    since.unwrap_or_else(Instant::now)
 }

@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Head, LocalRoute, Message};
-use crate::call::{Call, Check, ReplyTo, Time};
+use crate::call::{Asked, Call, Check, ReplyTo, Time, Waiting};
 use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::closed::{Closed, GatewayClosed};
 use crate::connection::{Ask, RemoteCall, RemoteGateway};
-use crate::deadlines::About;
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::handler;
@@ -124,14 +123,14 @@ impl<R: Send + 'static> Port<R> {
         E: Message,
     {
         let time = Time::new(info.timeout, self.caller.call_timeout);
-        let slot = Arc::new(ReplySlot::new(time.deadline));
         let ask = self.ask(method, info);
         #[cfg(feature = "testing")]
         if let Some(fault) = self.caller.faults.next(info.name) {
-            return crate::testing::faults::call(self, fault, ask, time, slot, arguments, request);
+            return crate::testing::faults::call(self, fault, ask, time, arguments, request);
         }
-        let remote = self.begin(ask, time, arguments, request, &slot);
-        self.waiting(ask, time, slot, remote)
+        let mut waiting = self.waiting(ask, time);
+        waiting.remote = self.begin(ask, time, arguments, request, waiting.slot());
+        Call::waiting(waiting)
     }
 
     /// Sends a request, or puts it into the mailbox.
@@ -158,20 +157,19 @@ impl<R: Send + 'static> Port<R> {
         None
     }
 
-    pub(crate) fn waiting<T, E>(
+    /// Makes what a caller waits for.
+    pub(crate) fn waiting<T: Message, E: Message>(
         &self,
         ask: Ask,
         time: Time,
-        slot: Arc<ReplySlot<T, E>>,
-        remote: Option<RemoteCall>,
-    ) -> Call<T, E> {
-        let expiry = self.caller.deadlines.expiry(About {
-            callee: Arc::clone(&self.callee),
+    ) -> Box<Waiting<T, E>> {
+        let asked = Asked {
+            callee: &self.callee,
             method: ask.info,
             place: ask.method,
-            trace: ask.trace.map(Box::new),
-        });
-        Call::waiting(slot, ask.info, time, Some(expiry), remote)
+            trace: ask.trace,
+        };
+        Waiting::begin(&self.caller.deadlines, asked, time)
     }
 
     /// Makes a call that wants none.

@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use crate::call::{Call, ReplyTo, Time};
 use crate::connection::Ask;
 use crate::gateway::{Message, Port};
-use crate::reply_slot::ReplySlot;
 
 /// What goes wrong with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +87,6 @@ pub(crate) fn call<R, A, T, E>(
     fault: Fault,
     ask: Ask,
     time: Time,
-    slot: Arc<ReplySlot<T, E>>,
     arguments: A,
     request: impl FnOnce(A, ReplyTo<T, E>) -> R + Send + 'static,
 ) -> Call<T, E>
@@ -98,14 +96,16 @@ where
     T: Message,
     E: Message,
 {
+    let mut waiting = port.waiting(ask, time);
     // The answer, when it is not the one that the caller waits for.
-    let aside = Arc::new(ReplySlot::new(time.deadline));
-    let remote = match fault {
+    let mut aside = port.waiting(ask, time);
+    let slot = Arc::clone(waiting.slot());
+    waiting.remote = match fault {
         Fault::DropRequest => None,
-        Fault::DropReply => port.begin(ask, time, arguments, request, &aside),
+        Fault::DropReply => port.begin(ask, time, arguments, request, aside.slot()),
         Fault::DelayReply(delay) => {
-            let remote = port.begin(ask, time, arguments, request, &aside);
-            let (call, slot) = (port.waiting(ask, time, aside, remote), Arc::clone(&slot));
+            aside.remote = port.begin(ask, time, arguments, request, aside.slot());
+            let call = Call::waiting(aside);
             tokio::spawn(async move {
                 let answer = call.await;
                 tokio::time::sleep(delay).await;
@@ -114,16 +114,16 @@ where
             None
         }
         Fault::DelayRequest(delay) => {
-            let (port, slot) = (port.clone(), Arc::clone(&slot));
+            let port = port.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                let remote = port.begin(ask, time, arguments, request, &aside);
-                slot.fill(port.waiting(ask, time, aside, remote).await);
+                aside.remote = port.begin(ask, time, arguments, request, aside.slot());
+                slot.fill(Call::waiting(aside).await);
             });
             None
         }
     };
-    port.waiting(ask, time, slot, remote)
+    Call::waiting(waiting)
 }
 
 /// Makes a one-way call that goes wrong.

@@ -1,0 +1,170 @@
+//! A call that is under way, and the right to answer one.
+
+mod pool;
+mod reply;
+mod time;
+
+pub(crate) use self::pool::{Asked, Waiting};
+pub(crate) use self::reply::Check;
+pub use self::reply::ReplyTo;
+pub(crate) use self::time::{Time, micros};
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use crate::error::{Never, RpcError, RpcResult};
+use crate::method::CallTimeout;
+use crate::reply_slot::Found;
+
+/// A call that was made: a future of its result.
+///
+/// The request is sent when the call is made, not when it is first polled, so that calls through one
+/// gateway reach the endpoint in program order.
+///
+/// A call that is dropped before its result came is cancelled: a request that still waits in a queue
+/// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
+/// method is marked `#[rpc(no_cancel)]`. [`detach`](Self::detach) lets the call run on.
+///
+/// # Cancel safety
+///
+/// Polling may stop at any time; the result is kept until it is taken.
+#[must_use = "dropping a call cancels it"]
+pub struct Call<T, E = Never> {
+    progress: Progress<T, E>,
+}
+
+enum Progress<T, E> {
+    Ready(Option<RpcResult<T, E>>),
+    Waiting(Box<Waiting<T, E>>),
+}
+
+impl<T, E> Call<T, E> {
+    /// Makes a call that is answered already, as mocks do.
+    pub const fn ready(result: RpcResult<T, E>) -> Self {
+        Self {
+            progress: Progress::Ready(Some(result)),
+        }
+    }
+
+    pub(crate) const fn waiting(waiting: Box<Waiting<T, E>>) -> Self {
+        Self {
+            progress: Progress::Waiting(waiting),
+        }
+    }
+
+    /// Allows the call this much time from now on, instead of the method's or the service's.
+    ///
+    /// A call that a handler makes never outlives the call that the handler answers.
+    pub fn timeout(self, after: Duration) -> Self {
+        self.with_time(Time::new(CallTimeout::After(after), Duration::MAX))
+    }
+
+    /// Lets the call take as long as it needs.
+    pub fn without_timeout(self) -> Self {
+        self.with_time(Time::new(CallTimeout::Never, Duration::MAX))
+    }
+
+    fn with_time(mut self, time: Time) -> Self {
+        if let Progress::Waiting(waiting) = &mut self.progress {
+            waiting.set_time(time);
+        }
+        self
+    }
+
+    /// Lets the call run on though nobody waits for it.
+    pub fn detach(mut self) {
+        if let Progress::Waiting(waiting) = &mut self.progress {
+            waiting.detached = true;
+        }
+    }
+}
+
+impl<T, E> Unpin for Call<T, E> {}
+
+impl<T, E> Future for Call<T, E> {
+    type Output = RpcResult<T, E>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let result = match &mut self.progress {
+            Progress::Ready(result) => result.take().expect("a call is polled until it is ready"),
+            Progress::Waiting(waiting) => ready!(waiting.poll(cx)),
+        };
+        let before = std::mem::replace(&mut self.progress, Progress::Ready(None));
+        if let Progress::Waiting(waiting) = before {
+            waiting.end();
+        }
+        Poll::Ready(result)
+    }
+}
+
+impl<T, E> Drop for Call<T, E> {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut self.progress, Progress::Ready(None));
+        if let Progress::Waiting(mut waiting) = before {
+            waiting.leave();
+        }
+    }
+}
+
+impl<T, E> Waiting<T, E> {
+    fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
+        let result = match self.slot.find(cx, Some((&self.about, self.time))) {
+            Found::Answer(result) => result,
+            Found::Nothing if !self.is_over() => return Poll::Pending,
+            Found::Nothing | Found::Expired => {
+                Err(self.give_up().unwrap_or_else(|| RpcError::Timeout {
+                    method: self.about.method.name.to_owned(),
+                    after: self.time.after.unwrap_or_default(),
+                }))
+            }
+        };
+        if let Err(error) = &result {
+            self.about.failed(error);
+        }
+        Poll::Ready(result)
+    }
+
+    /// Tells whether the call's time is over already; if not, it will be woken then.
+    fn is_over(&self) -> bool {
+        // A call that was made too late, within another whose time is over, need not wait.
+        self.time.after == Some(Duration::ZERO)
+            || self.time.deadline.is_some_and(|it| self.shard.note(it))
+    }
+
+    fn set_time(&mut self, time: Time) {
+        self.slot.set_deadline(time.deadline);
+        // One that is shorter needs no word: the callee hears of it when the time is over.
+        if let Some(remote) = &self.remote
+            && time.is_longer(self.time.deadline)
+        {
+            remote.extend(time.remaining_us());
+        }
+        self.time = time;
+    }
+
+    /// Tells the callee that nobody waits. Returns the error of a call that it never heard of.
+    fn give_up(&mut self) -> Option<RpcError<E>> {
+        if !self.slot.abandon() {
+            return None;
+        }
+        self.remote.take()?.give_up().map(RpcError::widen)
+    }
+
+    /// Nobody waits any more, unless the call is to run on by itself.
+    fn leave(&mut self) {
+        if self.detached {
+            self.slot.detach();
+        } else {
+            self.give_up();
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for Call<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,151 @@
+//! The right to answer a call.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use crate::connection::IncomingCall;
+use crate::error::{Failure, Never, RpcError, RpcResult};
+use crate::method::MethodInfo;
+use crate::reply_slot::ReplySlot;
+use crate::scope::{self, CallScope};
+
+/// The right to answer a call.
+///
+/// A handler that takes a `ReplyTo` as its last argument may keep it, and answer when it can; other
+/// handlers answer by returning. Dropping it unanswered fails the call.
+#[must_use = "dropping it fails the call"]
+pub struct ReplyTo<T, E = Never> {
+    to: Option<To<T, E>>,
+}
+
+enum To<T, E> {
+    Caller(Arc<ReplySlot<T, E>>),
+    /// A caller in this service, whose answer has to survive the codec.
+    Strict(Arc<ReplySlot<T, E>>, Check<T, E>),
+    Peer(Arc<IncomingCall>, Encode<T, E>),
+}
+
+/// How a result is encoded and decoded as if it travelled; a plain function, as [`Encode`] is.
+pub(crate) struct Check<T, E> {
+    pub(crate) method: &'static MethodInfo,
+    pub(crate) limit: usize,
+    pub(crate) check: Checked<T, E>,
+}
+
+type Checked<T, E> = fn(RpcResult<T, E>, &MethodInfo, usize) -> RpcResult<T, E>;
+
+/// How a result becomes a frame; a plain function, so that no bounds are needed where one answers.
+pub(crate) type Encode<T, E> = fn(&IncomingCall, RpcResult<T, E>);
+
+impl<T, E> ReplyTo<T, E> {
+    pub(crate) const fn caller(slot: Arc<ReplySlot<T, E>>) -> Self {
+        Self {
+            to: Some(To::Caller(slot)),
+        }
+    }
+
+    pub(crate) fn strict(slot: Arc<ReplySlot<T, E>>, check: Check<T, E>) -> Self {
+        Self {
+            to: Some(To::Strict(slot, check)),
+        }
+    }
+
+    pub(crate) fn peer(call: Arc<IncomingCall>, encode: Encode<T, E>) -> Self {
+        Self {
+            to: Some(To::Peer(call, encode)),
+        }
+    }
+
+    /// Answers the call.
+    pub fn answer(self, result: RpcResult<T, E>) {
+        self.give(result.map_err(RpcError::into_answer));
+    }
+
+    /// Answers with a failure that the runtime found.
+    pub(crate) fn deny(self, error: RpcError) {
+        self.give(Err(error.widen()));
+    }
+
+    fn give(mut self, result: RpcResult<T, E>) {
+        if let Some(to) = self.to.take() {
+            to.give(result);
+        }
+    }
+
+    /// Tells whether nobody waits for the answer any more.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool
+    where
+        T: Send,
+        E: Send,
+    {
+        match &self.to {
+            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.is_abandoned(),
+            Some(To::Peer(call, _)) => call.is_abandoned(),
+            None => true,
+        }
+    }
+
+    /// Completes when nobody waits for the answer any more.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub async fn cancelled(&self)
+    where
+        T: Send,
+        E: Send,
+    {
+        std::future::poll_fn(|cx| self.poll_cancelled(cx)).await;
+    }
+
+    pub(crate) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()>
+    where
+        T: Send,
+        E: Send,
+    {
+        match &self.to {
+            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.poll_abandoned(cx),
+            Some(To::Peer(call, _)) => call.poll_abandoned(cx),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl<T, E> To<T, E> {
+    fn give(self, result: RpcResult<T, E>) {
+        match self {
+            Self::Caller(slot) => slot.fill(result),
+            Self::Strict(slot, check) => {
+                slot.fill((check.check)(result, check.method, check.limit))
+            }
+            Self::Peer(call, encode) => encode(&call, result),
+        }
+    }
+}
+
+impl<T, E> Drop for ReplyTo<T, E> {
+    fn drop(&mut self) {
+        let Some(to) = self.to.take() else { return };
+        let error = if std::thread::panicking() {
+            RpcError::Panicked {
+                endpoint: scope::endpoint_name(),
+            }
+        } else if scope::is_stopping() {
+            RpcError::Disconnected {
+                peer: scope::endpoint_name(),
+                possibly_executed: true,
+            }
+        } else {
+            RpcError::Failed(Failure::message("the handler dropped the call unanswered"))
+        };
+        to.give(Err(error));
+    }
+}
+
+impl<T, E> fmt::Debug for ReplyTo<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyTo").finish_non_exhaustive()
+    }
+}

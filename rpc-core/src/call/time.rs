@@ -1,0 +1,58 @@
+//! How long a call may take.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::method::CallTimeout;
+use crate::scope;
+
+/// How long a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Time {
+    pub(crate) after: Option<Duration>,
+    pub(crate) deadline: Option<Instant>,
+}
+
+impl Time {
+    /// Starts the clock of a call, which the call that is being handled here may cut short.
+    pub(crate) fn new(timeout: CallTimeout, default: Duration) -> Self {
+        let after = match timeout {
+            CallTimeout::After(after) => Some(after),
+            CallTimeout::Default => Some(default),
+            CallTimeout::Never => None,
+        };
+        let inherited = scope::inherited_deadline();
+        if after.is_none() && inherited.is_none() {
+            return Self {
+                after: None,
+                deadline: None,
+            };
+        }
+        let now = Instant::now();
+        let own = after.and_then(|after| now.checked_add(after));
+        let deadline = match (own, inherited) {
+            (Some(own), Some(inherited)) => Some(own.min(inherited)),
+            (own, inherited) => own.or(inherited),
+        };
+        Self {
+            after: deadline.map(|deadline| deadline.saturating_duration_since(now)),
+            deadline,
+        }
+    }
+
+    /// Tells whether it allows more than another deadline does.
+    pub(super) fn is_longer(&self, than: Option<Instant>) -> bool {
+        than.is_some_and(|than| self.deadline.is_none_or(|deadline| deadline > than))
+    }
+
+    /// What is left, as it travels.
+    pub(crate) fn remaining_us(&self) -> Option<u64> {
+        self.after.map(micros)
+    }
+}
+
+/// Counts a time as it travels.
+pub(crate) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
