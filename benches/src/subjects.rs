@@ -5,6 +5,8 @@ use crate::floor::{
     TcpMultiplex, TcpPingPong, TlsPingPong, Unbounded,
 };
 use crate::harness::{Entry, InTurn};
+#[cfg(feature = "peers")]
+use crate::peer::PEERS;
 use crate::rpc::{
     Carrier, Crowded, Endpoints, Fenced, Interleaving, Local, Nested, OverQuic, OverTcp, OverTls,
     Quick, Rpc, SameService, ShortLived,
@@ -18,7 +20,7 @@ pub fn find(name: &str) -> Option<Entry> {
 
 /// Lists the subjects: ours, floors, and peers where they are built in.
 pub fn all() -> impl Iterator<Item = Entry> {
-    OURS.into_iter().chain(MANY).chain(FLOORS)
+    OURS.into_iter().chain(MANY).chain(FLOORS).chain(PEERS)
 }
 
 const OURS: [Entry; 12] = [
@@ -77,3 +79,6 @@ const FLOORS: [Entry; 11] = [
     Entry::new::<QuicStreams>("quic/stream-per-call"),
     QUIC_COPY,
 ];
+
+#[cfg(not(feature = "peers"))]
+const PEERS: [Entry; 0] = [];

@@ -5,9 +5,9 @@ mod channel;
 mod copy;
 mod multiplex;
 mod ping_pong;
-mod quic;
+pub(crate) mod quic;
 mod short_lived;
-mod tcp;
+pub(crate) mod tcp;
 
 pub use self::channel::{Bounded, Message, Unbounded};
 pub use self::copy::{QUIC_COPY, TCP_COPY};

@@ -13,7 +13,7 @@ use crate::certificates::certificates;
 use crate::harness::{Client, Subject};
 
 /// Listens on a free port; each stream that a peer opens gets a task of `answer`. Returns the address.
-pub(super) fn listen<F>(answer: fn(RecvStream, SendStream) -> F) -> String
+pub(crate) fn listen<F>(answer: fn(RecvStream, SendStream) -> F) -> String
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -47,7 +47,7 @@ pub(super) async fn connect(address: &str) -> Connection {
     connection.expect("the server is trusted")
 }
 
-pub(super) async fn dial(address: &str) -> (SendStream, RecvStream) {
+pub(crate) async fn dial(address: &str) -> (SendStream, RecvStream) {
     let stream = connect(address).await.open_bi().await;
     stream.expect("the server allows streams")
 }

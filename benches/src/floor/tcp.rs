@@ -1,7 +1,7 @@
 use tokio::net::{TcpListener, TcpStream};
 
 /// Listens on a free port; each connection gets a task of `answer`. Returns the address.
-pub(super) async fn listen<F>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> String
+pub(crate) async fn listen<F>(answer: impl Fn(TcpStream) -> F + Send + 'static) -> String
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -18,7 +18,7 @@ where
     address
 }
 
-pub(super) async fn dial(address: &str) -> TcpStream {
+pub(crate) async fn dial(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).await.expect("it listens");
     stream.set_nodelay(true).expect("it is a TCP stream");
     stream
