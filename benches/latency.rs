@@ -30,7 +30,6 @@ const SUBJECTS: &[&str] = &[
     "tcp/tarpc",
     "tcp/tonic",
     "tcp/remoc",
-    "tcp/ractor_cluster",
     "tls/ping-pong",
     "tls/rpc",
     "quic/ping-pong",
@@ -38,5 +37,4 @@ const SUBJECTS: &[&str] = &[
     "quic/stream-per-call",
     "quic/rpc",
     "quic/tarpc",
-    "quic/irpc",
 ];

@@ -5,6 +5,7 @@ use benches::harness::Place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::figure::Figure;
+use crate::instructions::Counted;
 use crate::memory::Kind;
 
 /// Measures what calls cost, beside the least that they could cost.
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Report(ReportArguments),
     /// Compares subjects under one load, the first being what the others are compared to.
     Run(RunArguments),
+    /// Counts the instructions of calls, by valgrind.
+    Instructions,
     /// Lists the subjects and the scenarios.
     List,
     /// Is the other process.
@@ -32,6 +35,16 @@ pub(crate) enum Command {
     /// Is the process that has a million of something.
     #[command(hide = true)]
     Idle { kind: Kind },
+    /// Is the process whose instructions are counted.
+    #[command(hide = true)]
+    Counted { what: Counted, calls: u64 },
+}
+
+impl Command {
+    /// Tells whether it is about figures, and not a part of another that is.
+    pub(crate) const fn measures(&self) -> bool {
+        matches!(self, Self::Report(_) | Self::Run(_) | Self::Instructions)
+    }
 }
 
 #[derive(Args, Debug)]

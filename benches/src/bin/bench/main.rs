@@ -1,7 +1,7 @@
 //! What does a call cost, beside the least that it could cost?
 //!
-//! `report` runs every scenario and writes tables and plots, `run` compares what it is told, and
-//! `list` tells what there is. See `benches/README.md`.
+//! `report` runs every scenario and writes tables and plots, `run` compares what it is told,
+//! `instructions` counts by valgrind, and `list` tells what there is. See `benches/README.md`.
 
 #![expect(
     clippy::print_stdout,
@@ -14,6 +14,7 @@ mod chart;
 mod compare;
 mod curve;
 mod figure;
+mod instructions;
 mod latency_chart;
 mod machine;
 mod memory;
@@ -38,7 +39,13 @@ use self::compare::Comparison;
 
 fn main() -> ExitCode {
     allow_descriptors();
-    match act(Arguments::parse().command) {
+    let command = Arguments::parse().command;
+    if cfg!(debug_assertions) && command.measures() {
+        eprintln!(
+            "this is a debug build, whose figures say little: `cargo run --release` is for them"
+        );
+    }
+    match act(command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -58,6 +65,14 @@ fn act(command: Command) -> Result<(), BoxError> {
         Command::Serve { name, pinned } => {
             let place = if pinned { Place::TwoPinned } else { Place::Two };
             ServerProcess::serve(parse::subject(&name)?, place);
+            Ok(())
+        }
+        Command::Instructions => {
+            println!("{}", instructions::table()?);
+            Ok(())
+        }
+        Command::Counted { what, calls } => {
+            instructions::child(what, calls);
             Ok(())
         }
         Command::Idle { kind } => {

@@ -17,3 +17,37 @@ pub(crate) fn all() -> impl Iterator<Item = Scenario> {
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use benches::subjects;
+
+    use super::*;
+
+    #[test]
+    fn names_are_of_one_each() {
+        let mut names = HashSet::new();
+        assert!(all().all(|it| names.insert(it.name)));
+        assert!(CURVES.iter().all(|it| names.insert(it.name)));
+    }
+
+    #[test]
+    fn floors_are_built_in() {
+        let unknown: Vec<_> = all()
+            .filter(|it| subjects::find(it.floor).is_none())
+            .collect();
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+
+    #[cfg(feature = "peers")]
+    #[test]
+    fn subjects_are_known() {
+        for scenario in all() {
+            for name in scenario.others {
+                assert!(subjects::find(name).is_some(), "{}: {name}", scenario.name);
+            }
+        }
+    }
+}

@@ -41,6 +41,7 @@ pub(super) const ALL: &[Scenario] = &[
             "service/ractor",
             "service/kameo",
             "service/actix",
+            "service/irpc",
         ],
         ..ASKED
     },

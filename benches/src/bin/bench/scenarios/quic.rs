@@ -118,7 +118,6 @@ const ALONE: Scenario = Scenario {
         "quic/rpc",
         "quic/fenced",
         "quic/tarpc",
-        "quic/irpc",
     ],
 };
 
@@ -130,13 +129,12 @@ const MANY: Scenario = Scenario {
         "quic/rpc",
         "quic/fenced",
         "quic/tarpc",
-        "quic/irpc",
     ],
     ..ALONE
 };
 
 const BYTES: Scenario = Scenario {
     floor: "quic/copy",
-    others: &["quic/rpc", "quic/tarpc", "quic/irpc"],
+    others: &["quic/rpc", "quic/tarpc"],
     ..MANY
 };

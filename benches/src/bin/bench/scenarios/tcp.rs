@@ -73,7 +73,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "tcp/one-way",
         title: "How many one-way messages arrive over TCP?",
         load: Load::Tell,
-        others: &["tcp/rpc", "tcp/fenced", "tcp/ractor_cluster"],
+        others: &["tcp/rpc", "tcp/fenced", "tcp/remoc"],
         ..MANY
     },
     Scenario {
@@ -137,7 +137,6 @@ const ALONE: Scenario = Scenario {
         "tcp/tarpc",
         "tcp/tonic",
         "tcp/remoc",
-        "tcp/ractor_cluster",
     ],
 };
 
@@ -149,7 +148,6 @@ const WITHOUT_NESTED: &[&str] = &[
     "tcp/tarpc",
     "tcp/tonic",
     "tcp/remoc",
-    "tcp/ractor_cluster",
 ];
 
 const MANY: Scenario = Scenario {
@@ -162,19 +160,12 @@ const MANY: Scenario = Scenario {
         "tcp/tarpc",
         "tcp/tonic",
         "tcp/remoc",
-        "tcp/ractor_cluster",
     ],
     ..ALONE
 };
 
 const BYTES: Scenario = Scenario {
     floor: "tcp/copy",
-    others: &[
-        "tcp/rpc",
-        "tcp/tarpc",
-        "tcp/tonic",
-        "tcp/remoc",
-        "tcp/ractor_cluster",
-    ],
+    others: &["tcp/rpc", "tcp/tarpc", "tcp/tonic", "tcp/remoc"],
     ..MANY
 };
