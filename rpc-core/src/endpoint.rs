@@ -154,7 +154,7 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> LocalRoute<G::Request> for RouteTo<E, 
 }
 
 impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
-    fn deliver(&self, delivery: Delivery) {
+    fn deliver(&self, delivery: Delivery<'_>) {
         let Delivery {
             method,
             body,
@@ -173,7 +173,7 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
             IncomingCall::deny(call, self.core.fenced_out(error));
             return;
         }
-        match G::decode(method, &body, call.clone()) {
+        match G::decode(method, body, call.clone()) {
             Ok(request) => {
                 let head = Head {
                     call: call.map(|call| call as _),

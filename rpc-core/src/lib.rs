@@ -150,6 +150,7 @@ pub mod testing;
 mod timers;
 mod trace;
 pub mod transport;
+mod turn;
 mod watchdog;
 
 pub use self::address::{Address, AddressError, unique_name};

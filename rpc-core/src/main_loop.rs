@@ -23,6 +23,7 @@ use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
+use crate::turn::Pace;
 
 /// Runs an endpoint until it has stopped.
 pub(crate) async fn run<E: RpcEndpoint>(
@@ -39,6 +40,7 @@ pub(crate) async fn run<E: RpcEndpoint>(
         handlers: FuturesUnordered::new(),
         piped: FuturesUnordered::new(),
         timer: None,
+        pace: Pace::default(),
         stopping: None,
         failure: None,
     };
@@ -66,6 +68,7 @@ struct MainLoop<'a, E: RpcEndpoint> {
     handlers: FuturesUnordered<Handler<'a>>,
     piped: FuturesUnordered<Piped<E>>,
     timer: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
     /// `on_stop` while it runs.
     stopping: Option<Stopping<'a>>,
     failure: Option<EndpointError>,
@@ -93,6 +96,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                     break;
                 };
                 self.mail(cx, mail);
+                self.pace.handled();
                 // What waits when `on_stop` is done does not run.
                 if self.stopping.is_some() && self.poll_stopping(cx).is_ready() {
                     return Poll::Ready(());
@@ -104,6 +108,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             if self.poll_stopping(cx).is_ready() {
                 return Poll::Ready(());
             }
+            self.pace.pay();
             if !progress && is_all && self.mail.is_empty() {
                 return Poll::Pending;
             }

@@ -14,6 +14,7 @@ use tracing::Level;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::trace::TraceContext;
+use crate::turn;
 
 /// A call as its handler sees it.
 pub(crate) trait CallScope: Send + Sync {
@@ -123,7 +124,7 @@ pub(crate) fn on_main_thread<R>(endpoint: &Arc<str>, f: impl FnOnce() -> R) -> R
     }
     let outer = CURRENT.with(|current| current.endpoint.replace(Some(Arc::clone(endpoint))));
     let _leave = Leave(outer);
-    f()
+    turn::take(f)
 }
 
 /// Tells whether this is the main thread of the endpoint that owns this very name.

@@ -26,10 +26,11 @@ pub(crate) use self::liveness::Progress;
 pub(crate) use self::outgoing::OutgoingConnection;
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -93,6 +94,12 @@ struct Heard {
 }
 
 impl Heard {
+    /// Only the reader counts, so that nothing is lost between the two.
+    fn add(counter: &AtomicU64, more: u64) {
+        let before = counter.load(Ordering::Relaxed);
+        counter.store(before + more, Ordering::Relaxed);
+    }
+
     fn progress(&self, outbox: &Outbox) -> Progress {
         let (written, unwritten) = outbox.progress();
         Progress {
@@ -105,10 +112,12 @@ impl Heard {
     }
 }
 
-/// Cuts a stream into frames.
+/// Cuts a stream into frames, all of a read one after the other.
 struct FrameReader<'a, R> {
     reader: R,
     input: BytesMut,
+    /// How much of the input is cut already.
+    cut: usize,
     cutter: FrameCutter,
     heard: &'a Heard,
 }
@@ -118,30 +127,43 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         Self {
             reader,
             input: BytesMut::with_capacity(READ_BYTES),
+            cut: 0,
             cutter: FrameCutter::new(limit),
             heard,
         }
     }
 
-    /// Returns the next frame; `None` at the end of the stream.
-    async fn next(&mut self) -> Result<Option<Frame>, ReadError> {
-        loop {
-            if let Some(frame) = self.cutter.take(&mut self.input)? {
-                self.heard.frames.fetch_add(1, Ordering::Relaxed);
-                return Ok(Some(frame));
-            }
-            let within_frame = !self.input.is_empty();
-            self.heard
-                .within_frame
-                .store(within_frame, Ordering::Relaxed);
-            self.input.reserve(READ_BYTES);
-            let read = self.reader.read_buf(&mut self.input).await?;
-            self.heard.bytes.fetch_add(read as u64, Ordering::Relaxed);
-            match (read, within_frame) {
-                (0, false) => return Ok(None),
-                (0, true) => return Err(ReadError::Truncated),
-                _ => {}
-            }
+    /// Returns the next frame of what was read; `None` when [`read`](Self::read) has to read more.
+    fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+        let rest = &self.input[self.cut..];
+        let Some(frame) = self.cutter.cut(rest)? else {
+            return Ok(None);
+        };
+        self.cut += frame.size;
+        Heard::add(&self.heard.frames, 1);
+        Ok(Some(frame))
+    }
+
+    /// Reads more; `false` at the end of the stream.
+    async fn read(&mut self) -> Result<bool, ReadError> {
+        self.input.advance(mem::take(&mut self.cut));
+        let within_frame = !self.input.is_empty();
+        self.heard
+            .within_frame
+            .store(within_frame, Ordering::Relaxed);
+        let frame = self.cutter.size(&self.input)?.unwrap_or_default();
+        let missing = frame.saturating_sub(self.input.len());
+        if !within_frame && self.input.capacity() > KEPT_BYTES_MAX {
+            // A connection that once carried much does not keep the memory.
+            self.input = BytesMut::with_capacity(READ_BYTES);
+        }
+        self.input.reserve(missing.max(READ_BYTES));
+        let read = self.reader.read_buf(&mut self.input).await?;
+        Heard::add(&self.heard.bytes, read as u64);
+        match (read, within_frame) {
+            (0, false) => Ok(false),
+            (0, true) => Err(ReadError::Truncated),
+            _ => Ok(true),
         }
     }
 }
@@ -161,5 +183,7 @@ enum ReadError {
     Truncated,
 }
 
-/// How much is read at once.
+/// How much is read at once, at least.
 const READ_BYTES: usize = 32 << 10;
+/// A buffer that is larger is given back when it is empty.
+const KEPT_BYTES_MAX: usize = 1 << 20;

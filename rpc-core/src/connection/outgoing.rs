@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 use super::calls::{CallTable, NotTaken};
 use super::credit::Credit;
 use super::liveness::Liveness;
-use super::outbox::{SendError, Urgency};
+use super::outbox::{Due, SendError, Urgency};
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::Wire;
@@ -26,6 +26,7 @@ use crate::method::{CallTimeout, MethodInfo};
 use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
 use crate::transport::Stream;
+use crate::turn::{self, Owed};
 
 /// The calling side of a connection.
 pub(crate) struct OutgoingConnection {
@@ -162,33 +163,43 @@ impl OutgoingConnection {
         &self,
         mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<End, ReadError> {
-        while let Some(Frame { header, body, .. }) = frames.next().await? {
-            match header.kind {
-                Kind::Response => {
-                    let call = self.calls.lock().take(header.call);
-                    if let Some(call) = call {
-                        let before = call.again.as_ref().is_some_and(|it| it.was_sent());
-                        let lost = before.then(|| self.lost());
-                        call.reply.complete(call.method, header.error, &body, lost);
-                    }
-                }
-                Kind::Ping => self.wire.send_empty(&Header::new(Kind::Pong, header.call)),
-                Kind::Pong => {}
-                Kind::Credit => self.credit.earn(header.call),
-                Kind::Gone => self.gone(header.gateway),
-                Kind::Goodbye if mutant::is(Mutant::GoodbyeIgnored) => {}
-                Kind::Goodbye => return Ok(End::Goodbye),
-                Kind::Request
-                | Kind::OneWay
-                | Kind::Cancel
-                | Kind::Extend
-                | Kind::Resolve
-                | Kind::Release => {
-                    return Err(ReadError::Protocol("a request from the accepting side"));
+        while frames.read().await? {
+            while let Some(frame) = frames.next()? {
+                if let Some(end) = self.heed(&frame)? {
+                    return Ok(end);
                 }
             }
         }
         Ok(End::Lost)
+    }
+
+    /// Does what a frame says. Returns how the connection ends, if it does by that.
+    fn heed(&self, Frame { header, body, .. }: &Frame<'_>) -> Result<Option<End>, ReadError> {
+        match header.kind {
+            Kind::Response => {
+                let call = self.calls.lock().take(header.call);
+                if let Some(call) = call {
+                    let before = call.again.as_ref().is_some_and(|it| it.was_sent());
+                    let lost = before.then(|| self.lost());
+                    call.reply.complete(call.method, header.error, body, lost);
+                }
+            }
+            Kind::Ping => self.wire.send_empty(&Header::new(Kind::Pong, header.call)),
+            Kind::Pong => {}
+            Kind::Credit => self.credit.earn(header.call),
+            Kind::Gone => self.gone(header.gateway),
+            Kind::Goodbye if mutant::is(Mutant::GoodbyeIgnored) => {}
+            Kind::Goodbye => return Ok(Some(End::Goodbye)),
+            Kind::Request
+            | Kind::OneWay
+            | Kind::Cancel
+            | Kind::Extend
+            | Kind::Resolve
+            | Kind::Release => {
+                return Err(ReadError::Protocol("a request from the accepting side"));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn report(&self) -> ConnectionDiagnostics {
@@ -229,7 +240,10 @@ impl OutgoingConnection {
     }
 
     /// Asks for the number of an endpoint's gateway.
-    pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
+    pub(crate) async fn resolve(
+        self: &Arc<Self>,
+        resolve: &Resolve,
+    ) -> RpcResult<Resolved, ResolveRefusal> {
         let slot = Arc::new(ReplySlot::new(None));
         let pending = Pending::new(&RESOLVE, Arc::clone(&slot) as _, None);
         let put =
@@ -242,7 +256,7 @@ impl OutgoingConnection {
 
     /// Sends a request; its reply gets the answer. Returns the call's id.
     pub(super) fn request<A: Serialize>(
-        &self,
+        self: &Arc<Self>,
         header: Header,
         arguments: &A,
         pending: Pending,
@@ -254,7 +268,7 @@ impl OutgoingConnection {
 
     /// As [`request`](Self::request), of arguments that are encoded already.
     pub(super) fn request_encoded(
-        &self,
+        self: &Arc<Self>,
         header: Header,
         body: &[u8],
         pending: Pending,
@@ -265,7 +279,7 @@ impl OutgoingConnection {
     }
 
     fn send_call(
-        &self,
+        self: &Arc<Self>,
         mut header: Header,
         pending: Pending,
         spends: bool,
@@ -283,11 +297,12 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let urgency = if alone { Urgency::Now } else { Urgency::Soon };
-        let sent = self
-            .wire
-            .outbox
-            .send(urgency, |out| self.spend(out, &header, spends, put));
+        let urgency = match alone {
+            _ if turn::is_taken() => Urgency::Owed,
+            true => Urgency::Now,
+            false => Urgency::Soon,
+        };
+        let sent = self.put(urgency, |out| self.spend(out, &header, spends, put));
         let Err(error) = sent else { return Ok(id) };
         match (self.calls.lock().take(id), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
@@ -297,19 +312,36 @@ impl OutgoingConnection {
         }
     }
 
+    /// Puts a frame into the outbox, which is written at the end of the turn if it is owed.
+    fn put(
+        self: &Arc<Self>,
+        urgency: Urgency,
+        put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
+    ) -> Result<(), SendError> {
+        let (_, due) = self.wire.outbox.send(urgency, put)?;
+        if due == Due::Flush {
+            turn::owe(Arc::clone(self) as _);
+        }
+        Ok(())
+    }
+
     pub(super) fn tell<A: Serialize>(
-        &self,
+        self: &Arc<Self>,
         header: &Header,
         method: &MethodInfo,
         arguments: &A,
     ) -> Result<(), NotSent> {
-        let sent = self.wire.outbox.send(Urgency::Soon, |out| {
+        let urgency = match turn::is_taken() {
+            true => Urgency::Owed,
+            false => Urgency::Soon,
+        };
+        let sent = self.put(urgency, |out| {
             self.spend(out, header, true, |out, header| {
                 out.put(header, arguments, self.frame_bytes_max)
             })
         });
         match sent {
-            Ok(_) => Ok(()),
+            Ok(()) => Ok(()),
             Err(SendError::Closed) => Err(NotSent::Closed(None)),
             Err(error) => Err(NotSent::Refused(self.not_sent(error, method))),
         }
@@ -386,6 +418,12 @@ impl OutgoingConnection {
             peer: self.wire.peer.clone(),
             possibly_executed,
         }
+    }
+}
+
+impl Owed for OutgoingConnection {
+    fn pay(&self) {
+        self.wire.outbox.flush();
     }
 }
 

@@ -46,7 +46,7 @@ impl Wire {
 
     /// Sends a frame without a body. It may be lost with the connection: then nobody needs it.
     pub(super) fn send_empty(&self, header: &Header) {
-        let _ = self.outbox.send(Urgency::Now, |out| {
+        let _written = self.outbox.send(Urgency::Now, |out| {
             out.put_empty(header);
             Ok(())
         });

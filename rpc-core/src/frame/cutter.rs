@@ -1,15 +1,13 @@
 //! Frames that come in.
 
-use bytes::{Buf, Bytes, BytesMut};
-
 use super::{HEADER_BYTES, Header, checksum};
 use crate::mutant::{self, Mutant};
 
 /// A whole frame.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Frame {
+pub(crate) struct Frame<'a> {
     pub(crate) header: Header,
-    pub(crate) body: Bytes,
+    pub(crate) body: &'a [u8],
     /// How many bytes the frame had in all.
     pub(crate) size: usize,
 }
@@ -27,10 +25,8 @@ impl FrameCutter {
         Self { next: 0, limit }
     }
 
-    /// Takes the first frame out of `input`; `None` until all of it is there.
-    ///
-    /// After an error the connection is of no use: nothing tells where the next frame begins.
-    pub(crate) fn take(&mut self, input: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
+    /// Returns how long the first frame of `input` is, as far as that can be told.
+    pub(crate) fn size(&self, input: &[u8]) -> Result<Option<usize>, FrameError> {
         let Some(length) = input.first_chunk::<4>() else {
             return Ok(None);
         };
@@ -42,16 +38,23 @@ impl FrameCutter {
         if size < HEADER_BYTES {
             return Err(FrameError::Short(size));
         }
-        if input.len() < size {
-            input.reserve(size - input.len());
+        Ok(Some(size))
+    }
+
+    /// Returns the first frame of `input`; `None` until all of it is there. It is for the caller to go
+    /// on behind it.
+    ///
+    /// After an error the connection is of no use: nothing tells where the next frame begins.
+    pub(crate) fn cut<'a>(&mut self, input: &'a [u8]) -> Result<Option<Frame<'a>>, FrameError> {
+        let size = self.size(input)?;
+        let Some((size, frame)) = size.and_then(|size| Some((size, input.get(..size)?))) else {
             return Ok(None);
-        }
-        let mut bytes = input.split_to(size).freeze();
-        bytes.advance(4);
-        let expected = bytes.get_u32_le();
-        let mut found = checksum(self.next, &bytes);
+        };
+        let (head, content) = frame.split_at(8);
+        let expected = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
+        let mut found = checksum(self.next, content);
         if mutant::is(Mutant::FrameRepeated) && self.next > 0 {
-            let again = checksum(self.next - 1, &bytes);
+            let again = checksum(self.next - 1, content);
             if again == expected {
                 found = again;
                 self.next -= 1;
@@ -64,13 +67,37 @@ impl FrameCutter {
                 found,
             });
         }
-        let header = Header::get(&mut bytes)?;
+        let mut body = content;
+        let header = Header::get(&mut body)?;
         self.next += 1;
-        Ok(Some(Frame {
-            header,
-            body: bytes,
-            size,
-        }))
+        Ok(Some(Frame { header, body, size }))
+    }
+}
+
+/// A frame that outlives the bytes that it was cut from.
+#[cfg(any(test, feature = "testing"))]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct OwnedFrame {
+    pub(crate) header: Header,
+    pub(crate) body: Vec<u8>,
+    pub(crate) size: usize,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl FrameCutter {
+    /// Takes the first frame out of `input`; `None` until all of it is there.
+    pub(crate) fn take(
+        &mut self,
+        input: &mut bytes::BytesMut,
+    ) -> Result<Option<OwnedFrame>, FrameError> {
+        let frame = self.cut(input)?.map(|frame| OwnedFrame {
+            header: frame.header,
+            body: frame.body.to_vec(),
+            size: frame.size,
+        });
+        let taken = frame.as_ref().map_or(0, |it| it.size);
+        bytes::Buf::advance(input, taken);
+        Ok(frame)
     }
 }
 

@@ -18,9 +18,11 @@ mod buffer;
 mod cutter;
 
 pub(crate) use self::buffer::{FrameBuffer, PutError};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::cutter::OwnedFrame;
 pub(crate) use self::cutter::{Frame, FrameCutter, FrameError};
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, BytesMut};
 
 use crate::trace::TraceContext;
 
@@ -133,7 +135,7 @@ impl Header {
         }
     }
 
-    fn get(bytes: &mut Bytes) -> Result<Self, FrameError> {
+    fn get(bytes: &mut &[u8]) -> Result<Self, FrameError> {
         let kind = bytes.get_u8();
         let kind = Kind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
         let flags = bytes.get_u8();

@@ -1,7 +1,8 @@
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 
 use super::{
-    Frame, FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, PutError, checksum,
+    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, OwnedFrame, PutError,
+    checksum,
 };
 use crate::codec;
 use crate::trace::TraceContext;
@@ -19,11 +20,11 @@ fn every_header_survives_the_round_trip() {
         }
         let mut buffer = FrameBuffer::default();
         buffer.put_empty(&header);
-        let (body, size) = (Bytes::new(), buffer.len());
+        let (body, size) = (Vec::new(), buffer.len());
         let mut wire = buffer.swap(BytesMut::new());
         assert_eq!(
             take(&mut wire, LIMIT),
-            Ok(Some(Frame { header, body, size })),
+            Ok(Some(OwnedFrame { header, body, size })),
             "without a body"
         );
     }
@@ -244,7 +245,7 @@ fn frame(header: &Header, body: &str) -> BytesMut {
 }
 
 /// Takes the first frame of a connection.
-fn take(wire: &mut BytesMut, limit: usize) -> Result<Option<Frame>, FrameError> {
+fn take(wire: &mut BytesMut, limit: usize) -> Result<Option<OwnedFrame>, FrameError> {
     FrameCutter::new(limit).take(wire)
 }
 

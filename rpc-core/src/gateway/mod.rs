@@ -11,7 +11,6 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -100,14 +99,14 @@ pub(crate) trait LocalRoute<R>: Send + Sync {
 /// An endpoint seen by a connection through one of its gateways.
 pub(crate) trait WireRoute: Send + Sync {
     /// Hands on a message that came.
-    fn deliver(&self, delivery: Delivery);
+    fn deliver(&self, delivery: Delivery<'_>);
 }
 
 /// A message that came over a connection.
-pub(crate) struct Delivery {
+pub(crate) struct Delivery<'a> {
     /// The place of the method in the gateway.
     pub(crate) method: usize,
-    pub(crate) body: Bytes,
+    pub(crate) body: &'a [u8],
     pub(crate) token: Option<FencingToken>,
     pub(crate) trace: Option<Box<TraceContext>>,
     /// `None` if the message is one-way.

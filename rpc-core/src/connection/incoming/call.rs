@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub struct IncomingCall {
     bytes: u64,
     method: &'static str,
     meter: Option<ResponseMeter>,
+    /// Nobody waits any more.
+    abandoned: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -33,16 +35,15 @@ struct State {
     /// How long the caller waits, and until when.
     after: Duration,
     deadline: Option<Instant>,
-    abandoned: bool,
     /// Wakes the handler, which wants to know when nobody waits any more.
     waker: Option<Waker>,
 }
 
 impl State {
     /// Starts the clock of a call with what its caller says is left; a peer's clock is not trusted.
-    fn set_remaining(&mut self, remaining_us: Option<u64>) {
+    fn set_remaining(&mut self, remaining_us: Option<u64>, now: Instant) {
         self.after = Duration::from_micros(remaining_us.unwrap_or_default());
-        self.deadline = remaining_us.and_then(|_| Instant::now().checked_add(self.after));
+        self.deadline = remaining_us.and_then(|_| now.checked_add(self.after));
     }
 }
 
@@ -53,9 +54,10 @@ impl IncomingCall {
         bytes: usize,
         method: &'static str,
         meter: Option<ResponseMeter>,
+        now: Instant,
     ) -> Arc<Self> {
         let mut state = State::default();
-        state.set_remaining(header.remaining_us);
+        state.set_remaining(header.remaining_us, now);
         let bytes = bytes as u64;
         connection.held.fetch_add(bytes, Ordering::Relaxed);
         Arc::new(Self {
@@ -64,6 +66,7 @@ impl IncomingCall {
             bytes,
             method,
             meter,
+            abandoned: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }
@@ -78,10 +81,14 @@ impl IncomingCall {
 
     /// Answers the call; a caller that no longer waits gets nothing.
     pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
-        let open = self.connection.calls.lock().by_id.remove(&self.id);
+        let (open, alone) = {
+            let mut calls = self.connection.calls.lock();
+            (calls.by_id.remove(&self.id), calls.by_id.is_empty())
+        };
         if open.is_some() && !self.is_abandoned() {
             let meter = self.meter.as_ref();
-            self.connection.respond(self.id, self.method, meter, result);
+            self.connection
+                .respond((self.id, alone), self.method, meter, result);
         }
     }
 
@@ -96,7 +103,7 @@ impl IncomingCall {
     /// Sets another time. Returns until when the caller waits.
     pub(super) fn extend(&self, remaining_us: Option<u64>) -> Option<Instant> {
         let mut state = self.state.lock();
-        state.set_remaining(remaining_us);
+        state.set_remaining(remaining_us, Instant::now());
         state.deadline
     }
 
@@ -104,7 +111,7 @@ impl IncomingCall {
     pub(super) fn expire(&self) {
         let after = self.state.lock().after;
         self.connection.respond::<(), crate::Never>(
-            self.id,
+            (self.id, false),
             self.method,
             None,
             Err(RpcError::Timeout {
@@ -117,7 +124,7 @@ impl IncomingCall {
 
     pub(super) fn abandon(&self) {
         let mut state = self.state.lock();
-        state.abandoned = true;
+        self.abandoned.store(true, Ordering::Release);
         let waker = mem::take(&mut state.waker);
         drop(state);
         if let Some(waker) = waker {
@@ -140,12 +147,12 @@ impl CallScope for IncomingCall {
     }
 
     fn is_abandoned(&self) -> bool {
-        self.state.lock().abandoned
+        self.abandoned.load(Ordering::Acquire)
     }
 
     fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if state.abandoned {
+        if self.is_abandoned() {
             return Poll::Ready(());
         }
         state.waker = Some(cx.waker().clone());

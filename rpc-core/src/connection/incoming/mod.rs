@@ -7,11 +7,11 @@ mod watchers;
 pub use self::call::IncomingCall;
 pub(crate) use self::watchers::{Watcher, Watchers};
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use hashbrown::HashMap;
 use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::sync::Notify;
@@ -20,16 +20,17 @@ use tokio::time::{Duration, Instant};
 use self::session::Session;
 use super::credit::Debt;
 use super::liveness::Liveness;
-use super::outbox::{SendError, Urgency};
+use super::outbox::{Due, SendError, Urgency};
 use super::wire::Wire;
 use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcResult;
-use crate::frame::{Header, Kind};
+use crate::frame::{FrameBuffer, Header, Kind};
 use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
 use crate::mutant::{self, Mutant};
+use crate::turn::{self, Owed};
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
@@ -254,17 +255,23 @@ impl IncomingConnection {
         }
     }
 
-    /// Sends a result, or why it cannot be sent.
+    /// Sends a result, or why it cannot be sent. `alone` says that no other call is under way: then
+    /// there is nothing to wait for.
     fn respond<T: Message, E: Message>(
-        &self,
-        id: u64,
+        self: &Arc<Self>,
+        (id, alone): (u64, bool),
         method: &str,
         meter: Option<&ResponseMeter>,
         result: RpcResult<T, E>,
     ) {
+        let urgency = match alone {
+            _ if turn::is_taken() => Urgency::Owed,
+            true => Urgency::Now,
+            false => Urgency::Soon,
+        };
         let sent = match &result {
-            Ok(value) => self.send_response(id, false, value),
-            Err(error) => self.send_response(id, true, error),
+            Ok(value) => self.send_response(id, urgency, false, value),
+            Err(error) => self.send_response(id, urgency, true, error),
         };
         let error = match sent {
             Ok(size) => return meter.into_iter().for_each(|it| it.sent(size)),
@@ -280,22 +287,24 @@ impl IncomingConnection {
             }
         };
         // An error is small, and of types that can be encoded.
-        let _ = self.send_response(id, true, &error);
+        let _size = self.send_response(id, urgency, true, &error);
     }
 
     fn send_response<T: serde::Serialize>(
-        &self,
+        self: &Arc<Self>,
         id: u64,
+        urgency: Urgency,
         error: bool,
         body: &T,
     ) -> Result<usize, SendError> {
         let mut header = Header::new(Kind::Response, id);
         header.error = error;
-        let alone = self.calls.lock().by_id.is_empty();
-        let urgency = if alone { Urgency::Now } else { Urgency::Soon };
-        self.wire
-            .outbox
-            .send(urgency, |out| out.put(&header, body, self.limits.frame_out))
+        let put = |out: &mut FrameBuffer| out.put(&header, body, self.limits.frame_out);
+        let (size, due) = self.wire.outbox.send(urgency, put)?;
+        if due == Due::Flush {
+            turn::owe(Arc::clone(self) as _);
+        }
+        Ok(size)
     }
 
     /// Tells the peer that the endpoint behind a gateway has ended.
@@ -304,6 +313,12 @@ impl IncomingConnection {
             gateway,
             ..Header::new(Kind::Gone, 0)
         });
+    }
+}
+
+impl Owed for IncomingConnection {
+    fn pay(&self) {
+        self.wire.outbox.flush();
     }
 }
 

@@ -1,12 +1,12 @@
 //! What a peer has resolved, and what its frames ask.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
+use hashbrown::hash_map::Entry;
 use slab::Slab;
 use tokio::io::AsyncRead;
+use tokio::time::Instant;
 
 use super::{Charge, IncomingCall, IncomingConnection, Watcher, Watchers};
 use crate::codec;
@@ -50,28 +50,43 @@ impl<'a, D: Directory> Session<'a, D> {
         &mut self,
         mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
-        let connection = self.connection;
-        while let Some(frame) = frames.next().await? {
-            let header = &frame.header;
-            match header.kind {
-                Kind::Request | Kind::OneWay => self.request(frame)?,
-                Kind::Cancel => connection.cancel(header.call),
-                Kind::Extend => connection.extend(header.call, header.remaining_us),
-                Kind::Resolve => self.resolve(header, &frame.body)?,
-                Kind::Release => self.release(header.gateway)?,
-                Kind::Ping => connection
-                    .wire
-                    .send_empty(&Header::new(Kind::Pong, header.call)),
-                Kind::Pong => {}
-                Kind::Response | Kind::Credit | Kind::Gone | Kind::Goodbye => {
-                    return Err(ReadError::Protocol("an answer to no request"));
-                }
+        while frames.read().await? {
+            // One look at the clock for all that came together.
+            let now = Instant::now();
+            // Whoever cuts the connection waits for what is being handed on.
+            let cut = self.connection.cut.lock();
+            if *cut {
+                return Err(ReadError::Protocol("a frame over a connection that is cut"));
+            }
+            while let Some(frame) = frames.next()? {
+                self.heed(frame, now)?;
             }
         }
         Ok(())
     }
 
-    fn request(&self, frame: Frame) -> Result<(), ReadError> {
+    /// Does what a frame says that came at `now`.
+    fn heed(&mut self, frame: Frame<'_>, now: Instant) -> Result<(), ReadError> {
+        let connection = self.connection;
+        let header = &frame.header;
+        match header.kind {
+            Kind::Request | Kind::OneWay => self.request(frame, now)?,
+            Kind::Cancel => connection.cancel(header.call),
+            Kind::Extend => connection.extend(header.call, header.remaining_us),
+            Kind::Resolve => self.resolve(header, frame.body)?,
+            Kind::Release => self.release(header.gateway)?,
+            Kind::Ping => connection
+                .wire
+                .send_empty(&Header::new(Kind::Pong, header.call)),
+            Kind::Pong => {}
+            Kind::Response | Kind::Credit | Kind::Gone | Kind::Goodbye => {
+                return Err(ReadError::Protocol("an answer to no request"));
+            }
+        }
+        Ok(())
+    }
+
+    fn request(&self, frame: Frame<'_>, now: Instant) -> Result<(), ReadError> {
         let Frame { header, body, size } = frame;
         if !self.connection.debt.receive(size) {
             return Err(ReadError::Protocol("more than the window allows"));
@@ -81,14 +96,16 @@ impl<'a, D: Directory> Session<'a, D> {
         let method = opened.methods.get(usize::from(header.method));
         let method = *method.ok_or(ReadError::Protocol("a method that was not resolved"))?;
         let name = method.map_or("a method", |it| opened.exposed.methods[it].name);
-        let call = match header.kind {
-            Kind::OneWay => None,
+        let (call, calls) = match header.kind {
+            Kind::OneWay => (None, 0),
             _ => {
                 let meter = opened.exposed.meter.as_ref().zip(method);
                 let meter = meter.map(|(meter, method)| {
                     ResponseMeter::new(Arc::clone(meter), opened.exposed.first + method)
                 });
-                Some(self.open_call(&header, size, name, meter)?)
+                let call = IncomingCall::new(self.connection, &header, size, name, meter, now);
+                let calls = self.open_call(&call)?;
+                (Some(call), calls)
             }
         };
         let Some(method) = method else {
@@ -106,13 +123,9 @@ impl<'a, D: Directory> Session<'a, D> {
                 "a one-way call of a method that answers, or the reverse",
             ));
         }
-        if let Err(error) = self.admit(info.name, info.roles) {
+        if let Err(error) = self.admit(info.name, info.roles, calls) {
             IncomingCall::deny(call, error);
             return Ok(());
-        }
-        let cut = self.connection.cut.lock();
-        if *cut {
-            return Err(ReadError::Protocol("a call over a connection that is cut"));
         }
         opened.exposed.wire.deliver(Delivery {
             method,
@@ -125,8 +138,8 @@ impl<'a, D: Directory> Session<'a, D> {
         Ok(())
     }
 
-    /// Tells whether the peer may make a call now.
-    fn admit(&self, method: &'static str, allowed: &[&str]) -> Result<(), RpcError> {
+    /// Tells whether the peer may make a call now, with which it has so many under way.
+    fn admit(&self, method: &'static str, allowed: &[&str], calls: usize) -> Result<(), RpcError> {
         if let Some(roles) = &self.connection.roles
             && !roles.iter().any(|it| allowed.contains(&it.as_str()))
         {
@@ -144,7 +157,7 @@ impl<'a, D: Directory> Session<'a, D> {
             });
         }
         let limit = self.connection.limits.calls;
-        if self.connection.calls.lock().by_id.len() > limit {
+        if calls > limit {
             return Err(RpcError::Overloaded {
                 queue: String::from("the connection's table of calls"),
                 limit: limit as u64,
@@ -153,34 +166,28 @@ impl<'a, D: Directory> Session<'a, D> {
         Ok(())
     }
 
-    fn open_call(
-        &self,
-        header: &Header,
-        size: usize,
-        method: &'static str,
-        meter: Option<ResponseMeter>,
-    ) -> Result<Arc<IncomingCall>, ReadError> {
-        let call = IncomingCall::new(self.connection, header, size, method, meter);
+    /// Lists a call. Returns how many there are with it.
+    fn open_call(&self, call: &Arc<IncomingCall>) -> Result<usize, ReadError> {
+        let deadline = call.deadline_at();
         let mut calls = self.connection.calls.lock();
-        self.connection
-            .note_deadline(&mut calls, call.deadline_at());
-        match calls.by_id.entry(header.call) {
+        self.connection.note_deadline(&mut calls, deadline);
+        match calls.by_id.entry(call.id()) {
             Entry::Vacant(place) => {
-                place.insert(Arc::clone(&call));
-                Ok(call)
+                place.insert(Arc::clone(call));
+                Ok(calls.by_id.len())
             }
             // The call that has the id stays in the table, to be abandoned with the others.
             Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
         }
     }
 
-    fn resolve(&mut self, header: &Header, body: &Bytes) -> Result<(), ReadError> {
+    fn resolve(&mut self, header: &Header, body: &[u8]) -> Result<(), ReadError> {
         let resolve: Resolve = codec::decode(body)
             .map_err(|_| ReadError::Protocol("a malformed request to resolve"))?;
         let result = self.open_gateway(&resolve);
         let result = result.map_err(RpcError::App);
         self.connection
-            .respond(header.call, "resolve", None, result);
+            .respond((header.call, true), "resolve", None, result);
         Ok(())
     }
 

@@ -69,6 +69,18 @@ pub(crate) enum Urgency {
     Now,
     /// Together with what others send meanwhile.
     Soon,
+    /// When the sender's turn ends: it is to [flush](Outbox::flush) the outbox then.
+    Owed,
+}
+
+/// Whether it is for the sender to see to it that its frame is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "the frame is not written otherwise"]
+pub(crate) enum Due {
+    /// Somebody else does.
+    Nothing,
+    /// The sender is to [flush](Outbox::flush).
+    Flush,
 }
 
 impl Outbox {
@@ -89,12 +101,12 @@ impl Outbox {
         }
     }
 
-    /// Queues what `put` appends, and sees to it that it is written.
+    /// Queues what `put` appends, and sees to it that it is written, unless the sender is to.
     pub(crate) fn send<T>(
         &self,
         urgency: Urgency,
         put: impl FnOnce(&mut FrameBuffer) -> Result<T, PutError>,
-    ) -> Result<T, SendError> {
+    ) -> Result<(T, Due), SendError> {
         let mut queue = self.queue.lock();
         if queue.phase == Phase::Closed {
             return Err(SendError::Closed);
@@ -103,23 +115,41 @@ impl Outbox {
             return Err(SendError::Full { limit: self.limit });
         }
         let put = put(&mut queue.frames).map_err(SendError::Put)?;
-        if queue.phase == Phase::Idle {
-            queue.phase = Phase::Busy;
-            let writer = match urgency {
-                Urgency::Now => self.writer.try_lock(),
-                Urgency::Soon => None,
-            };
-            let mut cx = Context::from_waker(Waker::noop());
-            let written = writer.is_some_and(|mut writer| {
-                let written = self.poll_write(&mut writer, queue, &mut cx);
-                matches!(written, Poll::Ready(Ok(())))
-            });
-            if !written {
-                // Also after an error: the connection's task meets it again, and ends.
-                self.work.notify_one();
-            }
+        if queue.phase == Phase::Busy {
+            return Ok((put, Due::Nothing));
         }
-        Ok(put)
+        queue.phase = Phase::Busy;
+        match urgency {
+            Urgency::Now => self.write_now(self.writer.try_lock(), queue),
+            Urgency::Owed => return Ok((put, Due::Flush)),
+            Urgency::Soon => self.work.notify_one(),
+        }
+        Ok((put, Due::Nothing))
+    }
+
+    /// Writes what is queued, or leaves it to whoever is writing.
+    pub(crate) fn flush(&self) {
+        let writer = self.writer.try_lock();
+        let queue = self.queue.lock();
+        if queue.phase == Phase::Busy {
+            self.write_now(writer, queue);
+        }
+    }
+
+    fn write_now<'a>(
+        &'a self,
+        writer: Option<MutexGuard<'_, Writer>>,
+        queue: MutexGuard<'a, Queue>,
+    ) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let written = writer.is_some_and(|mut writer| {
+            let written = self.poll_write(&mut writer, queue, &mut cx);
+            matches!(written, Poll::Ready(Ok(())))
+        });
+        if !written {
+            // Also after an error: the connection's task meets it again, and ends.
+            self.work.notify_one();
+        }
     }
 
     /// Returns how many bytes the stream has taken in all, and whether it is to take more.

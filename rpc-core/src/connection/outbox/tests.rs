@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 
-use super::{Outbox, SendError, Urgency};
+use super::{Due, Outbox, SendError, Urgency};
 use crate::frame::{FrameBuffer, PutError};
 
 #[test]
@@ -46,6 +46,34 @@ fn what_is_not_urgent_is_written_together() {
     // The stream is free again.
     send(&outbox, Urgency::Now, "three").unwrap();
     assert_eq!(written.lock().text, "onetwothree");
+}
+
+#[test]
+fn what_is_owed_is_written_when_the_sender_flushes() {
+    let (outbox, written) = outbox(Pace::All);
+    let owed = |text: &str| {
+        let sent = outbox.send(Urgency::Owed, |out: &mut FrameBuffer| {
+            out.put_text(text);
+            Ok(())
+        });
+        sent.unwrap().1
+    };
+    assert_eq!(owed("one"), Due::Flush);
+    assert_eq!(owed("two"), Due::Nothing, "it is due already");
+    send(&outbox, Urgency::Now, "three").unwrap();
+    assert_eq!(written.lock().text, "");
+    outbox.flush();
+    assert_eq!(written.lock().text, "onetwothree");
+    assert_eq!(written.lock().writes, 1);
+    outbox.flush();
+    assert_eq!(written.lock().writes, 1);
+    assert_eq!(owed("four"), Due::Flush, "the stream is free again");
+    // Whoever writes meanwhile writes that too.
+    outbox.close();
+    let mut drive = pin!(outbox.drive());
+    assert!(poll(&mut drive).is_ready());
+    assert_eq!(written.lock().text, "onetwothreefour");
+    outbox.flush();
 }
 
 #[tokio::test]
@@ -225,10 +253,11 @@ fn outbox(pace: Pace) -> (Outbox, Arc<Mutex<Written>>) {
 }
 
 fn send(outbox: &Outbox, urgency: Urgency, text: &str) -> Result<(), SendError> {
-    outbox.send(urgency, |out: &mut FrameBuffer| {
+    let sent = outbox.send(urgency, |out: &mut FrameBuffer| {
         out.put_text(text);
         Ok(())
-    })
+    });
+    sent.map(|(_, due)| assert_eq!(due, Due::Nothing))
 }
 
 fn poll<F: Future>(future: &mut Pin<&mut F>) -> Poll<F::Output> {

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
-use crate::frame::{Frame, FrameBuffer, FrameCutter, FrameError, Header, checksum};
+use crate::frame::{FrameBuffer, FrameCutter, FrameError, Header, OwnedFrame, checksum};
 
 /// Frames as a peer would write them.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Written {
 /// Cuts bytes that come in pieces into frames, until one is none; returns how many are left over.
 pub(super) fn cut<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> (Vec<Frame>, Result<usize, FrameError>) {
+) -> (Vec<OwnedFrame>, Result<usize, FrameError>) {
     let mut input = BytesMut::new();
     let mut cutter = FrameCutter::new(FRAME_BYTES_MAX);
     let mut frames = Vec::new();

@@ -1,0 +1,175 @@
+//! What a main thread writes when its turn ends.
+//!
+//! An endpoint's task handles all messages that wait, one after the other. To write each answer at
+//! once would cost more than most handlers do; to leave it to another task would cost that task's
+//! waking. So the task remembers which connections it has put frames on, and writes them when it has
+//! handled what there was, or when that takes long.
+
+use std::cell::RefCell;
+use std::mem;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Something on which frames wait until the turn ends.
+pub(crate) trait Owed: Send + Sync {
+    /// Writes them.
+    fn pay(&self);
+}
+
+thread_local! {
+    /// What this thread's turn owes; `None` outside of turns.
+    static OWED: RefCell<Option<Vec<Arc<dyn Owed>>>> = const { RefCell::new(None) };
+}
+
+/// Runs `f` as a turn, or as a part of the one that is under way here, and pays what it owes.
+pub(crate) fn take<R>(f: impl FnOnce() -> R) -> R {
+    let begun = OWED.with_borrow_mut(|owed| match owed {
+        Some(_) => false,
+        None => {
+            *owed = Some(Vec::new());
+            true
+        }
+    });
+    let _end = End(begun);
+    f()
+}
+
+/// Pays at the end of a turn, also when it panics.
+struct End(bool);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if self.0 {
+            let owed = OWED.with_borrow_mut(Option::take);
+            owed.into_iter().flatten().for_each(|it| it.pay());
+        }
+    }
+}
+
+/// Tells whether this is a turn: what is put on connections may wait for its end.
+pub(crate) fn is_taken() -> bool {
+    OWED.with_borrow(Option::is_some)
+}
+
+/// Tells whether anything waits.
+pub(crate) fn owes() -> bool {
+    OWED.with_borrow(|owed| owed.as_ref().is_some_and(|it| !it.is_empty()))
+}
+
+/// Pays when the turn ends, or at once where there is none.
+pub(crate) fn owe(to: Arc<dyn Owed>) {
+    let at_once = OWED.with_borrow_mut(|owed| match owed {
+        Some(owed) => {
+            owed.push(to);
+            None
+        }
+        None => Some(to),
+    });
+    at_once.into_iter().for_each(|it| it.pay());
+}
+
+/// Pays what is owed so far.
+fn pay() {
+    let owed = OWED.with_borrow_mut(|owed| owed.as_mut().map(mem::take));
+    owed.into_iter().flatten().for_each(|it| it.pay());
+}
+
+/// Pays within a turn too, if its messages take long: who was answered first is not to wait for all.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// How many messages were handled since the clock was read.
+    handled: u8,
+    /// When something was first seen to be owed.
+    since: Option<Instant>,
+    /// Messages take long, so that the clock is read after each.
+    slow: bool,
+}
+
+impl Pace {
+    /// A message was handled.
+    pub(crate) fn handled(&mut self) {
+        self.handled += 1;
+        if !self.slow && self.handled < MESSAGES_PER_LOOK {
+            return;
+        }
+        self.handled = 0;
+        if !owes() {
+            return;
+        }
+        let now = Instant::now();
+        match self.since {
+            None => self.since = Some(now),
+            Some(since) => {
+                self.slow = now.saturating_duration_since(since) >= OWED_MAX;
+                if self.slow {
+                    self.pay();
+                }
+            }
+        }
+    }
+
+    /// Pays what is owed so far.
+    pub(crate) fn pay(&mut self) {
+        self.since = None;
+        pay();
+    }
+}
+
+/// The clock is read once for so many messages, since handling one may cost less than that.
+const MESSAGES_PER_LOOK: u8 = 8;
+/// For so long an answer may wait for others. It costs some times as much to write one alone.
+const OWED_MAX: Duration = Duration::from_micros(50);
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{Owed, is_taken, owe, owes, pay, take};
+
+    #[derive(Default)]
+    struct Paid(AtomicUsize);
+
+    impl Owed for Paid {
+        fn pay(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_is_owed_is_paid_at_the_end_of_the_turn() {
+        let paid = Arc::new(Paid::default());
+        let count = || paid.0.load(Ordering::Relaxed);
+        take(|| {
+            assert!(is_taken() && !owes());
+            owe(Arc::clone(&paid) as _);
+            take(|| owe(Arc::clone(&paid) as _));
+            assert!(owes());
+            assert_eq!(count(), 0, "the inner turn is a part of the outer");
+            pay();
+            assert_eq!(count(), 2);
+            assert!(!owes());
+            owe(Arc::clone(&paid) as _);
+        });
+        assert_eq!(count(), 3);
+        assert!(!is_taken());
+        owe(Arc::clone(&paid) as _);
+        assert_eq!(count(), 4, "there is no turn whose end it could wait for");
+    }
+
+    #[test]
+    fn a_turn_that_panics_pays_too() {
+        let paid = Arc::new(Paid::default());
+        let turn = || {
+            take(|| {
+                owe(Arc::clone(&paid) as _);
+                panic!("on purpose");
+            })
+        };
+        assert!(catch_unwind(AssertUnwindSafe(turn)).is_err());
+        assert_eq!(paid.0.load(Ordering::Relaxed), 1);
+    }
+}
