@@ -77,6 +77,10 @@ impl Entry {
     }
 
     /// Starts both sides.
+    ///
+    /// # Errors
+    ///
+    /// One of them panicked, or is not ready after a minute.
     pub fn start(self, place: Place) -> Result<Running, Failed> {
         let runtime = Workers(Some(place.runtime()));
         let (server, address) = match place {
@@ -113,6 +117,10 @@ pub struct Running {
 
 impl Running {
     /// Loads it for about so long.
+    ///
+    /// # Errors
+    ///
+    /// It panicked, or does not answer.
     pub fn run(&self, load: Load, time: Duration) -> Result<Sample, Failed> {
         let driver = Arc::clone(&self.driver);
         let task = async move { driver.run(load, time).await };

@@ -65,19 +65,19 @@ impl Load {
 
     /// Loads a subject for about so long.
     ///
-    /// The clock is read rarely for most of the time, since reading it costs a good part of what the
-    /// quickest calls cost, and around each call or batch for the last part, for the distribution.
+    /// The clock is read rarely for half of the time, since reading it costs a good part of what the
+    /// quickest calls cost, and around each call or batch for the other half, for the distribution.
     pub async fn run<C: Client>(self, client: C, time: Duration) -> Sample {
-        let end = Instant::now() + time * 3 / 4;
+        let end = Instant::now() + time / 2;
         let mut sample = self.turn(&client, Clock::Rare(end)).await;
-        let end = Instant::now() + time / 4;
+        let end = Instant::now() + time / 2;
         let timed = self.turn(&client, Clock::Each(end)).await;
         sample.latencies = timed.latencies;
         sample
     }
 
-    /// Loads a subject with so many calls, and returns how long they took. What is above whole
-    /// batches is reckoned, not made.
+    /// Loads a subject with so many calls, and returns how long they took: whole batches are made, and
+    /// what so many of their calls took is reckoned from that.
     pub async fn times<C: Client>(self, client: C, calls: u64) -> Duration {
         let each = match self {
             Self::Ask { callers, .. } => calls.div_ceil(callers as u64),

@@ -41,7 +41,7 @@ impl Axis {
         }
     }
 
-    /// Makes one that has room for these values, and round ticks.
+    /// Makes one that has room for these values, of which there are some, and round ticks.
     pub(crate) fn over(
         title: &str,
         values: impl Iterator<Item = f64>,
@@ -49,30 +49,46 @@ impl Axis {
     ) -> Self {
         let mut range = (f64::INFINITY, 0.0);
         values.for_each(|it| widen(&mut range, it));
-        let (low, high) = (
-            range.0.log10().floor() as i32,
-            range.1.log10().ceil() as i32,
-        );
-        let steps: &[f64] = match high - low {
-            ..=3 => &[1.0, 2.0, 5.0],
-            _ => &[1.0],
-        };
-        let decades = (low..=high).map(|it| 10f64.powi(it));
-        let all = decades.flat_map(|decade| steps.iter().map(move |step| decade * step));
-        let all: Vec<f64> = all.collect();
-        // From the last tick below to the first above.
+        let all = round_numbers(range);
+        // From the last of them below to the first above.
         let first = all.iter().rposition(|it| *it <= range.0).unwrap_or(0);
         let last = all.iter().position(|it| *it >= range.1);
-        let ticks = &all[first..=last.unwrap_or(all.len() - 1)];
-        // They are round: of their digits, the first matters.
+        let within = &all[first..=last.unwrap_or(all.len() - 1)];
+        let range = (within[0], within[within.len() - 1]);
+        let digits: &[f64] = match range.1 / range.0 {
+            ..10.0 => &ROUND,
+            10.0..1e3 => &[1.0, 2.0, 5.0],
+            _ => &[1.0],
+        };
+        let is_tick = |it: &&f64| digits.contains(&first_digits(**it));
+        // Of their digits, the first matter.
         let text = |it| text(it).replacen(".00", "", 1).replacen(".0", "", 1);
-        Self::with_ticks(title, ticks.iter().map(|it| (*it, text(*it))).collect())
+        let ticks = within.iter().filter(is_tick);
+        Self {
+            title: title.to_owned(),
+            range,
+            ticks: ticks.map(|it| (*it, text(*it))).collect(),
+        }
     }
 
     /// Returns how far along the axis a value is, from 0 to 1.
     fn part(&self, value: f64) -> f64 {
         (value / self.range.0).ln() / (self.range.1 / self.range.0).ln()
     }
+}
+
+/// Returns the numbers of all decades of a range that an axis may end with.
+fn round_numbers(range: (f64, f64)) -> Vec<f64> {
+    let (low, high) = (range.0.log10().floor(), range.1.log10().ceil());
+    let decades = (low as i32..=high as i32).map(|it| 10f64.powi(it));
+    let numbers = decades.flat_map(|decade| ROUND.map(|it| it * decade));
+    numbers.collect()
+}
+
+/// Returns which of the round numbers it is in its decade.
+fn first_digits(number: f64) -> f64 {
+    let decade = 10f64.powf((number * 1.001).log10().floor());
+    (number / decade * 10.0).round() / 10.0
 }
 
 fn widen(range: &mut (f64, f64), value: f64) {
@@ -177,6 +193,9 @@ const RIGHT: f64 = 680.0;
 const TOP: f64 = 46.0;
 const BOTTOM: f64 = 460.0;
 
+/// What an axis ends with in each decade.
+const ROUND: [f64; 8] = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0];
+
 /// Colours that people tell from each other who do not see all of them.
 const COLOURS: [&str; 8] = [
     "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#8c6d31",
@@ -190,10 +209,14 @@ mod tests {
 
     #[test]
     fn an_axis_ends_with_round_ticks() {
-        let axis = Axis::over("s", [30.0, 700.0].into_iter(), |it| format!("{it}"));
-        let ticks: Vec<_> = axis.ticks.iter().map(|(_, text)| text.as_str()).collect();
-        assert_eq!(ticks, ["20", "50", "100", "200", "500", "1000"]);
-        assert_eq!(axis.range, (20.0, 1000.0));
+        let ticks = |low: f64, high: f64| {
+            let axis = Axis::over("s", [low, high].into_iter(), |it| format!("{it}"));
+            let ticks = axis.ticks.into_iter().map(|(_, text)| text);
+            (axis.range, ticks.collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(ticks(32.0, 70.0), ((30.0, 80.0), "30 40 50 60 80".into()));
+        assert_eq!(ticks(32.0, 700.0), ((30.0, 800.0), "50 100 200 500".into()));
+        assert_eq!(ticks(0.5, 700.0), ((0.5, 800.0), "1 10 100".into()));
     }
 
     #[test]

@@ -178,20 +178,21 @@ impl Grown {
         table
     }
 
-    /// Draws all.
-    pub(crate) fn chart(self, title: &str) -> Chart {
+    /// Draws all, if there is any.
+    pub(crate) fn chart(self, title: &str) -> Option<Chart> {
         let growing = self.growing;
+        self.lines.iter().find(|it| !it.points.is_empty())?;
         let ticks = self.sizes.iter();
         let ticks = ticks.map(|it| (*it as f64, growing.x_text(*it)));
         let values = self.lines.iter().flat_map(|it| &it.points);
         let values = values.map(|(_, y)| *y);
-        Chart {
+        Some(Chart {
             title: title.to_owned(),
             marked: true,
             x: Axis::with_ticks(growing.x_title(), ticks.collect()),
             y: Axis::over(growing.y_title(), values, |it| growing.y_text(it)),
             lines: self.lines,
-        }
+        })
     }
 }
 

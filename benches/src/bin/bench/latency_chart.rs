@@ -24,7 +24,7 @@ pub(crate) fn chart(title: &str, results: &Results) -> Option<Chart> {
 fn line(row: &Row) -> Option<Line> {
     let latencies = row.latencies();
     // Beyond that it would be a single call.
-    let last = latencies.len() as f64 / 10.0;
+    let last = latencies.len() as f64 / 3.0;
     let steps = (0..).map(|step| 10f64.powf(f64::from(step) / 10.0));
     let steps = steps.take_while(|it| *it <= last);
     let points: Vec<_> = steps

@@ -73,7 +73,7 @@ impl Chapter {
             }
             Self::Grow(curve) => {
                 let grown = curve.measure(plan);
-                (grown.table().to_string(), Some(grown.chart(curve.title)))
+                (grown.table().to_string(), grown.chart(curve.title))
             }
             Self::Memory => (memory::table().to_string(), None),
             Self::WordCount => match word_count::table(plan) {

@@ -10,9 +10,11 @@ impl Table {
         Self(vec![names.into_iter().map(Into::into).collect()])
     }
 
-    /// Adds a row. What it is short of is left empty.
+    /// Adds a row. What it is short of is left empty; what would end a cell or the row is replaced.
     pub(crate) fn push(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        let mut row: Vec<String> = cells.into_iter().map(Into::into).collect();
+        let clean = |cell: String| cell.replace(['\n', '|'], " ");
+        let cells = cells.into_iter().map(Into::into);
+        let mut row: Vec<String> = cells.map(clean).collect();
         row.resize(self.0[0].len(), String::new());
         self.0.push(row);
     }
@@ -47,6 +49,8 @@ mod tests {
     fn columns_are_as_wide_as_their_widest() {
         let mut table = Table::new(["a", "bc"]);
         table.push(["µs"]);
-        assert_eq!(table.to_string(), "| a  | bc |\n|----|----|\n| µs |    |\n");
+        table.push(["", "|"]);
+        let text = "| a  | bc |\n|----|----|\n| µs |    |\n|    |    |\n";
+        assert_eq!(table.to_string(), text);
     }
 }

@@ -18,9 +18,11 @@ pub(crate) fn bytes(number: f64) -> String {
     scaled(number, &[(1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B")])
 }
 
-/// Returns a number with three digits that matter.
+/// Returns a number with two or three digits that matter.
 pub(crate) fn digits(number: f64) -> String {
     let decimals = match number.abs() {
+        it if it < 0.009_95 => 4,
+        it if it < 0.0995 => 3,
         it if it < 9.995 => 2,
         it if it < 99.95 => 1,
         _ => 0,
@@ -48,5 +50,7 @@ mod tests {
         assert_eq!(count(1_234_567.0), "1.23 M");
         assert_eq!(count(12.0), "12.0");
         assert_eq!(digits(9.999), "10.0");
+        assert_eq!(digits(0.0123), "0.012");
+        assert_eq!(digits(0.001_23), "0.0012");
     }
 }
