@@ -156,6 +156,7 @@ mod watchdog;
 pub use self::address::{Address, AddressError, unique_name};
 pub use self::call::{Call, ReplyTo};
 pub use self::closed::{Closed, GatewayClosed};
+pub use self::codec::payload::Payload;
 pub use self::config::RpcConfig;
 pub use self::context::{Context, ResourceId, TimerHandle};
 pub use self::diagnostics::{

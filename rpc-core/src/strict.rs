@@ -3,8 +3,6 @@
 //! Tests that run in one process do not see what cannot travel: a type that is encoded but not
 //! decoded, state that is shared by accident, a message that is too large.
 
-use bytes::BytesMut;
-
 use crate::codec;
 use crate::error::{RpcError, RpcResult};
 use crate::frame::PutError;
@@ -41,7 +39,7 @@ fn round_trip<M: Message>(
 ) -> Result<M, RpcError> {
     let refused = |error: PutError| error.into_error(method.name, response);
     let bad = |error| refused(PutError::Codec(error));
-    let mut bytes = BytesMut::new();
+    let mut bytes = Vec::new();
     codec::encode(message, &mut bytes).map_err(bad)?;
     let size = bytes.len();
     if size > limit {

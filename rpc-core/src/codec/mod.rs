@@ -15,25 +15,37 @@
 mod decoder;
 mod error;
 mod input;
+pub(crate) mod payload;
 
 pub(crate) use self::error::CodecError;
 
-use bytes::BufMut;
-use bytes::buf::Writer;
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::decoder::Decoder;
+use self::error::Reason;
 use self::input::Input;
 
 /// Appends the encoding of `value`.
 pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
-    out: &mut impl BufMut,
+    out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    let mut writer: Writer<&mut _> = out.writer();
-    bincode::serde::encode_into_std_write(value, &mut writer, CONFIG)?;
+    bincode::serde::encode_into_writer(value, Appended(out), CONFIG)?;
     Ok(())
+}
+
+/// Appends to bytes.
+struct Appended<'a>(&'a mut Vec<u8>);
+
+impl Writer for Appended<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Reads one value that takes all of `bytes`.
@@ -41,7 +53,10 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     let mut input = Input::new(bytes)?;
     let value = T::deserialize(Decoder::new::<T>(&mut input))?;
     input.finish()?;
-    Ok(value)
+    match payload::left() {
+        0 => Ok(value),
+        left => Err(Reason::LeftOver(left).into()),
+    }
 }
 
 /// The codec's name in the handshake.

@@ -30,7 +30,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -118,6 +118,8 @@ struct FrameReader<'a, R> {
     input: BytesMut,
     /// How much of the input is cut already.
     cut: usize,
+    /// The last frame, if it is large.
+    large: Bytes,
     cutter: FrameCutter,
     heard: &'a Heard,
 }
@@ -128,6 +130,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             reader,
             input: BytesMut::with_capacity(READ_BYTES),
             cut: 0,
+            large: Bytes::new(),
             cutter: FrameCutter::new(limit),
             heard,
         }
@@ -135,18 +138,31 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
 
     /// Returns the next frame of what was read; `None` when [`read`](Self::read) has to read more.
     fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
-        let rest = &self.input[self.cut..];
-        let Some(frame) = self.cutter.cut(rest)? else {
+        let there = self.input.len() - self.cut;
+        let size = self.cutter.size(&self.input[self.cut..])?;
+        let Some(size) = size.filter(|it| *it <= there) else {
             return Ok(None);
         };
-        self.cut += frame.size;
         Heard::add(&self.heard.frames, 1);
-        Ok(Some(frame))
+        if size < LARGE_BYTES {
+            let rest = &self.input[self.cut..];
+            self.cut += size;
+            return Ok(self.cutter.cut(rest)?);
+        }
+        // Its payloads outlive it, and are not copied.
+        self.input.advance(mem::take(&mut self.cut));
+        self.large = self.input.split_to(size).freeze();
+        let frame = self.cutter.cut(&self.large)?;
+        Ok(frame.map(|frame| Frame {
+            owner: Some(&self.large),
+            ..frame
+        }))
     }
 
     /// Reads more; `false` at the end of the stream.
     async fn read(&mut self) -> Result<bool, ReadError> {
         self.input.advance(mem::take(&mut self.cut));
+        self.large = Bytes::new();
         let within_frame = !self.input.is_empty();
         self.heard
             .within_frame
@@ -185,5 +201,7 @@ enum ReadError {
 
 /// How much is read at once, at least.
 const READ_BYTES: usize = 32 << 10;
+/// A frame that is larger has its memory for itself.
+const LARGE_BYTES: usize = 16 << 10;
 /// A buffer that is larger is given back when it is empty.
 const KEPT_BYTES_MAX: usize = 1 << 20;

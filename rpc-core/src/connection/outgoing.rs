@@ -174,14 +174,17 @@ impl OutgoingConnection {
     }
 
     /// Does what a frame says. Returns how the connection ends, if it does by that.
-    fn heed(&self, Frame { header, body, .. }: &Frame<'_>) -> Result<Option<End>, ReadError> {
+    fn heed(&self, frame: &Frame<'_>) -> Result<Option<End>, ReadError> {
+        let header = &frame.header;
         match header.kind {
             Kind::Response => {
                 let call = self.calls.lock().take(header.call);
                 if let Some(call) = call {
                     let before = call.again.as_ref().is_some_and(|it| it.was_sent());
                     let lost = before.then(|| self.lost());
-                    call.reply.complete(call.method, header.error, body, lost);
+                    frame.decode(|body| {
+                        call.reply.complete(call.method, header.error, body, lost);
+                    });
                 }
             }
             Kind::Ping => self.wire.send_empty(&Header::new(Kind::Pong, header.call)),

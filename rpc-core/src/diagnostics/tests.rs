@@ -127,7 +127,7 @@ fn a_report_travels_and_is_read() {
     });
     report.waiting[0].left = None;
     report.waiting[0].trace = Some(String::from("7f"));
-    let mut bytes = bytes::BytesMut::new();
+    let mut bytes = Vec::new();
     codec::encode(&report, &mut bytes).unwrap();
     assert_eq!(codec::decode::<Diagnostics>(&bytes).unwrap(), report);
     let expected = "\

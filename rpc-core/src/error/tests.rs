@@ -2,7 +2,6 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use bytes::BytesMut;
 use serde::{Deserialize, Serialize};
 
 use super::failure::{CHAIN_MAX, TEXT_BYTES_MAX};
@@ -203,8 +202,8 @@ fn chain(error: &(dyn Error + 'static)) -> Vec<String> {
     texts
 }
 
-fn encoded<T: Serialize>(value: &T) -> BytesMut {
-    let mut bytes = BytesMut::new();
+fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    let mut bytes = Vec::new();
     codec::encode(value, &mut bytes).unwrap();
     bytes
 }

@@ -1,25 +1,39 @@
 //! Frames that wait to be written.
 
+use std::collections::VecDeque;
+use std::io::IoSlice;
 use std::mem;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, Bytes};
 
-use super::{Header, checksum};
+use super::{Header, checksum, checksum_more};
 use crate::codec::{self, CodecError};
 use crate::error::RpcError;
 
 /// The frames of one direction of a connection, one behind the other, which it numbers.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FrameBuffer {
-    bytes: BytesMut,
+    output: Output,
     /// The number of the next frame.
     next: u64,
+}
+
+/// Bytes on their way out: frames that were copied together, and payloads as they lie.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Output {
+    /// What goes before the tail.
+    chunks: VecDeque<Bytes>,
+    tail: Vec<u8>,
+    /// How much of the tail is written.
+    written: usize,
+    /// How many bytes all are, but for those of the tail.
+    chunked: usize,
 }
 
 impl FrameBuffer {
     /// Returns how many bytes wait.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.output.len()
     }
 
     /// Returns how many frames were put in all.
@@ -28,9 +42,9 @@ impl FrameBuffer {
         self.next
     }
 
-    /// Takes what waits, and goes on with an empty buffer.
-    pub(crate) fn swap(&mut self, empty: BytesMut) -> BytesMut {
-        mem::replace(&mut self.bytes, empty)
+    /// Takes what waits, and goes on with what is empty.
+    pub(crate) fn swap(&mut self, empty: Output) -> Output {
+        mem::replace(&mut self.output, empty)
     }
 
     /// Appends a frame whose body is the encoding of `body`, and returns the frame's size.
@@ -42,7 +56,10 @@ impl FrameBuffer {
         body: &T,
         limit: usize,
     ) -> Result<usize, PutError> {
-        self.put_with(header, limit, |out| codec::encode(body, out))
+        self.put_with(header, limit, |out| {
+            let (encoded, behind) = codec::payload::collect(|| codec::encode(body, out));
+            encoded.map(|()| behind)
+        })
     }
 
     /// Appends a frame whose body is encoded already.
@@ -53,47 +70,121 @@ impl FrameBuffer {
         limit: usize,
     ) -> Result<usize, PutError> {
         self.put_with(header, limit, |out| {
-            out.put_slice(body);
-            Ok(())
+            out.extend_from_slice(body);
+            Ok(Vec::new())
         })
     }
 
     /// Appends a frame without a body.
     pub(crate) fn put_empty(&mut self, header: &Header) {
-        let fits = self.put_with(header, usize::MAX, |_| Ok(()));
+        let fits = self.put_with(header, usize::MAX, |_| Ok(Vec::new()));
         debug_assert!(fits.is_ok(), "a frame without a body always fits");
     }
 
     /// Appends what is no frame at all.
     #[cfg(test)]
     pub(crate) fn put_text(&mut self, text: &str) {
-        self.bytes.put_slice(text.as_bytes());
+        self.output.tail.extend_from_slice(text.as_bytes());
     }
 
     fn put_with(
         &mut self,
         header: &Header,
         limit: usize,
-        body: impl FnOnce(&mut BytesMut) -> Result<(), CodecError>,
+        body: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, CodecError>,
     ) -> Result<usize, PutError> {
-        let Self { bytes: out, next } = self;
+        let Self { output, next } = self;
+        let out = &mut output.tail;
         let start = out.len();
-        out.put_u64_le(0);
+        out.extend_from_slice(&[0; 8]);
         header.put(out);
-        if let Err(error) = body(out) {
-            out.truncate(start);
-            return Err(PutError::Codec(error));
+        let header_end = out.len();
+        let behind = match body(out) {
+            Ok(behind) => behind,
+            Err(error) => {
+                out.truncate(start);
+                return Err(PutError::Codec(error));
+            }
+        };
+        let behind_bytes: usize = behind.iter().map(Bytes::len).sum();
+        if let Ok(bytes) = u32::try_from(behind_bytes)
+            && bytes > 0
+        {
+            Header::announce(&mut out[start + 8..]);
+            out.splice(header_end..header_end, bytes.to_le_bytes());
         }
-        let size = out.len() - start;
+        let size = out.len() - start + behind_bytes;
         let Some(length) = u32::try_from(size - 4).ok().filter(|_| size <= limit) else {
             out.truncate(start);
             return Err(PutError::TooLarge { size, limit });
         };
         let crc = checksum(*next, &out[start + 8..]);
+        let crc = behind.iter().fold(crc, |crc, it| checksum_more(crc, it));
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
         *next += 1;
+        behind.into_iter().for_each(|it| output.append(it));
         Ok(size)
+    }
+}
+
+impl Output {
+    /// Returns how many bytes are left.
+    pub(crate) fn len(&self) -> usize {
+        self.chunked + self.tail.len() - self.written
+    }
+
+    /// Returns how much memory is kept for what comes next.
+    pub(crate) fn capacity(&self) -> usize {
+        self.tail.capacity()
+    }
+
+    fn append(&mut self, payload: Bytes) {
+        debug_assert_eq!(self.written, 0, "nothing is put while it is written");
+        let sealed = Bytes::from(mem::take(&mut self.tail));
+        for chunk in [sealed, payload] {
+            self.chunked += chunk.len();
+            self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Returns what is to be written next. Returns how many of the slices are filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let tail = &self.tail[self.written..];
+        let all = self.chunks.iter().map(|it| &it[..]).chain([tail]);
+        let mut filled = 0;
+        for (slice, bytes) in slices.iter_mut().zip(all.filter(|it| !it.is_empty())) {
+            *slice = IoSlice::new(bytes);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// So many bytes are written.
+    pub(crate) fn advance(&mut self, mut written: usize) {
+        while let Some(chunk) = self.chunks.front_mut() {
+            let of_it = written.min(chunk.len());
+            chunk.advance(of_it);
+            self.chunked -= of_it;
+            written -= of_it;
+            if !chunk.is_empty() {
+                return;
+            }
+            self.chunks.pop_front();
+        }
+        self.written += written;
+        if self.written == self.tail.len() {
+            self.tail.clear();
+            self.written = 0;
+        }
+    }
+
+    /// Returns all that is left as one piece.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        let mut all: Vec<u8> = self.chunks.iter().flatten().copied().collect();
+        all.extend_from_slice(&self.tail[self.written..]);
+        all
     }
 }
 

@@ -1,6 +1,9 @@
 //! Frames that come in.
 
+use bytes::Bytes;
+
 use super::{HEADER_BYTES, Header, checksum};
+use crate::codec::payload;
 use crate::mutant::{self, Mutant};
 
 /// A whole frame.
@@ -8,8 +11,26 @@ use crate::mutant::{self, Mutant};
 pub(crate) struct Frame<'a> {
     pub(crate) header: Header,
     pub(crate) body: &'a [u8],
+    /// The payloads that came behind the body.
+    pub(crate) behind: &'a [u8],
+    /// What the payloads are a part of, if they can be handed on.
+    pub(crate) owner: Option<&'a Bytes>,
     /// How many bytes the frame had in all.
     pub(crate) size: usize,
+}
+
+impl Frame<'_> {
+    /// Decodes what the frame holds.
+    pub(crate) fn decode<R>(&self, decode: impl FnOnce(&[u8]) -> R) -> R {
+        if self.behind.is_empty() {
+            return decode(self.body);
+        }
+        let behind = match self.owner {
+            Some(owner) => owner.slice_ref(self.behind),
+            None => Bytes::copy_from_slice(self.behind),
+        };
+        payload::provide(behind, || decode(self.body))
+    }
 }
 
 /// Cuts the bytes of one direction of a connection into frames, which it numbers.
@@ -67,10 +88,17 @@ impl FrameCutter {
                 found,
             });
         }
-        let mut body = content;
-        let header = Header::get(&mut body)?;
+        let mut rest = content;
+        let (header, behind) = Header::get(&mut rest)?;
+        let (body, behind) = rest.split_at(rest.len() - behind);
         self.next += 1;
-        Ok(Some(Frame { header, body, size }))
+        Ok(Some(Frame {
+            header,
+            body,
+            behind,
+            owner: None,
+            size,
+        }))
     }
 }
 
@@ -80,6 +108,7 @@ impl FrameCutter {
 pub(crate) struct OwnedFrame {
     pub(crate) header: Header,
     pub(crate) body: Vec<u8>,
+    pub(crate) behind: Vec<u8>,
     pub(crate) size: usize,
 }
 
@@ -93,6 +122,7 @@ impl FrameCutter {
         let frame = self.cut(input)?.map(|frame| OwnedFrame {
             header: frame.header,
             body: frame.body.to_vec(),
+            behind: frame.behind.to_vec(),
             size: frame.size,
         });
         let taken = frame.as_ref().map_or(0, |it| it.size);

@@ -2,27 +2,28 @@
 //!
 //! ```text
 //!  0        4        8    9     10       12        16                 24
-//!  ┌────────┬────────┬────┬─────┬────────┬─────────┬──────────────────┬ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ─ ┬ ─ ─ ─ ─ ┬──────┐
-//!  │ length │ crc32c │kind│flags│ method │ gateway │     call id      │ token 8 │ time left 8 │ trace 25│ body │
-//!  └────────┴────────┴────┴─────┴────────┴─────────┴──────────────────┴ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─ ┴──────┘
+//!  ┌────────┬────────┬────┬─────┬────────┬─────────┬──────────────────┬ ─ ─ ─ ┬ ─ ─ ─ ─ ─ ┬ ─ ─ ─ ─┬ ─ ─ ─ ─ ┬──────┬ ─ ─ ─ ─ ┐
+//!  │ length │ crc32c │kind│flags│ method │ gateway │     call id      │token 8│time left 8│trace 25│behind 4 │ body │ payloads│
+//!  └────────┴────────┴────┴─────┴────────┴─────────┴──────────────────┴ ─ ─ ─ ┴ ─ ─ ─ ─ ─ ┴ ─ ─ ─ ─┴ ─ ─ ─ ─ ┴──────┴ ─ ─ ─ ─ ┘
 //! ```
 //!
 //! All numbers are little-endian. `length` counts what follows it and is checked against the limit
-//! before anything is allocated. `crc32c` covers the frame's number, which is not sent, and then what
-//! follows it: both sides count the frames of each direction from 0, so that a frame which is lost,
-//! repeated or out of order is as bad as one whose bytes are wrong. The token is there with flag
-//! [`FENCED`], the time that is left to the call, in microseconds, with flag [`DEADLINE`], and the
-//! trace (id 16, span 8, flags 1) with flag [`TRACED`]. The body is the codec's.
+//! before anything is allocated. `crc32c` covers what follows it, and begins with the frame's number,
+//! which is not sent, in place of 0: both sides count the frames of each direction from 0, so that a
+//! frame which is lost, repeated or out of order is as bad as one whose bytes are wrong. The token is
+//! there with flag [`FENCED`], the time that is left to the call, in microseconds, with flag
+//! [`DEADLINE`], the trace (id 16, span 8, flags 1) with flag [`TRACED`], and with flag [`BEHIND`] how
+//! many bytes of payloads come behind the body. The body is the codec's.
 
 mod buffer;
 mod cutter;
 
-pub(crate) use self::buffer::{FrameBuffer, PutError};
+pub(crate) use self::buffer::{FrameBuffer, Output, PutError};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::cutter::OwnedFrame;
 pub(crate) use self::cutter::{Frame, FrameCutter, FrameError};
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::Buf;
 
 use crate::trace::TraceContext;
 
@@ -84,6 +85,8 @@ const FENCED: u8 = 2;
 const DEADLINE: u8 = 4;
 /// A trace context follows the header.
 const TRACED: u8 = 8;
+/// The number of bytes follows the header that come behind the body.
+const BEHIND: u8 = 16;
 
 /// All of a frame but its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,31 +118,39 @@ impl Header {
         }
     }
 
-    fn put(&self, out: &mut BytesMut) {
+    fn put(&self, out: &mut Vec<u8>) {
         let flags = flag(self.error, ERROR)
             | flag(self.token.is_some(), FENCED)
             | flag(self.remaining_us.is_some(), DEADLINE)
             | flag(self.trace.is_some(), TRACED);
-        out.put_u8(self.kind as u8);
-        out.put_u8(flags);
-        out.put_u16_le(self.method);
-        out.put_u32_le(self.gateway);
-        out.put_u64_le(self.call);
+        let mut fixed = [0; 16];
+        fixed[0] = self.kind as u8;
+        fixed[1] = flags;
+        fixed[2..4].copy_from_slice(&self.method.to_le_bytes());
+        fixed[4..8].copy_from_slice(&self.gateway.to_le_bytes());
+        fixed[8..].copy_from_slice(&self.call.to_le_bytes());
+        out.extend_from_slice(&fixed);
         for extra in [self.token, self.remaining_us].into_iter().flatten() {
-            out.put_u64_le(extra);
+            out.extend_from_slice(&extra.to_le_bytes());
         }
         if let Some(trace) = &self.trace {
-            out.put_u128_le(trace.trace_id());
-            out.put_u64_le(trace.span_id());
-            out.put_u8(trace.flags());
+            out.extend_from_slice(&trace.trace_id().to_le_bytes());
+            out.extend_from_slice(&trace.span_id().to_le_bytes());
+            out.push(trace.flags());
         }
     }
 
-    fn get(bytes: &mut &[u8]) -> Result<Self, FrameError> {
+    /// Says in a header that was put that payloads come behind the body.
+    fn announce(header: &mut [u8]) {
+        header[1] |= BEHIND;
+    }
+
+    /// Reads a header. Returns also how many bytes of payloads come behind the body.
+    fn get(bytes: &mut &[u8]) -> Result<(Self, usize), FrameError> {
         let kind = bytes.get_u8();
         let kind = Kind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
         let flags = bytes.get_u8();
-        if flags & !(ERROR | FENCED | DEADLINE | TRACED) != 0 {
+        if flags & !(ERROR | FENCED | DEADLINE | TRACED | BEHIND) != 0 {
             return Err(FrameError::Flags(flags));
         }
         let mut header = Self::new(kind, 0);
@@ -162,7 +173,17 @@ impl Header {
             let context = TraceContext::new(trace, span, bytes.get_u8());
             header.trace = Some(context.ok_or(FrameError::Trace)?);
         }
-        Ok(header)
+        let mut behind = 0;
+        if flags & BEHIND != 0 {
+            if bytes.len() < 4 {
+                return Err(FrameError::Short(bytes.len()));
+            }
+            behind = bytes.get_u32_le() as usize;
+            if behind > bytes.len() {
+                return Err(FrameError::Short(bytes.len()));
+            }
+        }
+        Ok((header, behind))
     }
 }
 
@@ -172,7 +193,13 @@ const fn flag(set: bool, flag: u8) -> u8 {
 
 /// Hashes what a frame's checksum covers.
 pub(crate) fn checksum(number: u64, content: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&number.to_le_bytes()), content)
+    let [a, b, c, d, ..] = number.to_le_bytes();
+    checksum_more(u32::from_le_bytes([a, b, c, d]), content)
+}
+
+/// Goes on with what comes behind it.
+fn checksum_more(before: u32, content: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, content)
 }
 
 /// The part that every frame has.

@@ -1,9 +1,12 @@
-use bytes::BytesMut;
+use std::io::IoSlice;
+
+use bytes::{Bytes, BytesMut};
 
 use super::{
-    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, OwnedFrame, PutError,
+    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, Output, OwnedFrame, PutError,
     checksum,
 };
+use crate::Payload;
 use crate::codec;
 use crate::trace::TraceContext;
 
@@ -20,11 +23,16 @@ fn every_header_survives_the_round_trip() {
         }
         let mut buffer = FrameBuffer::default();
         buffer.put_empty(&header);
-        let (body, size) = (Vec::new(), buffer.len());
-        let mut wire = buffer.swap(BytesMut::new());
+        let (body, behind, size) = (Vec::new(), Vec::new(), buffer.len());
+        let mut wire = wire(&mut buffer);
         assert_eq!(
             take(&mut wire, LIMIT),
-            Ok(Some(OwnedFrame { header, body, size })),
+            Ok(Some(OwnedFrame {
+                header,
+                body,
+                behind,
+                size
+            })),
             "without a body"
         );
     }
@@ -108,7 +116,7 @@ fn three_frames() -> [Vec<u8>; 3] {
     [0, 1, 2].map(|call| {
         let header = Header::new(Kind::Request, call);
         buffer.put(&header, &call, LIMIT).unwrap();
-        buffer.swap(BytesMut::new()).to_vec()
+        wire(&mut buffer).to_vec()
     })
 }
 
@@ -127,7 +135,7 @@ fn the_limit_is_the_size_of_the_largest_frame() {
     let refusal = out.put_encoded(&header, encoded, size - 1).unwrap_err();
     assert_eq!(refusal, PutError::TooLarge { size, limit });
     assert_eq!((out.len(), out.frames()), (size, 1), "it leaves no trace");
-    assert_eq!(out.swap(BytesMut::new()), sound);
+    assert_eq!(wire(&mut out), sound);
 
     assert!(take(&mut sound.clone(), size).unwrap().is_some());
     // The first bytes are enough to refuse it.
@@ -159,7 +167,7 @@ fn what_the_checksum_covers_is_checked_too() {
     };
     assert_eq!(error(|it| it[0] = 0), FrameError::Kind(0));
     assert_eq!(error(|it| it[0] = 13), FrameError::Kind(13));
-    assert_eq!(error(|it| it[1] = 16), FrameError::Flags(16));
+    assert_eq!(error(|it| it[1] = 32), FrameError::Flags(32));
     // A token is announced, and one byte is there.
     assert_eq!(error(|it| it[1] = 2), FrameError::Short(1));
     assert_eq!(error(|it| it[1] = 8), FrameError::Short(1));
@@ -182,7 +190,7 @@ fn a_frame_has_these_bytes() {
     header.trace = TraceContext::new(0x41, 0x42, 1);
     let golden = [
         &[0x40, 0, 0, 0][..],
-        &[0x13, 0x32, 0xDF, 0x10],
+        &[0xCA, 0x71, 0xD9, 0x92],
         &[1, 14, 0x0B, 0x0A],
         &[0x14, 0x13, 0x12, 0x11],
         &[8, 7, 6, 5, 4, 3, 2, 1],
@@ -195,6 +203,97 @@ fn a_frame_has_these_bytes() {
         b"\x02hi",
     ];
     assert_eq!(frame(&header, "hi")[..], golden.concat());
+}
+
+#[test]
+fn payloads_come_behind_the_body_and_are_not_copied() {
+    let payloads = [vec![1u8; 20_000], vec![2u8; 7], vec![3u8; 16_384]];
+    let sent = payloads.clone().map(Payload::from);
+    let mut buffer = FrameBuffer::default();
+    let first = buffer.put(&full_header(), "before", 1 << 20).unwrap();
+    let size = buffer.put(&full_header(), &sent, 1 << 20).unwrap();
+    buffer.put(&full_header(), "after", 1 << 20).unwrap();
+    let output = buffer.swap(Output::default());
+    let mut slices = [IoSlice::new(&[]); 8];
+    assert_eq!(output.slices(&mut slices), 4, "two of them as they lie");
+    assert_eq!(slices[1].as_ptr(), sent[0].as_ptr());
+    let all = output.to_vec();
+    assert_eq!(output.len(), all.len());
+
+    let mut cutter = FrameCutter::new(1 << 20);
+    assert_eq!(cutter.cut(&all).unwrap().unwrap().size, first);
+    let rest = Bytes::copy_from_slice(&all[first..]);
+    let mut frame = cutter.cut(&rest).unwrap().unwrap();
+    assert_eq!((frame.size, frame.behind.len()), (size, 36_384));
+    assert!(frame.body.len() < 40, "the short one is in the body");
+    for owner in [None, Some(&rest)] {
+        frame.owner = owner;
+        let received = frame.decode(codec::decode::<[Payload; 3]>).unwrap();
+        assert_eq!(received, sent);
+        let copied = !rest.as_ptr_range().contains(&received[0].as_ptr());
+        assert_eq!(copied, owner.is_none());
+    }
+    let error = frame.decode(codec::decode::<[Payload; 2]>).unwrap_err();
+    assert!(error.to_string().contains("left over"), "{error}");
+    let more = frame.decode(|body| {
+        let twice = [body, body].concat();
+        codec::decode::<[Payload; 6]>(&twice)
+    });
+    let error = more.unwrap_err().to_string();
+    assert!(
+        error.ends_with("of the bytes behind it 0 are left"),
+        "{error}"
+    );
+    assert_eq!(
+        codec::decode::<u8>(&[7]),
+        Ok(7),
+        "nothing is left for the next"
+    );
+    assert!(cutter.cut(&rest[size..]).unwrap().is_some());
+}
+
+#[test]
+fn payloads_that_are_not_all_there_are_refused() {
+    let mut buffer = FrameBuffer::default();
+    let payload = Payload::from(vec![5u8; 20_000]);
+    let header = Header::new(Kind::Request, 1);
+    let size = buffer.put(&header, &payload, 1 << 20).unwrap();
+    let all = buffer.swap(Output::default()).to_vec();
+    let content = |change: fn(&mut Vec<u8>)| {
+        let mut content = all[8..].to_vec();
+        change(&mut content);
+        FrameCutter::new(1 << 20)
+            .take(&mut sealed(&content))
+            .unwrap_err()
+    };
+    let too_many = |it: &mut Vec<u8>| it[16..20].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(content(too_many), FrameError::Short(size - 28));
+    assert_eq!(content(|it| it.truncate(18)), FrameError::Short(2));
+    let limit = PutError::TooLarge { size, limit: 9999 };
+    assert_eq!(buffer.put(&header, &payload, 9999), Err(limit));
+    assert_eq!(buffer.len(), 0, "it leaves no trace");
+}
+
+#[test]
+fn what_is_written_in_pieces_is_all_of_it() {
+    let mut buffer = FrameBuffer::default();
+    for length in [0, 20_000, 30_000, 10] {
+        let payload = Payload::from(vec![length as u8; length]);
+        buffer.put(&full_header(), &payload, 1 << 20).unwrap();
+    }
+    let mut output = buffer.swap(Output::default());
+    let (all, mut written) = (output.to_vec(), Vec::new());
+    let mut random = fastrand::Rng::with_seed(1);
+    while output.len() > 0 {
+        let mut slices = [IoSlice::new(&[]); 2];
+        let filled = output.slices(&mut slices);
+        let next: Vec<u8> = slices[..filled].iter().flat_map(|it| it.to_vec()).collect();
+        let taken = random.usize(1..=next.len().min(9_000));
+        written.extend_from_slice(&next[..taken]);
+        output.advance(taken);
+        assert_eq!(output.to_vec(), all[written.len()..]);
+    }
+    assert_eq!(written, all);
 }
 
 /// Every combination of what a header may hold.
@@ -241,7 +340,12 @@ fn full_header() -> Header {
 fn frame(header: &Header, body: &str) -> BytesMut {
     let mut buffer = FrameBuffer::default();
     buffer.put(header, body, LIMIT).unwrap();
-    buffer.swap(BytesMut::new())
+    wire(&mut buffer)
+}
+
+/// Takes what waits as it would be written.
+fn wire(buffer: &mut FrameBuffer) -> BytesMut {
+    BytesMut::from(&buffer.swap(Output::default()).to_vec()[..])
 }
 
 /// Takes the first frame of a connection.

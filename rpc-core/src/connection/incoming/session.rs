@@ -87,7 +87,7 @@ impl<'a, D: Directory> Session<'a, D> {
     }
 
     fn request(&self, frame: Frame<'_>, now: Instant) -> Result<(), ReadError> {
-        let Frame { header, body, size } = frame;
+        let Frame { header, size, .. } = frame;
         if !self.connection.debt.receive(size) {
             return Err(ReadError::Protocol("more than the window allows"));
         }
@@ -127,13 +127,15 @@ impl<'a, D: Directory> Session<'a, D> {
             IncomingCall::deny(call, error);
             return Ok(());
         }
-        opened.exposed.wire.deliver(Delivery {
-            method,
-            body,
-            token: header.token.map(FencingToken::new),
-            trace: header.trace.map(Box::new),
-            call,
-            charge,
+        frame.decode(|body| {
+            opened.exposed.wire.deliver(Delivery {
+                method,
+                body,
+                token: header.token.map(FencingToken::new),
+                trace: header.trace.map(Box::new),
+                call,
+                charge,
+            });
         });
         Ok(())
     }

@@ -6,18 +6,17 @@
 //! come together by then.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::{Buf, BytesMut};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
-use crate::frame::{FrameBuffer, PutError};
+use crate::frame::{FrameBuffer, Output, PutError};
 
 /// The writing side of a connection, shared by all who send.
 pub(crate) struct Outbox {
@@ -35,7 +34,7 @@ pub(crate) struct Outbox {
 struct Queue {
     frames: FrameBuffer,
     /// An emptied buffer, for the next swap.
-    spare: BytesMut,
+    spare: Output,
     phase: Phase,
 }
 
@@ -51,7 +50,7 @@ enum Phase {
 struct Writer {
     io: Box<dyn AsyncWrite + Send + Unpin>,
     /// What is being written.
-    current: BytesMut,
+    current: Output,
 }
 
 /// Why a frame was not queued.
@@ -88,12 +87,12 @@ impl Outbox {
         Self {
             queue: Mutex::new(Queue {
                 frames: FrameBuffer::default(),
-                spare: BytesMut::new(),
+                spare: Output::default(),
                 phase: Phase::Idle,
             }),
             writer: Mutex::new(Writer {
                 io,
-                current: BytesMut::new(),
+                current: Output::default(),
             }),
             work: Notify::new(),
             written: AtomicU64::new(0),
@@ -175,8 +174,8 @@ impl Outbox {
         let mut queue = self.queue.lock();
         queue.phase = Phase::Closed;
         queue.frames = FrameBuffer::default();
-        queue.spare = BytesMut::new();
-        writer.current = BytesMut::new();
+        queue.spare = Output::default();
+        writer.current = Output::default();
         writer.io = Box::new(tokio::io::sink());
     }
 
@@ -188,6 +187,8 @@ impl Outbox {
     pub(crate) async fn drive(&self) -> io::Result<()> {
         loop {
             self.work.notified().await;
+            // Tasks that are about to run may have something to send too: all of it is one write.
+            tokio::task::yield_now().await;
             poll_fn(|cx| {
                 let mut writer = self.writer.lock();
                 let queue = self.queue.lock();
@@ -211,7 +212,7 @@ impl Outbox {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            if writer.current.is_empty() {
+            if writer.current.len() == 0 {
                 let empty = mem::take(&mut queue.spare);
                 let spare = mem::replace(&mut writer.current, queue.frames.swap(empty));
                 if spare.capacity() <= KEPT_BYTES_MAX {
@@ -238,21 +239,28 @@ impl Writer {
         cx: &mut Context<'_>,
         written: &AtomicU64,
     ) -> Poll<io::Result<()>> {
-        while !self.current.is_empty() {
-            let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.current))?;
+        while self.current.len() > 0 {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let filled = self.current.slices(&mut slices);
+            let io = Pin::new(&mut self.io);
+            let n = match &slices[..filled] {
+                [bytes] => ready!(io.poll_write(cx, bytes))?,
+                slices => ready!(io.poll_write_vectored(cx, slices))?,
+            };
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.current.advance(n);
             written.fetch_add(n as u64, Ordering::Relaxed);
         }
-        self.current.clear();
         Pin::new(&mut self.io).poll_flush(cx)
     }
 }
 
 /// Larger buffers are given back: a connection that once sent much does not keep the memory.
 const KEPT_BYTES_MAX: usize = 1 << 20;
+/// How many pieces one write takes: some payloads, and the frames between them.
+const SLICES: usize = 16;
 
 #[cfg(test)]
 mod tests;

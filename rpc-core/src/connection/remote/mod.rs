@@ -25,7 +25,6 @@ pub(crate) use self::call::RemoteCall;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use bytes::BytesMut;
 use parking_lot::RwLock;
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
@@ -162,7 +161,7 @@ impl RemoteGateway {
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
     ) -> Option<RemoteCall> {
-        let mut body = BytesMut::new();
+        let mut body = Vec::new();
         if let Err(error) = codec::encode(arguments, &mut body) {
             slot.fail(PutError::Codec(error).into_error(ask.info.name, false));
             return None;
@@ -171,7 +170,7 @@ impl RemoteGateway {
         let parked = Box::new(Parked {
             gateway: Weak::clone(&self.me),
             ask,
-            body: body.freeze(),
+            body: body.into(),
             reply: Arc::clone(slot) as _,
             ticket: Arc::clone(&ticket),
             sent: Sent::Never,

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
-
 use super::Fixture;
 use crate::frame::{FrameBuffer, Header, Kind};
 use crate::testing::{Probe, ProbeGateway};
@@ -83,8 +81,8 @@ pub async fn bytes_that_are_encoded_already_pass_unchanged(
     let header = Header::new(Kind::Response, 1);
     let mut frame = FrameBuffer::default();
     frame.put(&header, &Some("value"), 1 << 10).unwrap();
-    let frame = frame.swap(BytesMut::new());
-    let mut error = BytesMut::new();
+    let frame = frame.swap(Default::default()).to_vec();
+    let mut error = Vec::new();
     let panicked = RpcError::<Never>::Panicked {
         endpoint: String::from("probe"),
     };

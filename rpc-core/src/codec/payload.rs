@@ -1,0 +1,149 @@
+//! Bytes that travel beside a message instead of in it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::ops::Deref;
+
+use bytes::Bytes;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Bytes that are handed on and not copied: an argument or a result that may be large.
+///
+/// A message's [`Bytes`] are copied into the frame by the sender, and out of it by the receiver. Those
+/// of a payload of 16 KiB or more are written as they lie, behind the message, and are a part of what
+/// was read at the other side. They count for the limits of frames and windows as all others do. Within
+/// a service a payload is moved like any value; to other formats of serde it is an enum of one variant.
+///
+/// ```
+/// use rpc_core::{Call, Payload, rpc_gateway};
+///
+/// #[rpc_gateway]
+/// pub trait BlobGateway {
+///     fn store(&self, name: String, content: Payload) -> Call<u64>;
+///     fn load(&self, name: String) -> Call<Payload>;
+/// }
+///
+/// let payload = Payload::from(vec![1, 2, 3]);
+/// assert_eq!(payload[1..], [2, 3]);
+/// assert_eq!(payload.into_bytes(), [1, 2, 3][..]);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Payload(Bytes);
+
+impl Payload {
+    /// Returns the bytes.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+/// How a payload is written into a message.
+#[derive(Serialize, Deserialize)]
+enum Written {
+    Inline(Bytes),
+    /// So many of the bytes that come behind the message.
+    Behind(u64),
+}
+
+thread_local! {
+    /// What is to come behind the message that is being encoded here; `None` if nothing may.
+    static BEHIND: RefCell<Option<Vec<Bytes>>> = const { RefCell::new(None) };
+    /// What came behind the message that is being decoded here, as far as it is not taken.
+    static CAME: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
+}
+
+/// Runs `encode`, and returns what is to come behind the message.
+pub(crate) fn collect<R>(encode: impl FnOnce() -> R) -> (R, Vec<Bytes>) {
+    BEHIND.set(Some(Vec::new()));
+    let result = encode();
+    (result, BEHIND.take().unwrap_or_default())
+}
+
+/// Runs `decode` of a message behind which `behind` came.
+pub(crate) fn provide<R>(behind: Bytes, decode: impl FnOnce() -> R) -> R {
+    CAME.set(behind);
+    let result = decode();
+    CAME.take();
+    result
+}
+
+/// Returns how much of what came behind the message is not taken.
+pub(super) fn left() -> usize {
+    CAME.with_borrow(Bytes::len)
+}
+
+impl Serialize for Payload {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let behind = self.0.len() >= BEHIND_BYTES_MIN
+            && BEHIND.with_borrow_mut(|behind| match behind {
+                Some(behind) => {
+                    behind.push(self.0.clone());
+                    true
+                }
+                None => false,
+            });
+        match behind {
+            true => Written::Behind(self.0.len() as u64).serialize(serializer),
+            false => Written::Inline(self.0.clone()).serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match Written::deserialize(deserializer)? {
+            Written::Inline(bytes) => Ok(Self(bytes)),
+            Written::Behind(length) => CAME.with_borrow_mut(|came| {
+                let length = usize::try_from(length).ok().filter(|it| *it <= came.len());
+                let taken = length.map(|it| Self(came.split_to(it)));
+                taken.ok_or_else(|| {
+                    let left = came.len();
+                    D::Error::custom(format_args!("of the bytes behind it {left} are left"))
+                })
+            }),
+        }
+    }
+}
+
+impl From<Bytes> for Payload {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes.into())
+    }
+}
+
+impl From<Payload> for Bytes {
+    fn from(payload: Payload) -> Self {
+        payload.0
+    }
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Payload {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Payload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Payload({} bytes)", self.0.len())
+    }
+}
+
+/// Fewer bytes are copied more quickly than they are kept apart.
+const BEHIND_BYTES_MIN: usize = 16 << 10;
