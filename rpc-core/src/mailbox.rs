@@ -9,6 +9,7 @@ use std::task::{Context, Waker};
 
 use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, MutexGuard};
+use crate::turn;
 
 /// A queue of messages `M` with a control lane of `C`.
 pub(crate) struct Mailbox<M, C> {
@@ -137,14 +138,12 @@ impl<M, C> Mailbox<M, C> {
     }
 }
 
-/// Wakes the reader outside the lock, once for each time that it has looked.
+/// Wakes the reader outside the lock, at the end of the turn if this is one, and once for each time that it has looked.
 fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
     if mem::take(&mut inbox.parked) {
         let waker = inbox.waker.take();
         drop(inbox);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        waker.into_iter().for_each(turn::wake);
     }
 }
 

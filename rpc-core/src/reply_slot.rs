@@ -13,6 +13,7 @@ use crate::deadlines::{About, Look, Waiter, Waits};
 use crate::error::RpcResult;
 use crate::scope::CallScope;
 use crate::sync::Mutex;
+use crate::turn;
 
 /// One answer on its way, seen from both sides.
 pub(crate) struct ReplySlot<T, E> {
@@ -71,16 +72,14 @@ impl<T, E> ReplySlot<T, E> {
         state.waiting = false;
     }
 
-    /// Puts the answer; it is dropped if there is one or if nobody waits.
+    /// Puts the answer, and wakes the caller when the turn ends; it is dropped if there is one or if nobody waits.
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
         let mut state = self.state.lock();
         if matches!(state.answer, Answer::Pending | Answer::Expired) {
             state.answer = Answer::Ready(answer);
             let caller = state.caller.take();
             drop(state);
-            if let Some(caller) = caller {
-                caller.wake();
-            }
+            caller.into_iter().for_each(turn::wake);
         }
     }
 

@@ -1,13 +1,17 @@
-//! What a main thread writes when its turn ends.
+//! What a task does when its turn ends.
 //!
-//! An endpoint's task handles all messages that wait, one after the other. To write each answer at
-//! once would cost more than most handlers do; to leave it to another task would cost that task's
-//! waking. So the task remembers which connections it has put frames on, and writes them when it has
-//! handled what there was, or when that takes long.
+//! An endpoint's task handles all messages that wait, one after the other, and a connection's task all
+//! frames of one read. To write each answer at once would cost more than most handlers do; to leave it
+//! to another task would cost that task's waking. So the task remembers which connections it has put
+//! frames on, and writes them when it has handled what there was, or when that takes long.
+//!
+//! It wakes others then, too: whoever gets several answers would otherwise be at work on another
+//! thread after the first, and meet this one at every lock.
 
 use std::cell::RefCell;
 use std::mem;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,7 +24,25 @@ pub(crate) trait Owed: Send + Sync {
 
 thread_local! {
     /// What this thread's turn owes; `None` outside of turns.
-    static OWED: RefCell<Option<Vec<Arc<dyn Owed>>>> = const { RefCell::new(None) };
+    static OWED: RefCell<Option<Debts>> = const { RefCell::new(None) };
+}
+
+/// What a turn owes.
+#[derive(Default)]
+struct Debts {
+    frames: Vec<Arc<dyn Owed>>,
+    wakers: Vec<Waker>,
+}
+
+impl Debts {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.wakers.is_empty()
+    }
+
+    fn pay(self) {
+        self.frames.into_iter().for_each(|it| it.pay());
+        self.wakers.into_iter().for_each(Waker::wake);
+    }
 }
 
 /// Runs `f` as a turn, or as a part of the one that is under way here, and pays what it owes.
@@ -28,7 +50,7 @@ pub(crate) fn take<R>(f: impl FnOnce() -> R) -> R {
     let begun = OWED.with_borrow_mut(|owed| match owed {
         Some(_) => false,
         None => {
-            *owed = Some(Vec::new());
+            *owed = Some(Debts::default());
             true
         }
     });
@@ -43,7 +65,7 @@ impl Drop for End {
     fn drop(&mut self) {
         if self.0 {
             let owed = OWED.with_borrow_mut(Option::take);
-            owed.into_iter().flatten().for_each(|it| it.pay());
+            owed.into_iter().for_each(Debts::pay);
         }
     }
 }
@@ -62,7 +84,7 @@ pub(crate) fn owes() -> bool {
 pub(crate) fn owe(to: Arc<dyn Owed>) {
     let at_once = OWED.with_borrow_mut(|owed| match owed {
         Some(owed) => {
-            owed.push(to);
+            owed.frames.push(to);
             None
         }
         None => Some(to),
@@ -70,10 +92,29 @@ pub(crate) fn owe(to: Arc<dyn Owed>) {
     at_once.into_iter().for_each(|it| it.pay());
 }
 
+/// Wakes a task when the turn ends, or at once where there is none.
+pub(crate) fn wake(waker: Waker) {
+    let at_once = OWED.with_borrow_mut(|owed| match owed {
+        Some(owed) => {
+            let known = owed.wakers.last().is_some_and(|it| it.will_wake(&waker));
+            if !known {
+                owed.wakers.push(waker);
+                return None;
+            }
+            // Dropping it may run any code.
+            Some((waker, false))
+        }
+        None => Some((waker, true)),
+    });
+    if let Some((waker, true)) = at_once {
+        waker.wake();
+    }
+}
+
 /// Pays what is owed so far.
 fn pay() {
     let owed = OWED.with_borrow_mut(|owed| owed.as_mut().map(mem::take));
-    owed.into_iter().flatten().for_each(|it| it.pay());
+    owed.into_iter().for_each(Debts::pay);
 }
 
 /// Pays within a turn too, if its messages take long: who was answered first is not to wait for all.
@@ -127,8 +168,9 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
 
-    use super::{Owed, is_taken, owe, owes, pay, take};
+    use super::{Owed, is_taken, owe, owes, pay, take, wake};
 
     #[derive(Default)]
     struct Paid(AtomicUsize);
@@ -136,6 +178,12 @@ mod tests {
     impl Owed for Paid {
         fn pay(&self) {
             self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wake for Paid {
+        fn wake(self: Arc<Self>) {
+            self.pay();
         }
     }
 
@@ -158,6 +206,29 @@ mod tests {
         assert!(!is_taken());
         owe(Arc::clone(&paid) as _);
         assert_eq!(count(), 4, "there is no turn whose end it could wait for");
+    }
+
+    #[test]
+    fn a_task_is_woken_at_the_end_of_the_turn_and_once() {
+        let paid = Arc::new(Paid::default());
+        let count = || paid.0.load(Ordering::Relaxed);
+        let (waker, other) = (
+            Waker::from(Arc::clone(&paid)),
+            Waker::from(Arc::<Paid>::default()),
+        );
+        take(|| {
+            for waker in [&waker, &waker, &other, &waker] {
+                wake(Waker::clone(waker));
+            }
+            assert_eq!(count(), 0);
+        });
+        assert_eq!(
+            count(),
+            2,
+            "only one after the other is seen to be the same"
+        );
+        wake(waker.clone());
+        assert_eq!(count(), 3);
     }
 
     #[test]

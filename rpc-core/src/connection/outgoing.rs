@@ -164,13 +164,29 @@ impl OutgoingConnection {
         mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<End, ReadError> {
         while frames.read().await? {
-            while let Some(frame) = frames.next()? {
-                if let Some(end) = self.heed(&frame)? {
-                    return Ok(end);
-                }
+            if let Some(end) = turn::take(|| self.heed_all(&mut frames))? {
+                return Ok(end);
             }
         }
         Ok(End::Lost)
+    }
+
+    /// Does what the frames of one read say. Returns how the connection ends, if it does by that.
+    fn heed_all(
+        &self,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<Option<End>, ReadError> {
+        let mut answers = 0;
+        while let Some(frame) = frames.next()? {
+            answers += usize::from(frame.header.kind == Kind::Response);
+            if let Some(end) = self.heed(&frame)? {
+                return Ok(Some(end));
+            }
+        }
+        if answers > 1 {
+            self.wire.outbox.expect(answers);
+        }
+        Ok(None)
     }
 
     /// Does what a frame says. Returns how the connection ends, if it does by that.

@@ -17,6 +17,7 @@ use crate::frame::{Frame, Header, Kind};
 use crate::gateway::{Delivery, Exposed};
 use crate::metering::ResponseMeter;
 use crate::mutant::{self, Mutant};
+use crate::turn;
 
 /// The state of the reading side.
 pub(super) struct Session<'a, D> {
@@ -51,16 +52,25 @@ impl<'a, D: Directory> Session<'a, D> {
         mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
         while frames.read().await? {
-            // One look at the clock for all that came together.
-            let now = Instant::now();
-            // Whoever cuts the connection waits for what is being handed on.
-            let cut = self.connection.cut.lock();
-            if *cut {
-                return Err(ReadError::Protocol("a frame over a connection that is cut"));
-            }
-            while let Some(frame) = frames.next()? {
-                self.heed(frame, now)?;
-            }
+            turn::take(|| self.heed_all(&mut frames))?;
+        }
+        Ok(())
+    }
+
+    /// Does what the frames of one read say.
+    fn heed_all(
+        &mut self,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        // One look at the clock for all that came together.
+        let now = Instant::now();
+        // Whoever cuts the connection waits for what is being handed on.
+        let cut = self.connection.cut.lock();
+        if *cut {
+            return Err(ReadError::Protocol("a frame over a connection that is cut"));
+        }
+        while let Some(frame) = frames.next()? {
+            self.heed(frame, now)?;
         }
         Ok(())
     }

@@ -36,6 +36,9 @@ struct Queue {
     /// An emptied buffer, for the next swap.
     spare: Output,
     phase: Phase,
+    /// How many frames are likely to be put before the connection's task has its turn: so many calls
+    /// were answered together, and whoever was answered may ask again.
+    expected: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -89,6 +92,7 @@ impl Outbox {
                 frames: FrameBuffer::default(),
                 spare: Output::default(),
                 phase: Phase::Idle,
+                expected: 0,
             }),
             writer: Mutex::new(Writer {
                 io,
@@ -114,16 +118,34 @@ impl Outbox {
             return Err(SendError::Full { limit: self.limit });
         }
         let put = put(&mut queue.frames).map_err(SendError::Put)?;
-        if queue.phase == Phase::Busy {
-            return Ok((put, Due::Nothing));
+        let before = mem::replace(&mut queue.phase, Phase::Busy);
+        let is_idle = before == Phase::Idle;
+        if urgency == Urgency::Owed {
+            let due = if is_idle { Due::Flush } else { Due::Nothing };
+            return Ok((put, due));
         }
-        queue.phase = Phase::Busy;
-        match urgency {
-            Urgency::Now => self.write_now(self.writer.try_lock(), queue),
-            Urgency::Owed => return Ok((put, Due::Flush)),
-            Urgency::Soon => self.work.notify_one(),
+        // The last that is expected writes for all; if it does not come, the connection's task does.
+        let among = queue.expected > 0;
+        queue.expected = queue.expected.saturating_sub(1);
+        match (among, queue.expected) {
+            (true, 0) => self.write_now(self.writer.try_lock(), queue),
+            (false, _) if is_idle && urgency == Urgency::Now => {
+                self.write_now(self.writer.try_lock(), queue);
+            }
+            _ if is_idle => self.work.notify_one(),
+            _ => {}
         }
         Ok((put, Due::Nothing))
+    }
+
+    fn is_more_expected(&self) -> bool {
+        let queue = self.queue.lock();
+        queue.phase == Phase::Busy && queue.expected > 0
+    }
+
+    /// Says that about so many frames are put soon, so that they are one write.
+    pub(crate) fn expect(&self, frames: usize) {
+        self.queue.lock().expected = frames;
     }
 
     /// Writes what is queued, or leaves it to whoever is writing.
@@ -187,11 +209,14 @@ impl Outbox {
     pub(crate) async fn drive(&self) -> io::Result<()> {
         loop {
             self.work.notified().await;
-            // Tasks that are about to run may have something to send too: all of it is one write.
-            tokio::task::yield_now().await;
+            if self.is_more_expected() {
+                // Those who were woken before have their turn first.
+                tokio::task::yield_now().await;
+            }
             poll_fn(|cx| {
                 let mut writer = self.writer.lock();
-                let queue = self.queue.lock();
+                let mut queue = self.queue.lock();
+                queue.expected = 0;
                 match queue.phase {
                     Phase::Idle => Poll::Ready(Ok(())),
                     Phase::Busy | Phase::Closed => self.poll_write(&mut writer, queue, cx),

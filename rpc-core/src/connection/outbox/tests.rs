@@ -49,6 +49,32 @@ fn what_is_not_urgent_is_written_together() {
 }
 
 #[test]
+fn the_last_that_is_expected_writes_for_all() {
+    let (outbox, written) = outbox(Pace::All);
+    let mut drive = pin!(outbox.drive());
+    outbox.expect(3);
+    for text in ["one", "two", "three"] {
+        assert_eq!(written.lock().text, "");
+        send(&outbox, Urgency::Now, text).unwrap();
+    }
+    assert_eq!(written.lock().text, "onetwothree");
+    assert_eq!(written.lock().writes, 1);
+    assert!(poll(&mut drive).is_pending());
+
+    outbox.expect(9);
+    send(&outbox, Urgency::Soon, "four").unwrap();
+    assert_eq!(written.lock().writes, 1);
+    assert!(poll(&mut drive).is_pending());
+    assert_eq!(
+        written.lock().text,
+        "onetwothreefour",
+        "not all of them came"
+    );
+    send(&outbox, Urgency::Now, "five").unwrap();
+    assert_eq!(written.lock().writes, 3, "no more are expected");
+}
+
+#[test]
 fn what_is_owed_is_written_when_the_sender_flushes() {
     let (outbox, written) = outbox(Pace::All);
     let owed = |text: &str| {
