@@ -144,12 +144,7 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> LocalRoute<G::Request> for RouteTo<E, 
     }
 
     fn ended(&self) -> BoxFuture<'static, ()> {
-        let mut termination = self.core.termination.subscribe();
-        async move {
-            // The sender is in the endpoint's own task: if it is gone, so is the endpoint.
-            let _ = termination.wait_for(Option::is_some).await;
-        }
-        .boxed()
+        self.core.termination.wait().map(drop).boxed()
     }
 }
 

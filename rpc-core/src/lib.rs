@@ -145,12 +145,14 @@ mod service;
 mod shared;
 mod strict;
 mod sync;
+mod termination;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod timers;
 mod trace;
 pub mod transport;
 mod turn;
+mod unordered;
 mod watchdog;
 
 pub use self::address::{Address, AddressError, unique_name};

@@ -7,8 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
@@ -24,6 +22,7 @@ use crate::pulse::Doing;
 use crate::scope::{self, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
 use crate::turn::Pace;
+use crate::unordered::Unordered;
 
 /// Runs an endpoint until it has stopped.
 pub(crate) async fn run<E: RpcEndpoint>(
@@ -37,8 +36,8 @@ pub(crate) async fn run<E: RpcEndpoint>(
         state: State::Created,
         mail: VecDeque::new(),
         control: VecDeque::new(),
-        handlers: FuturesUnordered::new(),
-        piped: FuturesUnordered::new(),
+        handlers: Unordered::default(),
+        piped: Unordered::default(),
         timer: None,
         pace: Pace::default(),
         stopping: None,
@@ -65,8 +64,8 @@ struct MainLoop<'a, E: RpcEndpoint> {
     /// Messages that were taken out of the mailbox and not handled yet.
     mail: VecDeque<Mail<E>>,
     control: VecDeque<Control>,
-    handlers: FuturesUnordered<Handler<'a>>,
-    piped: FuturesUnordered<Piped<E>>,
+    handlers: Unordered<Handler<'a>>,
+    piped: Unordered<Piped<E>>,
     timer: Option<Pin<Box<Sleep>>>,
     pace: Pace,
     /// `on_stop` while it runs.
@@ -255,21 +254,17 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     /// Polls interleaving handlers and continuations. Returns whether any of them got on.
     fn poll_handlers(&mut self, cx: &mut TaskContext<'_>, changed: bool) -> bool {
         let adopted = changed && self.adopt_piped();
-        let handled = self
-            .handlers
-            .is_empty()
-            .then_some(Poll::Ready(None))
-            .or_else(|| self.caught(|main_loop| main_loop.handlers.poll_next_unpin(cx)));
-        let piped = self
-            .piped
-            .is_empty()
-            .then_some(Poll::Ready(None))
-            .or_else(|| {
-                self.caught(|main_loop| {
-                    let _during = main_loop.core.pulse.during(Doing::Continuation);
-                    main_loop.piped.poll_next_unpin(cx)
-                })
-            });
+        let handled = match self.handlers.len() {
+            0 => Some(Poll::Ready(None)),
+            _ => self.caught(|main_loop| main_loop.handlers.poll_next(cx)),
+        };
+        let piped = match self.piped.len() {
+            0 => Some(Poll::Ready(None)),
+            _ => self.caught(|main_loop| {
+                let _during = main_loop.core.pulse.during(Doing::Continuation);
+                main_loop.piped.poll_next(cx)
+            }),
+        };
         let handled = !matches!(handled, Some(Poll::Pending | Poll::Ready(None)));
         match piped {
             Some(Poll::Pending | Poll::Ready(None)) => handled || adopted,

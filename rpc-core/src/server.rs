@@ -71,12 +71,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
     ///
     /// How the endpoint ended, if not well.
     pub async fn terminated(&self) -> Result<(), EndpointError> {
-        let mut termination = self.core.termination.subscribe();
-        let ended = termination.wait_for(Option::is_some).await;
-        match ended.as_deref() {
-            Ok(Some(result)) => result.clone(),
-            Ok(None) | Err(_) => Ok(()),
-        }
+        self.core.termination.wait().await
     }
 
     /// Returns the endpoint's name.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::address::Address;
@@ -23,6 +22,7 @@ use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Pulse;
 use crate::service::WeakService;
+use crate::termination::Termination;
 use crate::timers::TimerId;
 
 /// What an endpoint's handles share.
@@ -46,8 +46,8 @@ pub struct EndpointCore<E: RpcEndpoint> {
     /// Which start of an endpoint under its name it is.
     pub(crate) incarnation: u64,
     pub(crate) service: WeakService,
-    /// `None` until the endpoint has ended.
-    pub(crate) termination: watch::Sender<Option<Result<(), EndpointError>>>,
+    /// How the endpoint has ended.
+    pub(crate) termination: Arc<Termination>,
 }
 
 /// Which leadership an endpoint follows.
@@ -107,7 +107,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             caller,
             incarnation: fastrand::u64(..),
             service,
-            termination: watch::Sender::new(None),
+            termination: Arc::default(),
         }
     }
 
@@ -186,7 +186,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         if self.serving.load(Ordering::Acquire) {
             return error;
         }
-        if self.termination.borrow().is_some() {
+        if self.termination.is_set() {
             return self.unreachable();
         }
         self.not_started()

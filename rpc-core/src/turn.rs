@@ -8,8 +8,7 @@
 //! It wakes others then, too: whoever gets several answers would otherwise be at work on another
 //! thread after the first, and meet this one at every lock.
 
-use std::cell::RefCell;
-use std::mem;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -23,98 +22,107 @@ pub(crate) trait Owed: Send + Sync {
 }
 
 thread_local! {
-    /// What this thread's turn owes; `None` outside of turns.
-    static OWED: RefCell<Option<Debts>> = const { RefCell::new(None) };
+    static OWED: Debts = const { Debts {
+        taken: Cell::new(false),
+        frames: RefCell::new(Vec::new()),
+        wakers: RefCell::new(Vec::new()),
+    } };
 }
 
-/// What a turn owes.
-#[derive(Default)]
+/// What this thread's turn owes.
 struct Debts {
-    frames: Vec<Arc<dyn Owed>>,
-    wakers: Vec<Waker>,
+    /// There is a turn.
+    taken: Cell<bool>,
+    frames: RefCell<Vec<Arc<dyn Owed>>>,
+    wakers: RefCell<Vec<Waker>>,
 }
 
 impl Debts {
     fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.wakers.is_empty()
+        self.frames.borrow().is_empty() && self.wakers.borrow().is_empty()
     }
 
-    fn pay(self) {
-        self.frames.into_iter().for_each(|it| it.pay());
-        self.wakers.into_iter().for_each(Waker::wake);
+    fn pay(&self) {
+        each(&self.frames, |it| it.pay());
+        each(&self.wakers, Waker::wake);
+    }
+}
+
+/// Takes all out of a list, which keeps its memory for the next turn.
+fn each<T>(list: &RefCell<Vec<T>>, f: impl FnMut(T)) {
+    if list.borrow().is_empty() {
+        return;
+    }
+    let mut taken = list.take();
+    taken.drain(..).for_each(f);
+    if list.borrow().is_empty() && taken.capacity() <= KEPT_MAX {
+        list.replace(taken);
     }
 }
 
 /// Runs `f` as a turn, or as a part of the one that is under way here, and pays what it owes.
 pub(crate) fn take<R>(f: impl FnOnce() -> R) -> R {
-    let begun = OWED.with_borrow_mut(|owed| match owed {
-        Some(_) => false,
-        None => {
-            *owed = Some(Debts::default());
-            true
-        }
-    });
-    let _end = End(begun);
+    let _end = End {
+        outermost: OWED.with(|owed| !owed.taken.replace(true)),
+    };
     f()
 }
 
 /// Pays at the end of a turn, also when it panics.
-struct End(bool);
+struct End {
+    outermost: bool,
+}
 
 impl Drop for End {
     fn drop(&mut self) {
-        if self.0 {
-            let owed = OWED.with_borrow_mut(Option::take);
-            owed.into_iter().for_each(Debts::pay);
+        if self.outermost {
+            OWED.with(|owed| {
+                owed.taken.set(false);
+                owed.pay();
+            });
         }
     }
 }
 
 /// Tells whether this is a turn: what is put on connections may wait for its end.
 pub(crate) fn is_taken() -> bool {
-    OWED.with_borrow(Option::is_some)
+    OWED.try_with(|owed| owed.taken.get()).unwrap_or_default()
 }
 
 /// Tells whether anything waits.
 pub(crate) fn owes() -> bool {
-    OWED.with_borrow(|owed| owed.as_ref().is_some_and(|it| !it.is_empty()))
+    OWED.with(|owed| !owed.is_empty())
 }
 
 /// Pays when the turn ends, or at once where there is none.
 pub(crate) fn owe(to: Arc<dyn Owed>) {
-    let at_once = OWED.with_borrow_mut(|owed| match owed {
-        Some(owed) => {
-            owed.frames.push(to);
-            None
-        }
-        None => Some(to),
-    });
-    at_once.into_iter().for_each(|it| it.pay());
+    if is_taken() {
+        OWED.with(|owed| owed.frames.borrow_mut().push(to));
+    } else {
+        to.pay();
+    }
 }
 
 /// Wakes a task when the turn ends, or at once where there is none.
 pub(crate) fn wake(waker: Waker) {
-    let at_once = OWED.with_borrow_mut(|owed| match owed {
-        Some(owed) => {
-            let known = owed.wakers.last().is_some_and(|it| it.will_wake(&waker));
-            if !known {
-                owed.wakers.push(waker);
-                return None;
-            }
-            // Dropping it may run any code.
-            Some((waker, false))
-        }
-        None => Some((waker, true)),
-    });
-    if let Some((waker, true)) = at_once {
-        waker.wake();
+    if !is_taken() {
+        return waker.wake();
     }
+    let again = OWED.with(|owed| {
+        let mut wakers = owed.wakers.borrow_mut();
+        if wakers.last().is_some_and(|it| it.will_wake(&waker)) {
+            return Some(waker);
+        }
+        wakers.push(waker);
+        None
+    });
+    // Not while the list is borrowed: with a waker may go a task, whose end may be any code.
+    drop(again);
 }
 
 /// Pays what is owed so far.
 fn pay() {
-    let owed = OWED.with_borrow_mut(|owed| owed.as_mut().map(mem::take));
-    owed.into_iter().for_each(Debts::pay);
+    OWED.with(Debts::pay);
 }
 
 /// Pays within a turn too, if its messages take long: who was answered first is not to wait for all.
@@ -160,6 +168,8 @@ impl Pace {
 
 /// The clock is read once for so many messages, since handling one may cost less than that.
 const MESSAGES_PER_LOOK: u8 = 8;
+/// A list that once was longer does not keep its memory.
+const KEPT_MAX: usize = 1 << 10;
 /// For so long an answer may wait for others. It costs some times as much to write one alone.
 const OWED_MAX: Duration = Duration::from_micros(50);
 

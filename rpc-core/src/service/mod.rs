@@ -210,7 +210,7 @@ impl RpcService {
             if let Some(service) = service.upgrade() {
                 service.inner.registry.remove(&core.name);
             }
-            core.termination.send_replace(Some(result));
+            core.termination.set(result);
         };
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}
