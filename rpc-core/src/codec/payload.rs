@@ -1,6 +1,6 @@
 //! Bytes that travel beside a message instead of in it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::ops::Deref;
 
@@ -48,25 +48,40 @@ enum Written {
 }
 
 thread_local! {
-    /// What is to come behind the message that is being encoded here; `None` if nothing may.
-    static BEHIND: RefCell<Option<Vec<Bytes>>> = const { RefCell::new(None) };
+    /// Whether anything may come behind the message that is being encoded here.
+    static COLLECTS: Cell<bool> = const { Cell::new(false) };
+    /// What is to come behind it.
+    static BEHIND: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
     /// What came behind the message that is being decoded here, as far as it is not taken.
     static CAME: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
 }
 
 /// Runs `encode`, and returns what is to come behind the message.
 pub(crate) fn collect<R>(encode: impl FnOnce() -> R) -> (R, Vec<Bytes>) {
-    BEHIND.set(Some(Vec::new()));
+    COLLECTS.set(true);
+    let end = EndOfMessage;
     let result = encode();
-    (result, BEHIND.take().unwrap_or_default())
+    let behind = BEHIND.take();
+    drop(end);
+    (result, behind)
+}
+
+/// Lets nothing come behind other messages, also when a value panics that is encoded or decoded.
+struct EndOfMessage;
+
+impl Drop for EndOfMessage {
+    fn drop(&mut self) {
+        COLLECTS.set(false);
+        BEHIND.take();
+        CAME.take();
+    }
 }
 
 /// Runs `decode` of a message behind which `behind` came.
 pub(crate) fn provide<R>(behind: Bytes, decode: impl FnOnce() -> R) -> R {
     CAME.set(behind);
-    let result = decode();
-    CAME.take();
-    result
+    let _end = EndOfMessage;
+    decode()
 }
 
 /// Returns how much of what came behind the message is not taken.
@@ -76,18 +91,11 @@ pub(super) fn left() -> usize {
 
 impl Serialize for Payload {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let behind = self.0.len() >= BEHIND_BYTES_MIN
-            && BEHIND.with_borrow_mut(|behind| match behind {
-                Some(behind) => {
-                    behind.push(self.0.clone());
-                    true
-                }
-                None => false,
-            });
-        match behind {
-            true => Written::Behind(self.0.len() as u64).serialize(serializer),
-            false => Written::Inline(self.0.clone()).serialize(serializer),
+        if self.0.len() < BEHIND_BYTES_MIN || !COLLECTS.get() {
+            return Written::Inline(self.0.clone()).serialize(serializer);
         }
+        BEHIND.with_borrow_mut(|behind| behind.push(self.0.clone()));
+        Written::Behind(self.0.len() as u64).serialize(serializer)
     }
 }
 

@@ -6,7 +6,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use super::{Header, checksum, checksum_more};
+use super::{Header, checksum, checksum_of};
 use crate::codec::{self, CodecError};
 use crate::error::RpcError;
 
@@ -96,7 +96,6 @@ impl FrameBuffer {
         let Self { output, next } = self;
         let out = &mut output.tail;
         let start = out.len();
-        out.extend_from_slice(&[0; 8]);
         header.put(out);
         let header_end = out.len();
         let behind = match body(out) {
@@ -118,8 +117,14 @@ impl FrameBuffer {
             out.truncate(start);
             return Err(PutError::TooLarge { size, limit });
         };
-        let crc = checksum(*next, &out[start + 8..]);
-        let crc = behind.iter().fold(crc, |crc, it| checksum_more(crc, it));
+        let content = &out[start + 8..];
+        let crc = match &behind[..] {
+            [] => checksum(*next, content),
+            behind => {
+                let behind = behind.iter().map(|it| &it[..]);
+                checksum_of(*next, std::iter::once(content).chain(behind))
+            }
+        };
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
         *next += 1;

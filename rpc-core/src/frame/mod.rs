@@ -8,10 +8,10 @@
 //! ```
 //!
 //! All numbers are little-endian. `length` counts what follows it and is checked against the limit
-//! before anything is allocated. `crc32c` covers what follows it, and begins with the frame's number,
-//! which is not sent, in place of 0: both sides count the frames of each direction from 0, so that a
-//! frame which is lost, repeated or out of order is as bad as one whose bytes are wrong. The token is
-//! there with flag [`FENCED`], the time that is left to the call, in microseconds, with flag
+//! before anything is allocated. `crc32c` covers what follows it, and is combined by exclusive or with
+//! the lower half of the frame's number, which is not sent: both sides count the frames of each
+//! direction from 0, so that a frame which is lost, repeated or out of order is as bad as one whose
+//! bytes are wrong. The token is there with flag [`FENCED`], the time that is left to the call, in microseconds, with flag
 //! [`DEADLINE`], the trace (id 16, span 8, flags 1) with flag [`TRACED`], and with flag [`BEHIND`] how
 //! many bytes of payloads come behind the body. The body is the codec's.
 
@@ -24,6 +24,7 @@ pub(crate) use self::cutter::OwnedFrame;
 pub(crate) use self::cutter::{Frame, FrameCutter, FrameError};
 
 use bytes::Buf;
+use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::trace::TraceContext;
 
@@ -118,21 +119,24 @@ impl Header {
         }
     }
 
+    /// Appends it, with zeroes in place of the length and the checksum.
     fn put(&self, out: &mut Vec<u8>) {
         let flags = flag(self.error, ERROR)
             | flag(self.token.is_some(), FENCED)
             | flag(self.remaining_us.is_some(), DEADLINE)
             | flag(self.trace.is_some(), TRACED);
-        let mut fixed = [0; 16];
-        fixed[0] = self.kind as u8;
-        fixed[1] = flags;
-        fixed[2..4].copy_from_slice(&self.method.to_le_bytes());
-        fixed[4..8].copy_from_slice(&self.gateway.to_le_bytes());
-        fixed[8..].copy_from_slice(&self.call.to_le_bytes());
-        out.extend_from_slice(&fixed);
+        let mut fixed = [0; HEADER_BYTES + 16];
+        fixed[8] = self.kind as u8;
+        fixed[9] = flags;
+        fixed[10..12].copy_from_slice(&self.method.to_le_bytes());
+        fixed[12..16].copy_from_slice(&self.gateway.to_le_bytes());
+        fixed[16..24].copy_from_slice(&self.call.to_le_bytes());
+        let mut size = HEADER_BYTES;
         for extra in [self.token, self.remaining_us].into_iter().flatten() {
-            out.extend_from_slice(&extra.to_le_bytes());
+            fixed[size..size + 8].copy_from_slice(&extra.to_le_bytes());
+            size += 8;
         }
+        out.extend_from_slice(&fixed[..size]);
         if let Some(trace) = &self.trace {
             out.extend_from_slice(&trace.trace_id().to_le_bytes());
             out.extend_from_slice(&trace.span_id().to_le_bytes());
@@ -193,14 +197,26 @@ const fn flag(set: bool, flag: u8) -> u8 {
 
 /// Hashes what a frame's checksum covers.
 pub(crate) fn checksum(number: u64, content: &[u8]) -> u32 {
-    let [a, b, c, d, ..] = number.to_le_bytes();
-    checksum_more(u32::from_le_bytes([a, b, c, d]), content)
+    mark(number, crc_fast::checksum(CRC32C, content))
 }
 
-/// Goes on with what comes behind it.
-fn checksum_more(before: u32, content: &[u8]) -> u32 {
-    crc32c::crc32c_append(before, content)
+/// The same of content that is in several places.
+fn checksum_of<'a>(number: u64, content: impl Iterator<Item = &'a [u8]>) -> u32 {
+    let mut digest = Digest::new(CRC32C);
+    content.for_each(|part| digest.update(part));
+    mark(number, digest.finalize())
 }
+
+/// Makes a hash that of one frame and no other.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a CRC of 32 bits; half of the number will do"
+)]
+const fn mark(number: u64, crc: u64) -> u32 {
+    crc as u32 ^ number as u32
+}
+
+const CRC32C: CrcAlgorithm = CrcAlgorithm::Crc32Iscsi;
 
 /// The part that every frame has.
 const HEADER_BYTES: usize = 24;

@@ -1,7 +1,7 @@
 //! Bytes that are no frames, or come in pieces.
 
 use super::wire::{FRAME_BYTES_MAX, Written, cut};
-use crate::frame::{Header, Kind};
+use crate::frame::{Header, Kind, checksum};
 
 /// Cuts the bytes into frames: at once and in pieces, which must be the same.
 pub fn frame(data: &[u8]) {
@@ -15,7 +15,7 @@ pub fn frame(data: &[u8]) {
 
 /// Cuts the bytes into pieces of any length, but always of the same.
 fn pieces(mut data: &[u8]) -> Vec<&[u8]> {
-    let mut random = fastrand::Rng::with_seed(u64::from(crc32c::crc32c(data)));
+    let mut random = fastrand::Rng::with_seed(u64::from(checksum(0, data)));
     let mut pieces = Vec::new();
     while !data.is_empty() {
         let (piece, rest) = data.split_at(random.usize(1..=data.len().min(100)));

@@ -24,6 +24,7 @@ use super::end::{End, Phase};
 use super::faults::{Link, Standing};
 use super::flow::{Flow, Segment};
 use super::trace::{Recorder, SimEvent, SimEventKind};
+use crate::frame::checksum;
 
 /// The whole network.
 #[derive(Debug)]
@@ -307,7 +308,7 @@ impl World {
             to: Arc::clone(&self.nodes[receiver].name),
             connection: from.connection,
             bytes: data.len(),
-            checksum: crc32c::crc32c(data),
+            checksum: checksum(0, data),
         });
     }
 }
