@@ -237,7 +237,7 @@ mod tests {
             2,
             "only one after the other is seen to be the same"
         );
-        wake(waker.clone());
+        wake(waker);
         assert_eq!(count(), 3);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use rpc_core::{Call, RpcService};
+use rpc_core::{Call, Payload, RpcService};
 
 use super::carrier::Carrier;
 use super::counter::{Counter, CounterGateway, FencedCounterGateway, TOKEN};
@@ -32,7 +32,7 @@ pub trait Asking: Send + Sync + 'static {
     fn tell(gateway: &Self::Gateway, number: u64);
 
     /// Sends bytes that come back.
-    fn echo(_: &Self::Gateway, _: Bytes) -> Call<Bytes> {
+    fn echo(_: &Self::Gateway, _: Payload) -> Call<Payload> {
         panic!("a scenario wants an echo of a counter that has none")
     }
 }
@@ -73,7 +73,7 @@ impl Asking for Quick {
         gateway.note(number);
     }
 
-    fn echo(gateway: &Self::Gateway, bytes: Bytes) -> Call<Bytes> {
+    fn echo(gateway: &Self::Gateway, bytes: Payload) -> Call<Payload> {
         gateway.echo(bytes)
     }
 }
@@ -190,7 +190,7 @@ impl<A: Asking> Client for RpcClient<A> {
     }
 
     fn echo(&self, bytes: Bytes) -> impl Future<Output = usize> + Send + Unpin {
-        A::echo(&self.gateway, bytes).map(|bytes| bytes.expect("the counter echoes").len())
+        A::echo(&self.gateway, bytes.into()).map(|bytes| bytes.expect("the counter echoes").len())
     }
 }
 

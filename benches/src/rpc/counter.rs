@@ -1,9 +1,8 @@
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rpc_core::{
-    Call, Context, FencingToken, MainThread, RpcEndpoint, RpcResult, gateways, rpc_endpoint,
-    rpc_gateway,
+    Call, Context, FencingToken, MainThread, Payload, RpcEndpoint, RpcResult, gateways,
+    rpc_endpoint, rpc_gateway,
 };
 
 /// A gateway whose calls cost nothing but themselves.
@@ -18,7 +17,7 @@ pub trait CounterGateway {
     /// Adds to the sum.
     fn note(&self, number: u64);
     /// Returns the bytes.
-    fn echo(&self, bytes: Bytes) -> Call<Bytes>;
+    fn echo(&self, bytes: Payload) -> Call<Payload>;
 }
 
 /// The same, for callers that follow a leader.
@@ -81,7 +80,7 @@ impl Counter {
         self.count(number);
     }
 
-    fn echo(&mut self, bytes: Bytes) -> RpcResult<Bytes> {
+    fn echo(&mut self, bytes: Payload) -> RpcResult<Payload> {
         Ok(bytes)
     }
 }

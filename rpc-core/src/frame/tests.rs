@@ -208,7 +208,7 @@ fn a_frame_has_these_bytes() {
 #[test]
 fn payloads_come_behind_the_body_and_are_not_copied() {
     let payloads = [vec![1u8; 20_000], vec![2u8; 7], vec![3u8; 16_384]];
-    let sent = payloads.clone().map(Payload::from);
+    let sent = payloads.map(Payload::from);
     let mut buffer = FrameBuffer::default();
     let first = buffer.put(&full_header(), "before", 1 << 20).unwrap();
     let size = buffer.put(&full_header(), &sent, 1 << 20).unwrap();

@@ -291,7 +291,7 @@ fn poll<F: Future>(future: &mut Pin<&mut F>) -> Poll<F::Output> {
     let mut cx = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut cx) {
         Poll::Pending => future.as_mut().poll(&mut cx),
-        ready => ready,
+        ready @ Poll::Ready(_) => ready,
     }
 }
 
