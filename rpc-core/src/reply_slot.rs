@@ -4,6 +4,7 @@
 //! callee has let go of it.
 
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
@@ -17,6 +18,8 @@ use crate::turn;
 
 /// One answer on its way, seen from both sides.
 pub(crate) struct ReplySlot<T, E> {
+    /// Whether the caller has gone, for a look without the lock.
+    abandoned: AtomicBool,
     state: Mutex<State<T, E>>,
 }
 
@@ -53,6 +56,7 @@ pub(crate) enum Found<T, E> {
 impl<T, E> ReplySlot<T, E> {
     pub(crate) fn new(deadline: Option<Instant>) -> Self {
         Self {
+            abandoned: AtomicBool::new(false),
             state: Mutex::new(State {
                 answer: Answer::Pending,
                 caller: None,
@@ -67,6 +71,7 @@ impl<T, E> ReplySlot<T, E> {
     /// Begins anew, for another call. Nobody else may have the slot.
     pub(crate) fn renew(&self, deadline: Option<Instant>) {
         let mut state = self.state.lock();
+        self.abandoned.store(false, Ordering::Relaxed);
         state.answer = Answer::Pending;
         state.deadline = deadline;
         state.waiting = false;
@@ -129,6 +134,7 @@ impl<T, E> ReplySlot<T, E> {
             return false;
         }
         state.answer = Answer::Abandoned;
+        self.abandoned.store(true, Ordering::Release);
         let wakers = (state.caller.take(), state.callee.take());
         // Outside the lock: with a waker may go a task, and other calls with it.
         drop(state);
@@ -163,12 +169,12 @@ impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
     }
 
     fn is_abandoned(&self) -> bool {
-        matches!(self.state.lock().answer, Answer::Abandoned)
+        self.abandoned.load(Ordering::Acquire)
     }
 
     fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
-        if matches!(state.answer, Answer::Abandoned) {
+        if self.is_abandoned() {
             return Poll::Ready(());
         }
         state.callee = Some(cx.waker().clone());
