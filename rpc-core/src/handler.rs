@@ -12,6 +12,7 @@ use crate::method::MethodInfo;
 use crate::pulse::{Doing, Pulse};
 use crate::scope::{self, Scope};
 use crate::trace::TraceContext;
+use crate::turn;
 
 /// What surrounds a handler: its call's scope and span, its time, and that it is seen to run.
 pub(crate) struct Around<'a> {
@@ -45,6 +46,7 @@ impl Future for Handler<'_> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { future, around } = &mut *self;
+        turn::polled_by(cx.waker());
         around.enter(|| future.as_mut().poll(cx))
     }
 }

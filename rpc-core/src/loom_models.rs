@@ -36,7 +36,7 @@ fn an_answer_finds_the_caller_that_waits() {
         callee.join().unwrap();
         assert_eq!(dropped.count(), 0);
         assert!(poll(&slot).is_pending(), "it is taken");
-        assert!(!slot.abandon());
+        assert!(slot.abandon().is_none() && !slot.is_abandoned());
         drop(answer);
         assert_eq!(dropped.count(), 1);
     });
@@ -64,7 +64,9 @@ fn an_answer_to_a_caller_that_goes_is_dropped_or_delivered() {
         let (slot, dropped) = (Arc::new(Slot::new(None)), Dropped::default());
         let callee = answer(&slot, &dropped, 1);
         let answer = poll(&slot);
-        let was_pending = slot.abandon();
+        let late = slot.abandon();
+        let was_pending = slot.is_abandoned();
+        assert!(!(was_pending && late.is_some()));
         callee.join().unwrap();
         assert!(!(was_pending && answer.is_ready()));
         assert_eq!(slot.is_abandoned(), was_pending);
@@ -73,7 +75,7 @@ fn an_answer_to_a_caller_that_goes_is_dropped_or_delivered() {
             was_pending,
             "at once if it came too late"
         );
-        drop((answer, slot));
+        drop((answer, late, slot));
         assert_eq!(dropped.count(), 1);
     });
 }
@@ -88,9 +90,9 @@ fn a_handler_hears_that_its_caller_has_gone() {
         };
         // The caller had polled before it goes, as one does that times out.
         assert!(poll(&slot).is_pending());
-        assert!(slot.abandon());
+        assert!(slot.abandon().is_none());
         handler.join().unwrap();
-        assert!(!slot.abandon(), "it was abandoned once");
+        assert!(slot.is_abandoned());
     });
 }
 

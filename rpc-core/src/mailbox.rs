@@ -30,9 +30,19 @@ struct Inbox<M, C> {
     bytes: usize,
     control: VecDeque<C>,
     waker: Option<Waker>,
-    /// The reader has seen all that there was, and is to be woken.
-    parked: bool,
+    reader: Reader,
     closed: bool,
+}
+
+/// What the reader knows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// It has seen all that there was, and is to be woken.
+    Parked,
+    /// The turn of this thread wakes it when it ends.
+    Promised(u64),
+    /// It is woken.
+    Woken,
 }
 
 /// A message that was not taken.
@@ -50,7 +60,7 @@ impl<M, C> Mailbox<M, C> {
                 bytes: 0,
                 control: VecDeque::new(),
                 waker: None,
-                parked: false,
+                reader: Reader::Woken,
                 closed: false,
             }),
             limit,
@@ -97,7 +107,7 @@ impl<M, C> Mailbox<M, C> {
         let mut inbox = self.inbox.lock();
         if !inbox.closed {
             inbox.control.push_back(message);
-            wake(inbox);
+            wake_now(inbox);
         }
     }
 
@@ -124,7 +134,7 @@ impl<M, C> Mailbox<M, C> {
         {
             inbox.waker = Some(cx.waker().clone());
         }
-        inbox.parked = true;
+        inbox.reader = Reader::Parked;
         true
     }
 
@@ -138,12 +148,28 @@ impl<M, C> Mailbox<M, C> {
     }
 }
 
-/// Wakes the reader outside the lock, at the end of the turn if this is one, and once for each time that it has looked.
+/// Wakes the reader, at the end of the turn if this is one. A promise of another thread's turn, which
+/// may take long, is not relied on.
 fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
-    if mem::take(&mut inbox.parked) {
-        let waker = inbox.waker.take();
+    let Some(turn) = turn::current() else {
+        return wake_now(inbox);
+    };
+    if matches!(inbox.reader, Reader::Parked)
+        || matches!(inbox.reader, Reader::Promised(of) if of != turn)
+    {
+        inbox.reader = Reader::Promised(turn);
+        let waker = inbox.waker.clone();
         drop(inbox);
         waker.into_iter().for_each(turn::wake);
+    }
+}
+
+/// Wakes the reader at once, outside the lock, and once for each time that it has looked.
+fn wake_now<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
+    if mem::replace(&mut inbox.reader, Reader::Woken) != Reader::Woken {
+        let waker = inbox.waker.take();
+        drop(inbox);
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -108,6 +108,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 return Poll::Ready(());
             }
             self.pace.pay();
+            // Handlers that went on may have set timers, and set up continuations.
+            progress |= self.core.pulse.is_changed();
             if !progress && is_all && self.mail.is_empty() {
                 return Poll::Pending;
             }

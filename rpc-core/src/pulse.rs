@@ -66,6 +66,11 @@ impl Pulse {
         self.changed.store(true, Ordering::Relaxed);
     }
 
+    /// Tells whether it is to look; the main thread calls it.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.changed.load(Ordering::Relaxed)
+    }
+
     /// Tells whether it is to look, once; the main thread calls it.
     pub(crate) fn take_changed(&self) -> bool {
         let changed = self.changed.load(Ordering::Relaxed);

@@ -72,9 +72,13 @@ impl<T, E> ReplySlot<T, E> {
     pub(crate) fn renew(&self, deadline: Option<Instant>) {
         let mut state = self.state.lock();
         self.abandoned.store(false, Ordering::Relaxed);
-        state.answer = Answer::Pending;
+        let before = mem::replace(&mut state.answer, Answer::Pending);
         state.deadline = deadline;
         state.waiting = false;
+        let wakers = (state.caller.take(), state.callee.take());
+        // Outside the lock: with a waker may go a task, and other calls with it.
+        drop(state);
+        drop((before, wakers));
     }
 
     /// Puts the answer, and wakes the caller when the turn ends; it is dropped if there is one or if nobody waits.
@@ -126,14 +130,21 @@ impl<T, E> ReplySlot<T, E> {
         Found::Nothing
     }
 
-    /// Says that nobody waits any more. Returns whether the answer was still to come.
-    pub(crate) fn abandon(&self) -> bool {
+    /// Says that nobody waits any more. Returns the answer if it was there before.
+    pub(crate) fn abandon(&self) -> Option<RpcResult<T, E>> {
         let mut state = self.state.lock();
         state.waiting = false;
-        if !matches!(state.answer, Answer::Pending | Answer::Expired) {
-            return false;
+        match mem::replace(&mut state.answer, Answer::Abandoned) {
+            Answer::Pending | Answer::Expired | Answer::Abandoned => {}
+            Answer::Ready(answer) => {
+                state.answer = Answer::Taken;
+                return Some(answer);
+            }
+            Answer::Taken => {
+                state.answer = Answer::Taken;
+                return None;
+            }
         }
-        state.answer = Answer::Abandoned;
         self.abandoned.store(true, Ordering::Release);
         let wakers = (state.caller.take(), state.callee.take());
         // Outside the lock: with a waker may go a task, and other calls with it.
@@ -141,7 +152,7 @@ impl<T, E> ReplySlot<T, E> {
         if let Some(callee) = wakers.1 {
             callee.wake();
         }
-        true
+        None
     }
 
     /// Says that the caller does not wait, though the call runs on.

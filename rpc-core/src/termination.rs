@@ -15,6 +15,17 @@ pub(crate) struct Termination {
     ended: Notify,
 }
 
+/// The right to say how an endpoint has ended. Who drops it with its task says that it is over.
+pub(crate) struct Ending(pub(crate) Arc<Termination>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.0.is_set() {
+            self.0.set(Ok(()));
+        }
+    }
+}
+
 impl Termination {
     /// Says how the endpoint has ended.
     pub(crate) fn set(&self, result: Result<(), EndpointError>) {

@@ -10,6 +10,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(crate) trait Owed: Send + Sync {
 thread_local! {
     static OWED: Debts = const { Debts {
         taken: Cell::new(false),
+        thread: Cell::new(0),
+        polled_by: Cell::new(0),
         frames: RefCell::new(Vec::new()),
         wakers: RefCell::new(Vec::new()),
     } };
@@ -33,6 +36,10 @@ thread_local! {
 struct Debts {
     /// There is a turn.
     taken: Cell<bool>,
+    /// The thread's number; 0 until it has one.
+    thread: Cell<u64>,
+    /// What the handler's waker points to that is polled in the turn.
+    polled_by: Cell<usize>,
     frames: RefCell<Vec<Arc<dyn Owed>>>,
     wakers: RefCell<Vec<Waker>>,
 }
@@ -87,6 +94,32 @@ impl Drop for End {
 /// Tells whether this is a turn: what is put on connections may wait for its end.
 pub(crate) fn is_taken() -> bool {
     OWED.try_with(|owed| owed.taken.get()).unwrap_or_default()
+}
+
+/// Returns which thread's turn this is, if it is one.
+pub(crate) fn current() -> Option<u64> {
+    static THREADS: AtomicU64 = AtomicU64::new(1);
+    let thread = |owed: &Debts| {
+        if owed.thread.get() == 0 {
+            owed.thread.set(THREADS.fetch_add(1, Ordering::Relaxed));
+        }
+        owed.taken.get().then(|| owed.thread.get())
+    };
+    OWED.try_with(thread).ok().flatten()
+}
+
+/// A handler is polled with this waker.
+pub(crate) fn polled_by(waker: &Waker) {
+    OWED.with(|owed| owed.polled_by.set(waker.data().addr()));
+}
+
+/// Somebody waits here for what this turn may have put off. If it is not the handler itself, it may be
+/// code that blocks the thread, and the turn does not end before it has what it waits for.
+pub(crate) fn waits(waker: &Waker) {
+    let foreign = |owed: &Debts| owed.polled_by.get() != waker.data().addr();
+    if is_taken() && OWED.with(foreign) {
+        pay();
+    }
 }
 
 /// Tells whether anything waits.
@@ -170,7 +203,8 @@ impl Pace {
 const MESSAGES_PER_LOOK: u8 = 8;
 /// A list that once was longer does not keep its memory.
 const KEPT_MAX: usize = 1 << 10;
-/// For so long an answer may wait for others. It costs some times as much to write one alone.
+/// For so long an answer may wait for others, and for those few messages that come before the clock is
+/// read. It costs some times as much to write one alone.
 const OWED_MAX: Duration = Duration::from_micros(50);
 
 #[cfg(test)]

@@ -15,14 +15,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use crate::connection::RemoteCall;
 use crate::error::{Never, RpcError, RpcResult};
 use crate::method::CallTimeout;
 use crate::reply_slot::Found;
+use crate::turn;
 
 /// A call that was made: a future of its result.
 ///
 /// The request is sent when the call is made, not when it is first polled, so that calls through one
-/// gateway reach the endpoint in program order.
+/// gateway reach the endpoint in program order. What an endpoint's own code sends is on its way at the
+/// latest when that code awaits or returns.
 ///
 /// A call that is dropped before its result came is cancelled: a request that still waits in a queue
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
@@ -113,13 +116,19 @@ impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
         let result = match self.slot.find(cx, Some((&self.about, self.time))) {
             Found::Answer(result) => result,
-            Found::Nothing if !self.is_over() => return Poll::Pending,
-            Found::Nothing | Found::Expired => {
-                Err(self.give_up().unwrap_or_else(|| RpcError::Timeout {
+            Found::Nothing if !self.is_over() => {
+                turn::waits(cx.waker());
+                return Poll::Pending;
+            }
+            Found::Nothing | Found::Expired => match self.give_up() {
+                GivenUp::NeverSent(error) => Err(error),
+                GivenUp::Sent => Err(RpcError::Timeout {
                     method: self.about.method.name.to_owned(),
                     after: self.time.after.unwrap_or_default(),
-                }))
-            }
+                }),
+                // In the last moment.
+                GivenUp::Answered(result) => result,
+            },
         };
         if let Err(error) = &result {
             self.about.failed(error);
@@ -145,12 +154,13 @@ impl<T, E> Waiting<T, E> {
         self.time = time;
     }
 
-    /// Tells the callee that nobody waits. Returns the error of a call that it never heard of.
-    fn give_up(&mut self) -> Option<RpcError<E>> {
-        if !self.slot.abandon() {
-            return None;
+    /// Tells the callee that nobody waits.
+    fn give_up(&mut self) -> GivenUp<T, E> {
+        if let Some(answer) = self.slot.abandon() {
+            return GivenUp::Answered(answer);
         }
-        self.remote.take()?.give_up().map(RpcError::widen)
+        let never_sent = self.remote.take().and_then(RemoteCall::give_up);
+        never_sent.map_or(GivenUp::Sent, |it| GivenUp::NeverSent(it.widen()))
     }
 
     /// Nobody waits any more, unless the call is to run on by itself.
@@ -158,9 +168,18 @@ impl<T, E> Waiting<T, E> {
         if self.detached {
             self.slot.detach();
         } else {
-            self.give_up();
+            let _unread = self.give_up();
         }
     }
+}
+
+/// What is known of a call that is given up.
+enum GivenUp<T, E> {
+    /// It was answered before.
+    Answered(RpcResult<T, E>),
+    /// The callee never heard of it.
+    NeverSent(RpcError<E>),
+    Sent,
 }
 
 impl<T, E> fmt::Debug for Call<T, E> {

@@ -142,11 +142,13 @@ thread_local! {
 }
 
 fn take<T: 'static, E: 'static>(shard: &Arc<Shard>) -> Option<Box<Waiting<T, E>>> {
-    KEPT.with_borrow_mut(|kept| {
+    let kept = KEPT.with_borrow_mut(|kept| {
         let kept = kept.get_mut(&TypeId::of::<(T, E)>())?;
         let kept: &mut Vec<Box<Waiting<T, E>>> = kept.downcast_mut().expect("it is of that type");
-        kept.pop().filter(|it| Arc::ptr_eq(&it.shard, shard))
-    })
+        kept.pop()
+    });
+    // Outside the map: what is dropped may make calls.
+    kept.filter(|it| Arc::ptr_eq(&it.shard, shard))
 }
 
 fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {

@@ -12,7 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// A message's [`Bytes`] are copied into the frame by the sender, and out of it by the receiver. Those
 /// of a payload of 16 KiB or more are written as they lie, behind the message, and are a part of what
-/// was read at the other side. They count for the limits of frames and windows as all others do. Within
+/// was read at the other side. There they keep the whole message's memory, which is at most twice that of
+/// its payloads together. They count for the limits of frames and windows as all others do. Within
 /// a service a payload is moved like any value; to other formats of serde it is an enum of one variant.
 ///
 /// ```

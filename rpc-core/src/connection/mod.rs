@@ -173,7 +173,9 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             // A connection that once carried much does not keep the memory.
             self.input = BytesMut::with_capacity(READ_BYTES);
         }
-        self.input.reserve(missing.max(READ_BYTES));
+        // Memory follows what has come: a length by itself costs a peer nothing.
+        let more = missing.min(self.input.len().max(TRUSTED_BYTES));
+        self.input.reserve(more.max(READ_BYTES));
         let read = self.reader.read_buf(&mut self.input).await?;
         Heard::add(&self.heard.bytes, read as u64);
         match (read, within_frame) {
@@ -201,6 +203,8 @@ enum ReadError {
 
 /// How much is read at once, at least.
 const READ_BYTES: usize = 32 << 10;
+/// So much memory is taken for a frame of which only the length has come.
+const TRUSTED_BYTES: usize = 1 << 20;
 /// A frame that is larger has its memory for itself.
 const LARGE_BYTES: usize = 16 << 10;
 /// A buffer that is larger is given back when it is empty.

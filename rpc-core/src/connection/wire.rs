@@ -60,6 +60,7 @@ impl Wire {
     ) -> Result<(), Lost> {
         loop {
             tokio::time::sleep(liveness.tick()).await;
+            self.outbox.remind();
             let (now, progress) = (Instant::now(), self.heard.progress(&self.outbox));
             self.meter.iter().for_each(|it| it.carried(progress));
             match liveness.look(now, progress) {

@@ -87,6 +87,15 @@ struct Slots {
     closed: bool,
 }
 
+impl Slots {
+    /// Takes out what is gone.
+    fn tidy(&mut self) {
+        self.list.retain(|it| it.strong_count() > 0);
+        self.full = (2 * self.list.len()).max(LISTED_MIN);
+        self.list.shrink_to(self.full);
+    }
+}
+
 impl Shard {
     fn new(base: Instant) -> Self {
         Self {
@@ -101,8 +110,7 @@ impl Shard {
     pub(crate) fn list(&self, slot: Weak<dyn Waiter>) {
         let mut slots = self.slots.lock();
         if slots.list.len() >= slots.full {
-            slots.list.retain(|it| it.strong_count() > 0);
-            slots.full = (2 * slots.list.len()).max(LISTED_MIN);
+            slots.tidy();
         }
         slots.list.push(slot);
     }
@@ -130,16 +138,16 @@ impl Shard {
         if slots.earliest.is_some_and(|it| it <= deadline) && slots.swept {
             return;
         }
+        // Made here, so that a runtime without a clock panics where the call is awaited, and before
+        // anybody relies on it.
+        let sleep = (!slots.swept).then(|| tokio::time::sleep_until(deadline));
         slots.earliest = Some(deadline);
         self.earliest.store(self.nanos(deadline), Ordering::Release);
-        if slots.swept {
-            drop(slots);
-            return self.changed.notify_one();
-        }
-        // Made here, so that a runtime without a clock panics where the call is awaited.
-        let sleep = tokio::time::sleep_until(deadline);
         slots.swept = true;
         drop(slots);
+        let Some(sleep) = sleep else {
+            return self.changed.notify_one();
+        };
         // Not among the service's tasks: calls outlive the service's end, and it ends with the last
         // of them.
         let sweeper = Sweeper {
@@ -151,13 +159,13 @@ impl Shard {
 
     /// Wakes the calls whose time is over. Returns when to look again.
     fn sweep(&self, now: Instant) -> Option<Instant> {
-        let waiters = {
+        {
             let mut slots = self.slots.lock();
             slots.earliest = None;
             self.earliest.store(NEVER, Ordering::Release);
-            drop(slots);
-            self.waiters()
-        };
+            slots.tidy();
+        }
+        let waiters = self.waiters();
         let mut expired = Vec::new();
         let mut earliest = None::<Instant>;
         for waiter in waiters {
@@ -278,7 +286,7 @@ static NEXT_SHARD: AtomicUsize = AtomicUsize::new(0);
 /// About as many threads as commonly make calls at once.
 const SHARDS: usize = 8;
 
-/// How long a sweeper rests at least after a sweep, which looks at every call of its shard: a call
+/// How long a sweeper rests at least after a sweep, which looks at every slot of its shard: a call
 /// is told by this much too late at most. 200 sweeps a second of 10,000 calls that wait cost less
 /// than a hundredth of a processor, and no time-out of a call is meant to the millisecond.
 const TICK: Duration = Duration::from_millis(5);

@@ -1,4 +1,5 @@
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -122,6 +123,45 @@ async fn another_deadline_replaces_the_first() {
     slot.fill(Ok(1));
     assert_eq!(endless.await, Ok(1));
     assert_eq!(deadlines.waiting().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn places_that_nobody_uses_any_more_are_forgotten() {
+    let deadlines = Deadlines::default();
+    let calls: Vec<_> = (0..5_000)
+        .map(|_| call(&deadlines, Duration::from_millis(20)))
+        .collect();
+    let listed = || deadlines.shard().slots.lock().list.len();
+    assert_eq!(listed(), 5_000);
+    for (call, slot) in calls {
+        drop(slot);
+        assert!(call.await.is_err());
+    }
+    // The next sweep finds only those that are kept for further calls.
+    let (last, _slot) = call(&deadlines, Duration::from_secs(1));
+    assert!(last.await.is_err());
+    assert!(listed() <= 1_024, "{}", listed());
+}
+
+#[test]
+fn a_call_that_panics_for_want_of_a_clock_harms_no_other() {
+    let deadlines = Deadlines::default();
+    let (timeless, _slot) = call(&deadlines, Duration::from_millis(100));
+    let bare = Builder::new_current_thread().build().unwrap();
+    let awaiting = AssertUnwindSafe(|| bare.block_on(timeless));
+    assert!(catch_unwind(awaiting).is_err());
+    runtime().block_on(async {
+        let (call, _slot) = call(&deadlines, Duration::from_millis(300));
+        assert!(call.await.is_err(), "it ends");
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_with_the_deadline_is_not_lost() {
+    let deadlines = Deadlines::default();
+    let (mut call, slot) = call(&deadlines, Duration::ZERO);
+    slot.fill(Ok(1));
+    assert_eq!(poll(&mut call), Poll::Ready(Ok(1)));
 }
 
 #[tokio::test(start_paused = true)]

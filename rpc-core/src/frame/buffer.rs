@@ -94,17 +94,11 @@ impl FrameBuffer {
         body: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, CodecError>,
     ) -> Result<usize, PutError> {
         let Self { output, next } = self;
-        let out = &mut output.tail;
-        let start = out.len();
+        let mut begun = Begun::new(&mut output.tail);
+        let (start, out) = (begun.start, &mut *begun.out);
         header.put(out);
         let header_end = out.len();
-        let behind = match body(out) {
-            Ok(behind) => behind,
-            Err(error) => {
-                out.truncate(start);
-                return Err(PutError::Codec(error));
-            }
-        };
+        let behind = body(out).map_err(PutError::Codec)?;
         let behind_bytes: usize = behind.iter().map(Bytes::len).sum();
         if let Ok(bytes) = u32::try_from(behind_bytes)
             && bytes > 0
@@ -113,10 +107,8 @@ impl FrameBuffer {
             out.splice(header_end..header_end, bytes.to_le_bytes());
         }
         let size = out.len() - start + behind_bytes;
-        let Some(length) = u32::try_from(size - 4).ok().filter(|_| size <= limit) else {
-            out.truncate(start);
-            return Err(PutError::TooLarge { size, limit });
-        };
+        let length = u32::try_from(size - 4).ok().filter(|_| size <= limit);
+        let length = length.ok_or(PutError::TooLarge { size, limit })?;
         let content = &out[start + 8..];
         let crc = match &behind[..] {
             [] => checksum(*next, content),
@@ -127,9 +119,38 @@ impl FrameBuffer {
         };
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        begun.is_whole = true;
+        drop(begun);
         *next += 1;
         behind.into_iter().for_each(|it| output.append(it));
         Ok(size)
+    }
+}
+
+/// A frame that is begun. It leaves no trace if it does not become whole, also when a value panics that
+/// is encoded.
+struct Begun<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+    is_whole: bool,
+}
+
+impl<'a> Begun<'a> {
+    const fn new(out: &'a mut Vec<u8>) -> Self {
+        let start = out.len();
+        Self {
+            out,
+            start,
+            is_whole: false,
+        }
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        if !self.is_whole {
+            self.out.truncate(self.start);
+        }
     }
 }
 

@@ -25,7 +25,9 @@ impl Frame<'_> {
         if self.behind.is_empty() {
             return decode(self.body);
         }
-        let behind = match self.owner {
+        // What is handed on keeps all of the frame's memory.
+        let owner = self.owner.filter(|it| 2 * self.behind.len() >= it.len());
+        let behind = match owner {
             Some(owner) => owner.slice_ref(self.behind),
             None => Bytes::copy_from_slice(self.behind),
         };

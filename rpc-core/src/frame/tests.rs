@@ -1,6 +1,8 @@
 use std::io::IoSlice;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::{Bytes, BytesMut};
+use serde::ser::SerializeTuple;
 
 use super::{
     FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, Output, OwnedFrame, PutError,
@@ -272,6 +274,28 @@ fn payloads_that_are_not_all_there_are_refused() {
     let limit = PutError::TooLarge { size, limit: 9999 };
     assert_eq!(buffer.put(&header, &payload, 9999), Err(limit));
     assert_eq!(buffer.len(), 0, "it leaves no trace");
+}
+
+#[test]
+fn a_value_that_panics_while_it_is_encoded_leaves_no_trace() {
+    struct Bad;
+
+    impl serde::Serialize for Bad {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut tuple = serializer.serialize_tuple(2)?;
+            tuple.serialize_element(&Payload::from(vec![1; 20_000]))?;
+            panic!("on purpose")
+        }
+    }
+
+    let mut buffer = FrameBuffer::default();
+    let header = Header::new(Kind::Request, 1);
+    let putting = AssertUnwindSafe(|| buffer.put(&header, &Bad, LIMIT));
+    assert!(catch_unwind(putting).is_err());
+    assert_eq!((buffer.len(), buffer.frames()), (0, 0));
+    buffer.put(&header, "next", LIMIT).unwrap();
+    let frame = take(&mut wire(&mut buffer), LIMIT).unwrap().unwrap();
+    assert!(frame.behind.is_empty());
 }
 
 #[test]

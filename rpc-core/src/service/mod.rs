@@ -39,6 +39,7 @@ use crate::main_loop;
 use crate::metering;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
+use crate::termination::Ending;
 use crate::transport::Transport;
 
 /// Starts endpoints, and connects gateways to those of this and of other services.
@@ -201,7 +202,9 @@ impl RpcService {
         let service = self.downgrade();
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
+        let ending = Ending(Arc::clone(&core.termination));
         let running = async move {
+            let ending = ending;
             let result = main_loop::run(Arc::clone(&core), endpoint).await;
             if let Err(error) = &result {
                 tracing::warn!(endpoint = %core.name, %error, "endpoint ended");
@@ -210,7 +213,7 @@ impl RpcService {
             if let Some(service) = service.upgrade() {
                 service.inner.registry.remove(&core.name);
             }
-            core.termination.set(result);
+            ending.0.set(result);
         };
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}

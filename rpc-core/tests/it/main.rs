@@ -13,3 +13,4 @@ mod panics;
 mod resources;
 mod spans;
 mod timers;
+mod turns;

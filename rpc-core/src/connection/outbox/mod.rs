@@ -3,7 +3,8 @@
 //! Whoever has a frame puts it into the queue. If nobody is writing, it may write the queue itself,
 //! from its own task: a hop to another task costs more than the write. What the stream does not take
 //! at once, and what is not urgent, is left to the connection's own task, which writes all that has
-//! come together by then.
+//! come together by then. What is put in a [turn](crate::turn) is owed until its end, or until anybody
+//! else writes; and of the callers that one read has answered the last to ask again writes for all.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -47,6 +48,8 @@ enum Phase {
     Idle,
     /// Somebody writes, or the connection's task is about to.
     Busy,
+    /// Frames are queued whose senders write them when their turns end; whoever comes before may too.
+    Owed,
     Closed,
 }
 
@@ -54,6 +57,8 @@ struct Writer {
     io: Box<dyn AsyncWrite + Send + Unpin>,
     /// What is being written.
     current: Output,
+    /// The stream was full: the connection's task waits until it is not, or is about to.
+    blocked: bool,
 }
 
 /// Why a frame was not queued.
@@ -97,6 +102,7 @@ impl Outbox {
             writer: Mutex::new(Writer {
                 io,
                 current: Output::default(),
+                blocked: false,
             }),
             work: Notify::new(),
             written: AtomicU64::new(0),
@@ -118,18 +124,24 @@ impl Outbox {
             return Err(SendError::Full { limit: self.limit });
         }
         let put = put(&mut queue.frames).map_err(SendError::Put)?;
-        let before = mem::replace(&mut queue.phase, Phase::Busy);
-        let is_idle = before == Phase::Idle;
-        if urgency == Urgency::Owed {
-            let due = if is_idle { Due::Flush } else { Due::Nothing };
+        let is_idle = queue.phase != Phase::Busy;
+        if urgency == Urgency::Owed && queue.frames.len() < OWED_BYTES_MAX {
+            let due = match queue.phase {
+                Phase::Idle => Due::Flush,
+                _ => Due::Nothing,
+            };
+            if is_idle {
+                queue.phase = Phase::Owed;
+            }
             return Ok((put, due));
         }
+        queue.phase = Phase::Busy;
         // The last that is expected writes for all; if it does not come, the connection's task does.
         let among = queue.expected > 0;
         queue.expected = queue.expected.saturating_sub(1);
         match (among, queue.expected) {
             (true, 0) => self.write_now(self.writer.try_lock(), queue),
-            (false, _) if is_idle && urgency == Urgency::Now => {
+            (false, _) if is_idle && urgency != Urgency::Soon => {
                 self.write_now(self.writer.try_lock(), queue);
             }
             _ if is_idle => self.work.notify_one(),
@@ -148,12 +160,22 @@ impl Outbox {
         self.queue.lock().expected = frames;
     }
 
-    /// Writes what is queued, or leaves it to whoever is writing.
+    /// Writes what is owed.
     pub(crate) fn flush(&self) {
         let writer = self.writer.try_lock();
-        let queue = self.queue.lock();
-        if queue.phase == Phase::Busy {
+        let mut queue = self.queue.lock();
+        if queue.phase == Phase::Owed {
+            queue.phase = Phase::Busy;
             self.write_now(writer, queue);
+        }
+    }
+
+    /// Has the connection's task write what is owed: the turn that owes it takes long.
+    pub(crate) fn remind(&self) {
+        let mut queue = self.queue.lock();
+        if queue.phase == Phase::Owed {
+            queue.phase = Phase::Busy;
+            self.work.notify_one();
         }
     }
 
@@ -163,6 +185,10 @@ impl Outbox {
         queue: MutexGuard<'a, Queue>,
     ) {
         let mut cx = Context::from_waker(Waker::noop());
+        if writer.as_ref().is_some_and(|it| it.blocked) {
+            // The connection's task is told by the stream when it may go on.
+            return;
+        }
         let written = writer.is_some_and(|mut writer| {
             let written = self.poll_write(&mut writer, queue, &mut cx);
             matches!(written, Poll::Ready(Ok(())))
@@ -175,7 +201,7 @@ impl Outbox {
 
     /// Returns how many bytes the stream has taken in all, and whether it is to take more.
     pub(crate) fn progress(&self) -> (u64, bool) {
-        let unwritten = self.queue.lock().phase != Phase::Idle;
+        let unwritten = !matches!(self.queue.lock().phase, Phase::Idle | Phase::Owed);
         (self.written.load(Ordering::Relaxed), unwritten)
     }
 
@@ -213,17 +239,24 @@ impl Outbox {
                 // Those who were woken before have their turn first.
                 tokio::task::yield_now().await;
             }
-            poll_fn(|cx| {
+            let is_closed = poll_fn(|cx| {
                 let mut writer = self.writer.lock();
                 let mut queue = self.queue.lock();
                 queue.expected = 0;
                 match queue.phase {
-                    Phase::Idle => Poll::Ready(Ok(())),
-                    Phase::Busy | Phase::Closed => self.poll_write(&mut writer, queue, cx),
+                    Phase::Idle => Poll::Ready(Ok(false)),
+                    Phase::Busy | Phase::Owed => {
+                        let written = self.poll_write(&mut writer, queue, cx);
+                        written.map_ok(|()| false)
+                    }
+                    Phase::Closed => {
+                        let written = self.poll_write(&mut writer, queue, cx);
+                        written.map_ok(|()| true)
+                    }
                 }
             })
             .await?;
-            if self.queue.lock().phase == Phase::Closed {
+            if is_closed {
                 return poll_fn(|cx| Pin::new(&mut self.writer.lock().io).poll_shutdown(cx)).await;
             }
         }
@@ -246,10 +279,12 @@ impl Outbox {
             }
             let all_taken = queue.frames.len() == 0;
             drop(queue);
-            ready!(writer.poll_write_all(cx, &self.written))?;
+            let written = writer.poll_write_all(cx, &self.written);
+            writer.blocked = written.is_pending();
+            ready!(written)?;
             queue = self.queue.lock();
             if all_taken && queue.frames.len() == 0 {
-                if queue.phase == Phase::Busy {
+                if queue.phase != Phase::Closed {
                     queue.phase = Phase::Idle;
                 }
                 return Poll::Ready(Ok(()));
@@ -286,6 +321,8 @@ impl Writer {
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// How many pieces one write takes: some payloads, and the frames between them.
 const SLICES: usize = 16;
+/// More than this is not put off to the end of a turn: it is a write that pays by itself.
+const OWED_BYTES_MAX: usize = 256 << 10;
 
 #[cfg(test)]
 mod tests;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{Due, Outbox, SendError, Urgency};
+use super::{Due, OWED_BYTES_MAX, Outbox, SendError, Urgency};
 use crate::frame::{FrameBuffer, PutError};
 
 #[test]
@@ -76,7 +76,7 @@ fn the_last_that_is_expected_writes_for_all() {
 
 #[test]
 fn what_is_owed_is_written_when_the_sender_flushes() {
-    let (outbox, written) = outbox(Pace::All);
+    let (outbox, written) = outbox_of(Pace::All, usize::MAX);
     let owed = |text: &str| {
         let sent = outbox.send(Urgency::Owed, |out: &mut FrameBuffer| {
             out.put_text(text);
@@ -86,20 +86,57 @@ fn what_is_owed_is_written_when_the_sender_flushes() {
     };
     assert_eq!(owed("one"), Due::Flush);
     assert_eq!(owed("two"), Due::Nothing, "it is due already");
-    send(&outbox, Urgency::Now, "three").unwrap();
+    assert!(!outbox.progress().1, "the stream is not to blame");
     assert_eq!(written.lock().text, "");
     outbox.flush();
-    assert_eq!(written.lock().text, "onetwothree");
+    assert_eq!(written.lock().text, "onetwo");
     assert_eq!(written.lock().writes, 1);
     outbox.flush();
     assert_eq!(written.lock().writes, 1);
-    assert_eq!(owed("four"), Due::Flush, "the stream is free again");
+
+    // A turn that takes long keeps nobody else waiting.
+    assert_eq!(owed("three"), Due::Flush, "the stream is free again");
+    send(&outbox, Urgency::Now, "four").unwrap();
+    assert_eq!(written.lock().text, "onetwothreefour");
+    assert_eq!(owed("five"), Due::Flush);
+    let mut drive = pin!(outbox.drive());
+    outbox.remind();
+    assert!(poll(&mut drive).is_pending());
+    assert_eq!(written.lock().text, "onetwothreefourfive");
+    let much = "x".repeat(OWED_BYTES_MAX);
+    assert_eq!(owed(&much), Due::Nothing, "it is written at once");
+    assert!(written.lock().text.ends_with(&much));
+
+    assert_eq!(owed("last"), Due::Flush);
     // Whoever writes meanwhile writes that too.
     outbox.close();
-    let mut drive = pin!(outbox.drive());
     assert!(poll(&mut drive).is_ready());
-    assert_eq!(written.lock().text, "onetwothreefour");
+    assert!(written.lock().text.ends_with("last"));
     outbox.flush();
+}
+
+#[tokio::test]
+async fn a_flush_leaves_a_full_stream_to_the_connections_task() {
+    let (io, mut peer) = tokio::io::duplex(64);
+    let outbox = Arc::new(Outbox::new(Box::new(io), usize::MAX));
+    let driver = Arc::clone(&outbox);
+    tokio::spawn(async move { driver.drive().await });
+    tokio::task::yield_now().await;
+    send(&outbox, Urgency::Now, &"x".repeat(300)).unwrap();
+    // The driver waits for the stream.
+    tokio::task::yield_now().await;
+    for urgency in [Urgency::Owed, Urgency::Now] {
+        let sent = outbox.send(urgency, |out: &mut FrameBuffer| {
+            out.put_text("more");
+            Ok(())
+        });
+        assert_eq!(sent.unwrap().1, Due::Nothing);
+        outbox.expect(1);
+        outbox.flush();
+    }
+    let mut all = vec![0; 308];
+    peer.read_exact(&mut all).await.unwrap();
+    assert!(all.ends_with(b"moremore"));
 }
 
 #[tokio::test]
@@ -265,6 +302,10 @@ impl AsyncWrite for Stream {
 }
 
 fn outbox(pace: Pace) -> (Outbox, Arc<Mutex<Written>>) {
+    outbox_of(pace, LIMIT)
+}
+
+fn outbox_of(pace: Pace, limit: usize) -> (Outbox, Arc<Mutex<Written>>) {
     let written = Arc::new(Mutex::new(Written {
         pace,
         text: String::new(),
@@ -275,7 +316,7 @@ fn outbox(pace: Pace) -> (Outbox, Arc<Mutex<Written>>) {
         written: Arc::clone(&written),
         ready: false,
     };
-    (Outbox::new(Box::new(stream), LIMIT), written)
+    (Outbox::new(Box::new(stream), limit), written)
 }
 
 fn send(outbox: &Outbox, urgency: Urgency, text: &str) -> Result<(), SendError> {

@@ -1,0 +1,156 @@
+//! What a main thread puts off to the end of its turn, and who does not wait for that.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use rpc_core::{
+    Call, GatewayClosed, MainThread, RpcEndpoint, RpcResult, RpcService, gateways, rpc_endpoint,
+    rpc_gateway,
+};
+use tokio::runtime::Runtime;
+use tokio::task::block_in_place;
+use tokio::time::{Instant, sleep};
+
+#[rpc_gateway]
+trait BackGateway {
+    fn note(&self);
+    fn echo(&self, number: u32) -> Call<u32>;
+    fn rest(&self) -> Call<()>;
+    fn strike(&self) -> Call<()>;
+}
+
+struct Back;
+
+impl RpcEndpoint for Back {
+    type Gateways = gateways![BackGateway];
+}
+
+#[rpc_endpoint(BackGateway)]
+impl Back {
+    fn note(&mut self) {}
+
+    fn echo(&mut self, number: u32) -> RpcResult<u32> {
+        Ok(number)
+    }
+
+    async fn rest(_main: MainThread<'_, Self>) -> RpcResult<()> {
+        std::future::pending().await
+    }
+
+    /// Sets a timer after it has been resumed, and waits for it.
+    async fn strike(main: MainThread<'_, Self>) -> RpcResult<()> {
+        sleep(TICK).await;
+        let (struck, strikes) = tokio::sync::oneshot::channel();
+        main.run(|_, cx| cx.schedule(TICK, move |_, _| struck.send(()).unwrap()));
+        strikes.await.unwrap();
+        Ok(())
+    }
+}
+
+#[rpc_gateway]
+trait FrontGateway {
+    fn ask_and_block(&self) -> Call<u32>;
+    fn tell_and_block(&self) -> Call<()>;
+}
+
+struct Front {
+    back: Arc<dyn BackGateway>,
+    /// Lets the handler go on that blocks its main thread.
+    gate: mpsc::Receiver<()>,
+    /// Is told when it has begun.
+    begun: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl RpcEndpoint for Front {
+    type Gateways = gateways![FrontGateway];
+}
+
+#[rpc_endpoint(FrontGateway)]
+impl Front {
+    fn ask_and_block(&mut self) -> RpcResult<u32> {
+        let call = self.back.echo(7);
+        let answer = block_in_place(|| tokio::runtime::Handle::current().block_on(call));
+        Ok(answer.unwrap())
+    }
+
+    fn tell_and_block(&mut self) -> RpcResult<()> {
+        self.back.note();
+        self.begun.take().unwrap().send(()).unwrap();
+        block_in_place(|| self.gate.recv().unwrap());
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn code_that_blocks_its_main_thread_for_a_call_gets_the_answer() {
+    let service = RpcService::local();
+    let (front, _gate, _begun) = start(&service);
+    assert_eq!(front.ask_and_block().await, Ok(7));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn nobody_else_waits_for_the_end_of_a_turn_that_takes_long() {
+    let service = RpcService::local();
+    let (front, gate, begun) = start(&service);
+    let back = service.connect::<dyn BackGateway>("back").await.unwrap();
+    let blocks = tokio::spawn(front.tell_and_block());
+    begun.await.unwrap();
+    // Its message is in the mailbox, and the waking of the endpoint is put off.
+    assert_eq!(back.echo(1).await, Ok(1));
+    gate.send(()).unwrap();
+    assert_eq!(blocks.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_runs_that_a_resumed_handler_sets_among_others() {
+    let service = RpcService::local();
+    let server = service.start_server("back", Back).unwrap();
+    server.start();
+    let back = server.gateway::<dyn BackGateway>();
+    let _resting = [back.rest(), back.rest()];
+    let begin = Instant::now();
+    assert_eq!(back.strike().await, Ok(()));
+    assert!(begin.elapsed() < 3 * TICK);
+}
+
+#[test]
+fn the_death_watch_tells_of_a_runtime_that_is_shut_down() {
+    let runtime = Runtime::new().unwrap();
+    let back = runtime.block_on(async {
+        let service = RpcService::local();
+        let server = service.start_server("back", Back).unwrap();
+        server.start();
+        let back = server.gateway::<dyn BackGateway>();
+        assert_eq!(back.echo(1).await, Ok(1));
+        back
+    });
+    let closed = back.closed();
+    drop(runtime);
+    let stopped = Runtime::new().unwrap().block_on(closed);
+    assert_eq!(stopped, GatewayClosed::Stopped);
+}
+
+/// Starts both endpoints. Returns the gate that the front waits at, and what tells that it does.
+fn start(
+    service: &RpcService,
+) -> (
+    Arc<dyn FrontGateway>,
+    mpsc::Sender<()>,
+    tokio::sync::oneshot::Receiver<()>,
+) {
+    let back = service.start_server("back", Back).unwrap();
+    back.start();
+    let (open, gate) = mpsc::channel();
+    let (begins, begun) = tokio::sync::oneshot::channel();
+    let front = Front {
+        back: back.gateway(),
+        gate,
+        begun: Some(begins),
+    };
+    let front = service.start_server("front", front).unwrap();
+    front.start();
+    (front.gateway(), open, begun)
+}
+
+const TICK: Duration = Duration::from_millis(20);
