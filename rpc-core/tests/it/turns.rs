@@ -9,8 +9,9 @@ use rpc_core::{
     rpc_gateway,
 };
 use tokio::runtime::Runtime;
+use tokio::sync::Notify;
 use tokio::task::block_in_place;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 #[rpc_gateway]
 trait BackGateway {
@@ -20,7 +21,11 @@ trait BackGateway {
     fn strike(&self) -> Call<()>;
 }
 
-struct Back;
+/// What `strike` waits for is what `note` does.
+#[derive(Default)]
+struct Back {
+    resumed: Arc<Notify>,
+}
 
 impl RpcEndpoint for Back {
     type Gateways = gateways![BackGateway];
@@ -28,7 +33,9 @@ impl RpcEndpoint for Back {
 
 #[rpc_endpoint(BackGateway)]
 impl Back {
-    fn note(&mut self) {}
+    fn note(&mut self) {
+        self.resumed.notify_one();
+    }
 
     fn echo(&mut self, number: u32) -> RpcResult<u32> {
         Ok(number)
@@ -40,7 +47,8 @@ impl Back {
 
     /// Sets a timer after it has been resumed, and waits for it.
     async fn strike(main: MainThread<'_, Self>) -> RpcResult<()> {
-        sleep(TICK).await;
+        let resumed = main.run(|back, _| Arc::clone(&back.resumed));
+        resumed.notified().await;
         let (struck, strikes) = tokio::sync::oneshot::channel();
         main.run(|_, cx| cx.schedule(TICK, move |_, _| struck.send(()).unwrap()));
         strikes.await.unwrap();
@@ -105,12 +113,14 @@ async fn nobody_else_waits_for_the_end_of_a_turn_that_takes_long() {
 #[tokio::test(start_paused = true)]
 async fn a_timer_runs_that_a_resumed_handler_sets_among_others() {
     let service = RpcService::local();
-    let server = service.start_server("back", Back).unwrap();
+    let server = service.start_server("back", Back::default()).unwrap();
     server.start();
     let back = server.gateway::<dyn BackGateway>();
     let _resting = [back.rest(), back.rest()];
-    let begin = Instant::now();
-    assert_eq!(back.strike().await, Ok(()));
+    let (strike, begin) = (back.strike(), Instant::now());
+    assert_eq!(back.echo(1).await, Ok(1), "it waits by now");
+    back.note();
+    assert_eq!(strike.await, Ok(()));
     assert!(begin.elapsed() < 3 * TICK);
 }
 
@@ -119,7 +129,7 @@ fn the_death_watch_tells_of_a_runtime_that_is_shut_down() {
     let runtime = Runtime::new().unwrap();
     let back = runtime.block_on(async {
         let service = RpcService::local();
-        let server = service.start_server("back", Back).unwrap();
+        let server = service.start_server("back", Back::default()).unwrap();
         server.start();
         let back = server.gateway::<dyn BackGateway>();
         assert_eq!(back.echo(1).await, Ok(1));
@@ -139,7 +149,7 @@ fn start(
     mpsc::Sender<()>,
     tokio::sync::oneshot::Receiver<()>,
 ) {
-    let back = service.start_server("back", Back).unwrap();
+    let back = service.start_server("back", Back::default()).unwrap();
     back.start();
     let (open, gate) = mpsc::channel();
     let (begins, begun) = tokio::sync::oneshot::channel();
