@@ -9,9 +9,11 @@
 //! thread after the first, and meet this one at every lock.
 
 use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
+use std::thread;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -55,15 +57,27 @@ impl Debts {
     }
 }
 
-/// Takes all out of a list, which keeps its memory for the next turn.
-fn each<T>(list: &RefCell<Vec<T>>, f: impl FnMut(T)) {
+/// Takes all out of a list, which keeps its memory for the next turn. One that panics costs the others
+/// nothing.
+fn each<T>(list: &RefCell<Vec<T>>, f: impl Fn(T)) {
     if list.borrow().is_empty() {
         return;
     }
     let mut taken = list.take();
-    taken.drain(..).for_each(f);
+    let mut panic = None;
+    for it in taken.drain(..) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(it))) {
+            panic = Some(payload);
+        }
+    }
     if list.borrow().is_empty() && taken.capacity() <= KEPT_MAX {
         list.replace(taken);
+    }
+    // The end of a turn that panics has its panic already.
+    if let Some(payload) = panic
+        && !thread::panicking()
+    {
+        resume_unwind(payload);
     }
 }
 
@@ -273,6 +287,33 @@ mod tests {
         );
         wake(waker);
         assert_eq!(count(), 3);
+    }
+
+    #[test]
+    fn a_waker_that_panics_costs_the_others_nothing() {
+        struct Bad;
+
+        impl Wake for Bad {
+            fn wake(self: Arc<Self>) {
+                panic!("on purpose");
+            }
+        }
+
+        let paid = Arc::new(Paid::default());
+        let turn = |panics: bool| {
+            let (bad, good) = (Waker::from(Arc::new(Bad)), Waker::from(Arc::clone(&paid)));
+            catch_unwind(AssertUnwindSafe(|| {
+                take(|| {
+                    wake(bad);
+                    wake(good);
+                    assert!(!panics, "on purpose");
+                });
+            }))
+        };
+        for panics in [false, true] {
+            assert!(turn(panics).is_err());
+        }
+        assert_eq!(paid.0.load(Ordering::Relaxed), 2);
     }
 
     #[test]
