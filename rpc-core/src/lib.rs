@@ -56,7 +56,8 @@
 //! ```
 //!
 //! Read next: [`rpc_gateway`] and [`rpc_endpoint`] for what may be written, [`MainThread`] for what
-//! an interleaving handler holds, [`RpcError`] for what can go wrong.
+//! an interleaving handler holds, [`RpcError`] for what can go wrong, and [`Payload`] for arguments that
+//! may be large.
 //!
 #![doc = include_str!("docs/semantics.md")]
 //!
