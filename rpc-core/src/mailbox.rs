@@ -154,9 +154,7 @@ fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
     let Some(turn) = turn::current() else {
         return wake_now(inbox);
     };
-    if matches!(inbox.reader, Reader::Parked)
-        || matches!(inbox.reader, Reader::Promised(of) if of != turn)
-    {
+    if !matches!(inbox.reader, Reader::Woken) && inbox.reader != Reader::Promised(turn) {
         inbox.reader = Reader::Promised(turn);
         let waker = inbox.waker.clone();
         drop(inbox);

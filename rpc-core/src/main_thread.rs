@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::call::{Asked, Call, ReplyTo, Time, Waiting};
+use crate::call::{Call, ReplyTo, Time, Waiting};
 use crate::context::{Context, TimerHandle};
+use crate::deadlines::Asked;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::RpcError;
 use crate::lifecycle::Command;

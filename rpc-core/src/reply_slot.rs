@@ -53,6 +53,19 @@ pub(crate) enum Found<T, E> {
     Nothing,
 }
 
+impl<T, E> State<T, E> {
+    /// Takes the answer, if it is there: the caller waits no more.
+    fn take_answer(&mut self) -> Option<RpcResult<T, E>> {
+        if matches!(self.answer, Answer::Ready(_))
+            && let Answer::Ready(answer) = mem::replace(&mut self.answer, Answer::Taken)
+        {
+            self.waiting = false;
+            return Some(answer);
+        }
+        None
+    }
+}
+
 impl<T, E> ReplySlot<T, E> {
     pub(crate) fn new(deadline: Option<Instant>) -> Self {
         Self {
@@ -81,7 +94,8 @@ impl<T, E> ReplySlot<T, E> {
         drop((before, wakers));
     }
 
-    /// Puts the answer, and wakes the caller when the turn ends; it is dropped if there is one or if nobody waits.
+    /// Puts the answer, and wakes the caller when the turn ends. It is dropped if there is one or if
+    /// nobody waits.
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
         let mut state = self.state.lock();
         if matches!(state.answer, Answer::Pending | Answer::Expired) {
@@ -104,17 +118,13 @@ impl<T, E> ReplySlot<T, E> {
     /// after that: the call counts as one that waits.
     pub(crate) fn find(&self, cx: &Context<'_>, call: Option<(&About, Time)>) -> Found<T, E> {
         let mut state = self.state.lock();
+        if let Some(answer) = state.take_answer() {
+            return Found::Answer(answer);
+        }
         match state.answer {
             Answer::Pending => {}
             Answer::Expired => return Found::Expired,
-            Answer::Ready(_) => {
-                state.waiting = false;
-                match mem::replace(&mut state.answer, Answer::Taken) {
-                    Answer::Ready(answer) => return Found::Answer(answer),
-                    _ => unreachable!("it is locked"),
-                }
-            }
-            Answer::Taken | Answer::Abandoned => return Found::Nothing,
+            Answer::Abandoned | Answer::Ready(_) | Answer::Taken => return Found::Nothing,
         }
         let known = state.caller.as_ref();
         if !known.is_some_and(|it| it.will_wake(cx.waker())) {
@@ -133,18 +143,14 @@ impl<T, E> ReplySlot<T, E> {
     /// Says that nobody waits any more. Returns the answer if it was there before.
     pub(crate) fn abandon(&self) -> Option<RpcResult<T, E>> {
         let mut state = self.state.lock();
-        state.waiting = false;
-        match mem::replace(&mut state.answer, Answer::Abandoned) {
-            Answer::Pending | Answer::Expired | Answer::Abandoned => {}
-            Answer::Ready(answer) => {
-                state.answer = Answer::Taken;
-                return Some(answer);
-            }
-            Answer::Taken => {
-                state.answer = Answer::Taken;
-                return None;
-            }
+        if let Some(answer) = state.take_answer() {
+            return Some(answer);
         }
+        state.waiting = false;
+        if matches!(state.answer, Answer::Taken) {
+            return None;
+        }
+        state.answer = Answer::Abandoned;
         self.abandoned.store(true, Ordering::Release);
         let wakers = (state.caller.take(), state.callee.take());
         // Outside the lock: with a waker may go a task, and other calls with it.

@@ -94,9 +94,7 @@ pub(crate) fn current_trace() -> Option<TraceContext> {
 pub(crate) fn within<R>(scope: &mut Scope, f: impl FnOnce() -> R) -> R {
     let mut restore = Restore(scope);
     restore.swap();
-    let result = f();
-    drop(restore);
-    result
+    f()
 }
 
 /// Puts the outer scope back, also when the handler panics.

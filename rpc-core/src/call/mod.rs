@@ -4,7 +4,7 @@ mod pool;
 mod reply;
 mod time;
 
-pub(crate) use self::pool::{Asked, Waiting};
+pub(crate) use self::pool::Waiting;
 pub(crate) use self::reply::Check;
 pub use self::reply::ReplyTo;
 pub(crate) use self::time::{Time, micros};

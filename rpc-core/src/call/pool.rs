@@ -6,17 +6,14 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Arc, Weak};
 
+use hashbrown::HashMap;
+
 use super::Time;
-use crate::callee::Callee;
 use crate::connection::RemoteCall;
-use crate::deadlines::{About, Deadlines, Shard};
-use crate::method::MethodInfo;
+use crate::deadlines::{About, Asked, Deadlines, Shard};
 use crate::reply_slot::ReplySlot;
-use crate::trace::TraceContext;
 
 /// A call whose answer is to come.
 pub(crate) struct Waiting<T, E> {
@@ -31,46 +28,13 @@ pub(crate) struct Waiting<T, E> {
     keep: fn(Box<Self>),
 }
 
-/// What a call that begins asks, of whom.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) callee: &'a Arc<Callee>,
-    pub(crate) method: &'static MethodInfo,
-    /// The method's place in its gateway.
-    pub(crate) place: usize,
-    pub(crate) trace: Option<TraceContext>,
-}
-
-impl Asked<'_> {
-    fn about(self) -> About {
-        About {
-            callee: Arc::clone(self.callee),
-            method: self.method,
-            place: self.place,
-            trace: self.trace.map(Box::new),
-        }
-    }
-
-    /// Takes the place of an earlier call, which was of the same gateway more often than not.
-    fn put(self, about: &mut About) {
-        if !Arc::ptr_eq(&about.callee, self.callee) {
-            about.callee = Arc::clone(self.callee);
-        }
-        about.method = self.method;
-        about.place = self.place;
-        if self.trace.is_some() || about.trace.is_some() {
-            about.trace = self.trace.map(Box::new);
-        }
-    }
-}
-
 impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
     /// Begins a call.
     pub(crate) fn begin(deadlines: &Deadlines, asked: Asked<'_>, time: Time) -> Box<Self> {
         let shard = deadlines.shard();
         if let Some(mut waiting) = take::<T, E>(shard) {
             waiting.slot.renew(time.deadline);
-            asked.put(&mut waiting.about);
+            waiting.about.renew(asked);
             waiting.time = time;
             waiting.detached = false;
             return waiting;
@@ -90,7 +54,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
         Box::new(Self {
             slot,
             shard: Arc::clone(shard),
-            about: asked.about(),
+            about: About::new(asked),
             time,
             remote: None,
             detached: false,
@@ -107,7 +71,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
         };
         let address = Arc::new("model".parse().expect("it is an address"));
         let asked = Asked {
-            callee: &Arc::new(Callee::new(address, 0, None)),
+            callee: &Arc::new(crate::callee::Callee::new(address, 0, None)),
             method: &MODEL,
             place: 0,
             trace: None,
@@ -117,7 +81,8 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
 }
 
 #[cfg(all(test, rpc_loom))]
-static MODEL: MethodInfo = MethodInfo::internal("model", crate::method::CallTimeout::Never);
+static MODEL: crate::method::MethodInfo =
+    crate::method::MethodInfo::internal("model", crate::method::CallTimeout::Never);
 
 impl<T, E> Waiting<T, E> {
     /// Returns where the answer is to be put.
@@ -136,17 +101,24 @@ impl<T, E> Waiting<T, E> {
 }
 
 thread_local! {
-    /// For each type of answer, a `Vec<Box<Waiting<T, E>>>`.
-    static KEPT: RefCell<HashMap<TypeId, Box<dyn Any>, BuildHasherDefault<TypeHasher>>> =
-        RefCell::default();
+    static KEPT: RefCell<Kept> = RefCell::default();
+}
+
+/// For each type of answer, a `Vec<Box<Waiting<T, E>>>`.
+#[derive(Default)]
+struct Kept(HashMap<TypeId, Box<dyn Any>>);
+
+impl Kept {
+    #[expect(clippy::vec_box, reason = "the boxes themselves come and go")]
+    fn of<T: 'static, E: 'static>(&mut self) -> &mut Vec<Box<Waiting<T, E>>> {
+        let kept = self.0.entry(TypeId::of::<(T, E)>());
+        let kept = kept.or_insert_with(|| Box::new(Vec::<Box<Waiting<T, E>>>::new()));
+        kept.downcast_mut().expect("it is of that type")
+    }
 }
 
 fn take<T: 'static, E: 'static>(shard: &Arc<Shard>) -> Option<Box<Waiting<T, E>>> {
-    let kept = KEPT.with_borrow_mut(|kept| {
-        let kept = kept.get_mut(&TypeId::of::<(T, E)>())?;
-        let kept: &mut Vec<Box<Waiting<T, E>>> = kept.downcast_mut().expect("it is of that type");
-        kept.pop()
-    });
+    let kept = KEPT.with_borrow_mut(|kept| kept.of::<T, E>().pop());
     // Outside the map: what is dropped may make calls.
     kept.filter(|it| Arc::ptr_eq(&it.shard, shard))
 }
@@ -157,10 +129,7 @@ fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
         let Ok(mut kept) = kept.try_borrow_mut() else {
             return Some(waiting);
         };
-        let kept = kept
-            .entry(TypeId::of::<(T, E)>())
-            .or_insert_with(|| Box::new(Vec::<Box<Waiting<T, E>>>::new()));
-        let kept: &mut Vec<Box<Waiting<T, E>>> = kept.downcast_mut().expect("it is of that type");
+        let kept = kept.of::<T, E>();
         if kept.len() < KEPT_MAX {
             kept.push(waiting);
             return None;
@@ -169,28 +138,6 @@ fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
     });
     // Outside the map: what is dropped may make calls.
     drop(left);
-}
-
-/// The id of a type is as good as a hash.
-#[derive(Default)]
-struct TypeHasher(u64);
-
-impl Hasher for TypeHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..chunk.len()].copy_from_slice(chunk);
-            self.0 ^= u64::from_le_bytes(word);
-        }
-    }
-
-    fn write_u64(&mut self, word: u64) {
-        self.0 ^= word;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
 }
 
 /// As many calls of a type as a thread commonly has under way at once.

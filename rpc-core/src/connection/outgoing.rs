@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 use super::calls::{CallTable, NotTaken};
 use super::credit::Credit;
 use super::liveness::Liveness;
-use super::outbox::{Due, SendError, Urgency};
+use super::outbox::SendError;
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::Wire;
@@ -26,7 +26,7 @@ use crate::method::{CallTimeout, MethodInfo};
 use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
 use crate::transport::Stream;
-use crate::turn::{self, Owed};
+use crate::turn;
 
 /// The calling side of a connection.
 pub(crate) struct OutgoingConnection {
@@ -259,10 +259,7 @@ impl OutgoingConnection {
     }
 
     /// Asks for the number of an endpoint's gateway.
-    pub(crate) async fn resolve(
-        self: &Arc<Self>,
-        resolve: &Resolve,
-    ) -> RpcResult<Resolved, ResolveRefusal> {
+    pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
         let slot = Arc::new(ReplySlot::new(None));
         let pending = Pending::new(&RESOLVE, Arc::clone(&slot) as _, None);
         let put =
@@ -275,7 +272,7 @@ impl OutgoingConnection {
 
     /// Sends a request; its reply gets the answer. Returns the call's id.
     pub(super) fn request<A: Serialize>(
-        self: &Arc<Self>,
+        &self,
         header: Header,
         arguments: &A,
         pending: Pending,
@@ -287,7 +284,7 @@ impl OutgoingConnection {
 
     /// As [`request`](Self::request), of arguments that are encoded already.
     pub(super) fn request_encoded(
-        self: &Arc<Self>,
+        &self,
         header: Header,
         body: &[u8],
         pending: Pending,
@@ -298,7 +295,7 @@ impl OutgoingConnection {
     }
 
     fn send_call(
-        self: &Arc<Self>,
+        &self,
         mut header: Header,
         pending: Pending,
         spends: bool,
@@ -316,12 +313,9 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let urgency = match alone {
-            _ if turn::is_taken() => Urgency::Owed,
-            true => Urgency::Now,
-            false => Urgency::Soon,
-        };
-        let sent = self.put(urgency, |out| self.spend(out, &header, spends, put));
+        let sent = self
+            .wire
+            .send(alone, |out| self.spend(out, &header, spends, put));
         let Err(error) = sent else { return Ok(id) };
         match (self.calls.lock().take(id), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
@@ -331,36 +325,19 @@ impl OutgoingConnection {
         }
     }
 
-    /// Puts a frame into the outbox, which is written at the end of the turn if it is owed.
-    fn put(
-        self: &Arc<Self>,
-        urgency: Urgency,
-        put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
-    ) -> Result<(), SendError> {
-        let (_, due) = self.wire.outbox.send(urgency, put)?;
-        if due == Due::Flush {
-            turn::owe(Arc::clone(self) as _);
-        }
-        Ok(())
-    }
-
     pub(super) fn tell<A: Serialize>(
-        self: &Arc<Self>,
+        &self,
         header: &Header,
         method: &MethodInfo,
         arguments: &A,
     ) -> Result<(), NotSent> {
-        let urgency = match turn::is_taken() {
-            true => Urgency::Owed,
-            false => Urgency::Soon,
-        };
-        let sent = self.put(urgency, |out| {
+        let sent = self.wire.send(false, |out| {
             self.spend(out, header, true, |out, header| {
                 out.put(header, arguments, self.frame_bytes_max)
             })
         });
         match sent {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(SendError::Closed) => Err(NotSent::Closed(None)),
             Err(error) => Err(NotSent::Refused(self.not_sent(error, method))),
         }
@@ -437,12 +414,6 @@ impl OutgoingConnection {
             peer: self.wire.peer.clone(),
             possibly_executed,
         }
-    }
-}
-
-impl Owed for OutgoingConnection {
-    fn pay(&self) {
-        self.wire.outbox.flush();
     }
 }
 

@@ -1,21 +1,24 @@
 //! What a connection has on either side: who is there, what is written to it, and what it costs.
 
+use std::sync::Arc;
+
 use tokio::io::AsyncWrite;
 use tokio::time::{Duration, Instant};
 
 use super::Heard;
 use super::liveness::{Liveness, Lost, Verdict};
-use super::outbox::{Outbox, Urgency};
+use super::outbox::{Due, Outbox, SendError, Urgency};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::frame::{Header, Kind};
+use crate::frame::{FrameBuffer, Header, Kind, PutError};
 use crate::metering::{ConnectionMeter, Direction};
 use crate::mutant::{self, Mutant};
+use crate::turn;
 
 /// One side's end of a connection.
 pub(super) struct Wire {
     pub(super) peer: String,
-    pub(super) outbox: Outbox,
+    pub(super) outbox: Arc<Outbox>,
     pub(super) heard: Heard,
     opened: Instant,
     direction: Direction,
@@ -32,7 +35,7 @@ impl Wire {
     ) -> Self {
         Self {
             peer,
-            outbox: Outbox::new(writer, config.outbox_bytes_max),
+            outbox: Arc::new(Outbox::new(writer, config.outbox_bytes_max)),
             heard: Heard::default(),
             opened: Instant::now(),
             direction,
@@ -42,6 +45,25 @@ impl Wire {
 
     pub(super) const fn opened(&self) -> Instant {
         self.opened
+    }
+
+    /// Sends what `put` appends. Who is `alone` writes it now, since there is nothing to wait for; in a
+    /// turn it is written when that ends.
+    pub(super) fn send(
+        &self,
+        alone: bool,
+        put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
+    ) -> Result<usize, SendError> {
+        let urgency = match alone {
+            _ if turn::is_taken() => Urgency::Owed,
+            true => Urgency::Now,
+            false => Urgency::Soon,
+        };
+        let (size, due) = self.outbox.send(urgency, put)?;
+        if due == Due::Flush {
+            turn::owe(Arc::clone(&self.outbox) as _);
+        }
+        Ok(size)
     }
 
     /// Sends a frame without a body. It may be lost with the connection: then nobody needs it.

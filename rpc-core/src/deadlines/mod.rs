@@ -14,7 +14,7 @@
 
 mod waiting;
 
-pub(crate) use self::waiting::{About, Look, Waiter, Waits};
+pub(crate) use self::waiting::{About, Asked, Look, Waiter, Waits};
 
 use std::array;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
@@ -141,8 +141,7 @@ impl Shard {
         // Made here, so that a runtime without a clock panics where the call is awaited, and before
         // anybody relies on it.
         let sleep = (!slots.swept).then(|| tokio::time::sleep_until(deadline));
-        slots.earliest = Some(deadline);
-        self.earliest.store(self.nanos(deadline), Ordering::Release);
+        self.set_earliest(&mut slots, Some(deadline));
         slots.swept = true;
         drop(slots);
         let Some(sleep) = sleep else {
@@ -161,8 +160,7 @@ impl Shard {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         {
             let mut slots = self.slots.lock();
-            slots.earliest = None;
-            self.earliest.store(NEVER, Ordering::Release);
+            self.set_earliest(&mut slots, None);
             slots.tidy();
         }
         let waiters = self.waiters();
@@ -179,11 +177,8 @@ impl Shard {
         }
         let mut slots = self.slots.lock();
         // A call may have told of its deadline meanwhile.
-        slots.earliest = slots.earliest.into_iter().chain(earliest).min();
-        let earliest = slots.earliest;
-        if let Some(earliest) = earliest {
-            self.earliest.store(self.nanos(earliest), Ordering::Release);
-        }
+        let earliest = slots.earliest.into_iter().chain(earliest).min();
+        self.set_earliest(&mut slots, earliest);
         drop(slots);
         expired.sort_by_key(|(deadline, _)| *deadline);
         for (_, waker) in expired {
@@ -196,8 +191,7 @@ impl Shard {
     fn orphan(&self) {
         let mut slots = self.slots.lock();
         slots.swept = false;
-        slots.earliest = None;
-        self.earliest.store(NEVER, Ordering::Release);
+        self.set_earliest(&mut slots, None);
         drop(slots);
         let orphans = self.waiters();
         let wakers: Vec<_> = orphans.iter().filter_map(|it| it.waker()).collect();
@@ -212,6 +206,12 @@ impl Shard {
             slots.swept = false;
         }
         over
+    }
+
+    fn set_earliest(&self, slots: &mut Slots, earliest: Option<Instant>) {
+        slots.earliest = earliest;
+        let nanos = earliest.map_or(NEVER, |it| self.nanos(it));
+        self.earliest.store(nanos, Ordering::Release);
     }
 
     fn nanos(&self, at: Instant) -> i64 {

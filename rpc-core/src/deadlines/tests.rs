@@ -10,8 +10,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::{Deadlines, TICK};
-use crate::call::{Asked, Call, Time, Waiting};
+use super::{Asked, Deadlines, TICK};
+use crate::call::{Call, Time, Waiting};
 use crate::callee::Callee;
 use crate::error::RpcError;
 use crate::method::{CallTimeout, MethodInfo};

@@ -23,6 +23,16 @@ pub(crate) struct About {
     pub(crate) trace: Option<Box<TraceContext>>,
 }
 
+/// What a call that begins asks, of whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) callee: &'a Arc<Callee>,
+    pub(crate) method: &'static MethodInfo,
+    /// The method's place in its gateway.
+    pub(crate) place: usize,
+    pub(crate) trace: Option<TraceContext>,
+}
+
 /// A call that waits, and who waits for it.
 #[derive(Clone)]
 pub(crate) struct Waits {
@@ -57,6 +67,24 @@ pub(crate) enum Look {
 }
 
 impl About {
+    pub(crate) fn new(asked: Asked<'_>) -> Self {
+        Self {
+            callee: Arc::clone(asked.callee),
+            method: asked.method,
+            place: asked.place,
+            trace: asked.trace.map(Box::new),
+        }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            callee: &self.callee,
+            method: self.method,
+            place: self.place,
+            trace: self.trace.as_deref().copied(),
+        }
+    }
+
     /// The call has failed.
     pub(crate) fn failed<E>(&self, error: &RpcError<E>) {
         if let Some(meter) = &self.callee.meter {
@@ -65,14 +93,14 @@ impl About {
     }
 
     /// Becomes that of another call; most are of the same gateway as the last.
-    pub(crate) fn renew(&mut self, other: &Self) {
-        if !Arc::ptr_eq(&self.callee, &other.callee) {
-            self.callee = Arc::clone(&other.callee);
+    pub(crate) fn renew(&mut self, asked: Asked<'_>) {
+        if !Arc::ptr_eq(&self.callee, asked.callee) {
+            self.callee = Arc::clone(asked.callee);
         }
-        self.method = other.method;
-        self.place = other.place;
-        if self.trace.is_some() || other.trace.is_some() {
-            self.trace.clone_from(&other.trace);
+        self.method = asked.method;
+        self.place = asked.place;
+        if self.trace.is_some() || asked.trace.is_some() {
+            self.trace = asked.trace.map(Box::new);
         }
     }
 }
@@ -92,7 +120,7 @@ impl Waits {
 
     /// The same, in the place of another.
     pub(crate) fn renew(&mut self, about: &About, time: Time) {
-        self.about.renew(about);
+        self.about.renew(about.asked());
         (self.endpoint, self.handler) = scope::current_handler();
         self.since = since(time);
         self.deadline = time.deadline;

@@ -4,11 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Head, LocalRoute, Message};
-use crate::call::{Asked, Call, Check, ReplyTo, Time, Waiting};
+use crate::call::{Call, Check, ReplyTo, Time, Waiting};
 use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::closed::{Closed, GatewayClosed};
 use crate::connection::{Ask, RemoteCall, RemoteGateway};
+use crate::deadlines::Asked;
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::handler;

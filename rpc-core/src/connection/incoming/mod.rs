@@ -20,17 +20,16 @@ use tokio::time::{Duration, Instant};
 use self::session::Session;
 use super::credit::Debt;
 use super::liveness::Liveness;
-use super::outbox::{Due, SendError, Urgency};
+use super::outbox::SendError;
 use super::wire::Wire;
 use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcResult;
-use crate::frame::{FrameBuffer, Header, Kind};
+use crate::frame::{Header, Kind};
 use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
 use crate::mutant::{self, Mutant};
-use crate::turn::{self, Owed};
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
@@ -258,20 +257,15 @@ impl IncomingConnection {
     /// Sends a result, or why it cannot be sent. `alone` says that no other call is under way: then
     /// there is nothing to wait for.
     fn respond<T: Message, E: Message>(
-        self: &Arc<Self>,
+        &self,
         (id, alone): (u64, bool),
         method: &str,
         meter: Option<&ResponseMeter>,
         result: RpcResult<T, E>,
     ) {
-        let urgency = match alone {
-            _ if turn::is_taken() => Urgency::Owed,
-            true => Urgency::Now,
-            false => Urgency::Soon,
-        };
         let sent = match &result {
-            Ok(value) => self.send_response(id, urgency, false, value),
-            Err(error) => self.send_response(id, urgency, true, error),
+            Ok(value) => self.send_response(id, alone, false, value),
+            Err(error) => self.send_response(id, alone, true, error),
         };
         let error = match sent {
             Ok(size) => return meter.into_iter().for_each(|it| it.sent(size)),
@@ -287,24 +281,20 @@ impl IncomingConnection {
             }
         };
         // An error is small, and of types that can be encoded.
-        let _size = self.send_response(id, urgency, true, &error);
+        let _size = self.send_response(id, alone, true, &error);
     }
 
     fn send_response<T: serde::Serialize>(
-        self: &Arc<Self>,
+        &self,
         id: u64,
-        urgency: Urgency,
+        alone: bool,
         error: bool,
         body: &T,
     ) -> Result<usize, SendError> {
         let mut header = Header::new(Kind::Response, id);
         header.error = error;
-        let put = |out: &mut FrameBuffer| out.put(&header, body, self.limits.frame_out);
-        let (size, due) = self.wire.outbox.send(urgency, put)?;
-        if due == Due::Flush {
-            turn::owe(Arc::clone(self) as _);
-        }
-        Ok(size)
+        self.wire
+            .send(alone, |out| out.put(&header, body, self.limits.frame_out))
     }
 
     /// Tells the peer that the endpoint behind a gateway has ended.
@@ -313,12 +303,6 @@ impl IncomingConnection {
             gateway,
             ..Header::new(Kind::Gone, 0)
         });
-    }
-}
-
-impl Owed for IncomingConnection {
-    fn pay(&self) {
-        self.wire.outbox.flush();
     }
 }
 

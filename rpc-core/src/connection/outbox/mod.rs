@@ -18,6 +18,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
 use crate::frame::{FrameBuffer, Output, PutError};
+use crate::turn::Owed;
 
 /// The writing side of a connection, shared by all who send.
 pub(crate) struct Outbox {
@@ -76,7 +77,7 @@ pub(crate) enum Urgency {
     Now,
     /// Together with what others send meanwhile.
     Soon,
-    /// When the sender's turn ends: it is to [flush](Outbox::flush) the outbox then.
+    /// When the sender's turn ends: it is to [pay](Owed::pay) then.
     Owed,
 }
 
@@ -86,7 +87,7 @@ pub(crate) enum Urgency {
 pub(crate) enum Due {
     /// Somebody else does.
     Nothing,
-    /// The sender is to [flush](Outbox::flush).
+    /// The sender is to [pay](Owed::pay).
     Flush,
 }
 
@@ -124,13 +125,13 @@ impl Outbox {
             return Err(SendError::Full { limit: self.limit });
         }
         let put = put(&mut queue.frames).map_err(SendError::Put)?;
-        let is_idle = queue.phase != Phase::Busy;
+        let nobody_writes = queue.phase != Phase::Busy;
         if urgency == Urgency::Owed && queue.frames.len() < OWED_BYTES_MAX {
             let due = match queue.phase {
                 Phase::Idle => Due::Flush,
                 _ => Due::Nothing,
             };
-            if is_idle {
+            if nobody_writes {
                 queue.phase = Phase::Owed;
             }
             return Ok((put, due));
@@ -141,10 +142,10 @@ impl Outbox {
         queue.expected = queue.expected.saturating_sub(1);
         match (among, queue.expected) {
             (true, 0) => self.write_now(self.writer.try_lock(), queue),
-            (false, _) if is_idle && urgency != Urgency::Soon => {
+            (false, _) if nobody_writes && urgency != Urgency::Soon => {
                 self.write_now(self.writer.try_lock(), queue);
             }
-            _ if is_idle => self.work.notify_one(),
+            _ if nobody_writes => self.work.notify_one(),
             _ => {}
         }
         Ok((put, Due::Nothing))
@@ -158,16 +159,6 @@ impl Outbox {
     /// Says that about so many frames are put soon, so that they are one write.
     pub(crate) fn expect(&self, frames: usize) {
         self.queue.lock().expected = frames;
-    }
-
-    /// Writes what is owed.
-    pub(crate) fn flush(&self) {
-        let writer = self.writer.try_lock();
-        let mut queue = self.queue.lock();
-        if queue.phase == Phase::Owed {
-            queue.phase = Phase::Busy;
-            self.write_now(writer, queue);
-        }
     }
 
     /// Has the connection's task write what is owed: the turn that owes it takes long.
@@ -243,17 +234,12 @@ impl Outbox {
                 let mut writer = self.writer.lock();
                 let mut queue = self.queue.lock();
                 queue.expected = 0;
-                match queue.phase {
-                    Phase::Idle => Poll::Ready(Ok(false)),
-                    Phase::Busy | Phase::Owed => {
-                        let written = self.poll_write(&mut writer, queue, cx);
-                        written.map_ok(|()| false)
-                    }
-                    Phase::Closed => {
-                        let written = self.poll_write(&mut writer, queue, cx);
-                        written.map_ok(|()| true)
-                    }
+                let phase = queue.phase;
+                if phase == Phase::Idle {
+                    return Poll::Ready(Ok(false));
                 }
+                let written = self.poll_write(&mut writer, queue, cx);
+                written.map_ok(|()| phase == Phase::Closed)
             })
             .await?;
             if is_closed {
@@ -289,6 +275,17 @@ impl Outbox {
                 }
                 return Poll::Ready(Ok(()));
             }
+        }
+    }
+}
+
+impl Owed for Outbox {
+    fn pay(&self) {
+        let writer = self.writer.try_lock();
+        let mut queue = self.queue.lock();
+        if queue.phase == Phase::Owed {
+            queue.phase = Phase::Busy;
+            self.write_now(writer, queue);
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::{Due, OWED_BYTES_MAX, Outbox, SendError, Urgency};
 use crate::frame::{FrameBuffer, PutError};
+use crate::turn::Owed;
 
 #[test]
 fn an_urgent_frame_is_written_by_its_sender() {
@@ -88,10 +89,10 @@ fn what_is_owed_is_written_when_the_sender_flushes() {
     assert_eq!(owed("two"), Due::Nothing, "it is due already");
     assert!(!outbox.progress().1, "the stream is not to blame");
     assert_eq!(written.lock().text, "");
-    outbox.flush();
+    outbox.pay();
     assert_eq!(written.lock().text, "onetwo");
     assert_eq!(written.lock().writes, 1);
-    outbox.flush();
+    outbox.pay();
     assert_eq!(written.lock().writes, 1);
 
     // A turn that takes long keeps nobody else waiting.
@@ -112,7 +113,7 @@ fn what_is_owed_is_written_when_the_sender_flushes() {
     outbox.close();
     assert!(poll(&mut drive).is_ready());
     assert!(written.lock().text.ends_with("last"));
-    outbox.flush();
+    outbox.pay();
 }
 
 #[tokio::test]
@@ -132,7 +133,7 @@ async fn a_flush_leaves_a_full_stream_to_the_connections_task() {
         });
         assert_eq!(sent.unwrap().1, Due::Nothing);
         outbox.expect(1);
-        outbox.flush();
+        outbox.pay();
     }
     let mut all = vec![0; 308];
     peer.read_exact(&mut all).await.unwrap();
