@@ -47,10 +47,6 @@ fn question(number: u64) -> (Message, impl Future<Output = u64> + Send + Unpin) 
 impl Subject for Unbounded {
     type Client = mpsc::UnboundedSender<Message>;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     #[expect(
         clippy::disallowed_methods,
         reason = "it is measured what a limit costs"
@@ -81,10 +77,6 @@ impl Client for mpsc::UnboundedSender<Message> {
 
 impl Subject for Bounded {
     type Client = mpsc::Sender<Message>;
-
-    async fn serve() -> String {
-        String::new()
-    }
 
     async fn connect(_: String) -> Self::Client {
         start().0

@@ -12,10 +12,6 @@ pub struct Spawner;
 impl Subject for ShortLivedTask {
     type Client = Spawner;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     async fn connect(_: String) -> Spawner {
         Spawner
     }

@@ -19,7 +19,7 @@ pub use self::failed::Failed;
 pub use self::in_turn::{InTurn, Turns};
 pub use self::load::Load;
 pub use self::place::{Place, ServerProcess};
-pub use self::sample::{Sample, cpu_time};
+pub use self::sample::{Sample, cpu_time, resident};
 
 use bytes::Bytes;
 
@@ -29,8 +29,11 @@ pub trait Subject: 'static {
     type Client: Client;
 
     /// Starts what answers, and returns where: what [`connect`](Self::connect) takes, perhaps in
-    /// another process. It answers until the runtime is shut down.
-    fn serve() -> impl Future<Output = String> + Send;
+    /// another process. It answers until the runtime is shut down. What is within a process answers
+    /// nowhere: it is started with its client.
+    fn serve() -> impl Future<Output = String> + Send {
+        std::future::ready(String::new())
+    }
 
     /// Connects to what answers.
     fn connect(address: String) -> impl Future<Output = Self::Client> + Send;

@@ -1,8 +1,10 @@
+use std::fs;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+use rpc_core::BoxError;
 
 /// What one turn of a load has shown.
 #[derive(Clone, Debug)]
@@ -79,5 +81,18 @@ pub fn cpu_time() -> Duration {
     time(usage.user_time()) + time(usage.system_time())
 }
 
+/// Returns how many bytes of memory this process has.
+///
+/// # Errors
+///
+/// There is no `/proc`, or it says something else than Linux's.
+pub fn resident() -> Result<u64, BoxError> {
+    let statm = fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split(' ').nth(1).ok_or("statm has no second field")?;
+    Ok(pages.parse::<u64>()? * PAGE)
+}
+
+/// That of x86-64, and of most others.
+const PAGE: u64 = 4096;
 /// How many decimal digits of a latency are kept.
 const DIGITS: u8 = 3;

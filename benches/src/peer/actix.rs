@@ -64,10 +64,6 @@ impl Handler<Tell> for Adder {
 impl Subject for Actix {
     type Client = ActixClient;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     async fn connect(_: String) -> ActixClient {
         let (sender, started) = oneshot::channel();
         thread::spawn(|| {

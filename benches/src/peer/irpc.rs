@@ -32,10 +32,6 @@ enum Question {
 impl Subject for Irpc {
     type Client = IrpcClient;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     async fn connect(_: String) -> IrpcClient {
         let (sender, mut messages) = mpsc::channel(LIMIT);
         tokio::spawn(async move {

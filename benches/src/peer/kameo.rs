@@ -54,10 +54,6 @@ impl Message<Tell> for Adder {
 impl Subject for Kameo {
     type Client = KameoClient;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     async fn connect(_: String) -> KameoClient {
         let mailbox = mailbox::bounded(LIMIT);
         KameoClient(Adder::spawn_with_mailbox(Adder::default(), mailbox))

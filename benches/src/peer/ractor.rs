@@ -48,10 +48,6 @@ impl Actor for Adder {
 impl Subject for Ractor {
     type Client = RactorClient;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     async fn connect(_: String) -> RactorClient {
         let spawned = Actor::spawn(None, Adder, ()).await;
         let (actor, _) = spawned.expect("the actor has no name that is taken");

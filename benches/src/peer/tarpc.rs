@@ -114,10 +114,6 @@ impl Subject for TarpcOverQuic {
 impl Subject for TarpcInMemory {
     type Client = TarpcClient;
 
-    async fn serve() -> String {
-        String::new()
-    }
-
     async fn connect(_: String) -> TarpcClient {
         let (asking, answering) = channel::unbounded();
         tokio::spawn(answer(answering));

@@ -1,3 +1,4 @@
+use std::future::pending;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -88,6 +89,14 @@ impl Carrier for OverQuic {
     async fn caller() -> RpcService {
         service(Quic::dial_only().mtls(certificates().clone())).await
     }
+}
+
+/// Lets a service answer until the runtime is shut down.
+pub(super) fn keep(service: RpcService) {
+    tokio::spawn(async move {
+        pending::<()>().await;
+        drop(service);
+    });
 }
 
 async fn service(transport: impl Transport) -> RpcService {

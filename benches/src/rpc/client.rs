@@ -1,5 +1,4 @@
 use std::fmt;
-use std::future::pending;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -7,7 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use rpc_core::{Call, Payload, RpcService};
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, keep};
 use super::counter::{Counter, CounterGateway, FencedCounterGateway, TOKEN};
 use crate::harness::{Client, Subject};
 
@@ -53,20 +52,39 @@ pub struct Nested;
 #[derive(Debug)]
 pub struct Fenced;
 
-async fn plain(service: &RpcService, address: &str) -> Arc<dyn CounterGateway> {
-    let gateway = service.connect(address).await;
-    gateway.expect("the counter is there")
+/// How a counter is asked without a token.
+trait Plain: Send + Sync + 'static {
+    fn ask(gateway: &dyn CounterGateway, number: u64) -> Call<u64>;
 }
 
-impl Asking for Quick {
+impl Plain for Quick {
+    fn ask(gateway: &dyn CounterGateway, number: u64) -> Call<u64> {
+        gateway.add(number)
+    }
+}
+
+impl Plain for Interleaving {
+    fn ask(gateway: &dyn CounterGateway, number: u64) -> Call<u64> {
+        gateway.add_interleaving(number)
+    }
+}
+
+impl Plain for Nested {
+    fn ask(gateway: &dyn CounterGateway, number: u64) -> Call<u64> {
+        gateway.add_elsewhere(number)
+    }
+}
+
+impl<P: Plain> Asking for P {
     type Gateway = dyn CounterGateway;
 
     async fn connect(service: &RpcService, address: &str) -> Arc<Self::Gateway> {
-        plain(service, address).await
+        let gateway = service.connect(address).await;
+        gateway.expect("the counter is there")
     }
 
     fn ask(gateway: &Self::Gateway, number: u64) -> Call<u64> {
-        gateway.add(number)
+        <P as Plain>::ask(gateway, number)
     }
 
     fn tell(gateway: &Self::Gateway, number: u64) {
@@ -75,38 +93,6 @@ impl Asking for Quick {
 
     fn echo(gateway: &Self::Gateway, bytes: Payload) -> Call<Payload> {
         gateway.echo(bytes)
-    }
-}
-
-impl Asking for Interleaving {
-    type Gateway = dyn CounterGateway;
-
-    async fn connect(service: &RpcService, address: &str) -> Arc<Self::Gateway> {
-        plain(service, address).await
-    }
-
-    fn ask(gateway: &Self::Gateway, number: u64) -> Call<u64> {
-        gateway.add_interleaving(number)
-    }
-
-    fn tell(gateway: &Self::Gateway, number: u64) {
-        gateway.note(number);
-    }
-}
-
-impl Asking for Nested {
-    type Gateway = dyn CounterGateway;
-
-    async fn connect(service: &RpcService, address: &str) -> Arc<Self::Gateway> {
-        plain(service, address).await
-    }
-
-    fn ask(gateway: &Self::Gateway, number: u64) -> Call<u64> {
-        gateway.add_elsewhere(number)
-    }
-
-    fn tell(gateway: &Self::Gateway, number: u64) {
-        gateway.note(number);
     }
 }
 
@@ -139,11 +125,7 @@ impl<C: Carrier, A: Asking> Subject for Rpc<C, A> {
     async fn serve() -> String {
         let service = C::callee().await;
         let address = start_counters(&service).await;
-        // Until the runtime is shut down.
-        tokio::spawn(async move {
-            pending::<()>().await;
-            drop(service);
-        });
+        keep(service);
         address
     }
 

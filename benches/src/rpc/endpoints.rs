@@ -1,11 +1,10 @@
 use std::fmt;
-use std::future::pending;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use rpc_core::RpcService;
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, keep};
 use super::client::{Quick, RpcClient};
 use super::counter::Counter;
 use crate::harness::{Client, Subject, Turns};
@@ -23,11 +22,7 @@ impl<C: Carrier, const N: usize> Subject for Endpoints<C, N> {
             server.expect("the service is new").start();
         }
         let address = service.address_of("");
-        // Until the runtime is shut down.
-        tokio::spawn(async move {
-            pending::<()>().await;
-            drop(service);
-        });
+        keep(service);
         address
     }
 
@@ -62,10 +57,6 @@ pub struct Starter(Arc<RpcService>);
 
 impl Subject for ShortLived {
     type Client = Starter;
-
-    async fn serve() -> String {
-        String::new()
-    }
 
     async fn connect(_: String) -> Starter {
         Starter(Arc::new(RpcService::local()))

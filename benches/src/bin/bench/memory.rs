@@ -1,12 +1,11 @@
 //! How much memory idle endpoints have, each kind in a process of its own, so that none finds what
 //! another has left.
 
-use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
 use benches::floor::Bounded;
-use benches::harness::{Place, Subject};
+use benches::harness::{Place, Subject, resident};
 use benches::rpc::{Counter, CounterGateway};
 use clap::ValueEnum;
 use rpc_core::{BoxError, RpcService};
@@ -120,14 +119,5 @@ async fn endpoints(called: bool) -> Result<(u64, Duration), BoxError> {
     Ok((bytes, time))
 }
 
-/// Returns how many bytes of memory this process has.
-fn resident() -> Result<u64, BoxError> {
-    let statm = fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split(' ').nth(1).ok_or("statm has no second field")?;
-    Ok(pages.parse::<u64>()? * PAGE)
-}
-
 const MILLION: usize = 1_000_000;
 const SETTLE: Duration = Duration::from_secs(1);
-/// That of x86-64, and of most others.
-const PAGE: u64 = 4096;

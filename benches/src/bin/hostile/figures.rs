@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::BoxError;
 use tokio::time::Instant;
 
 use crate::victim::VictimGateway;
@@ -62,14 +61,4 @@ impl fmt::Display for Latencies {
     }
 }
 
-/// Returns how many bytes of memory this process has.
-pub(crate) fn resident() -> Result<u64, BoxError> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = statm.split(' ').nth(1).ok_or("statm has no second field")?;
-    Ok(pages.parse::<u64>()? * PAGE)
-}
-
 pub(crate) const MIB: u64 = 1 << 20;
-
-/// That of x86-64, and of most others.
-const PAGE: u64 = 4096;

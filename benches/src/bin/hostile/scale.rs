@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use benches::harness::resident;
 use rpc_core::{BoxError, RpcService};
 use tokio::time::{Instant, sleep};
 
-use crate::figures::{Latencies, MIB, resident};
+use crate::figures::{Latencies, MIB};
 use crate::victim::{Victim, VictimGateway, dial, serve};
 
 pub(crate) const NAMES: [&str; 4] = ["endpoints", "services", "idle", "churn"];

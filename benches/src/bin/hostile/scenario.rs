@@ -3,10 +3,11 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use benches::harness::resident;
 use rpc_core::BoxError;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::figures::{Latencies, MIB, resident};
+use crate::figures::{Latencies, MIB};
 use crate::victim::{dial, serve};
 
 pub(crate) const HEADER: &str = "\
