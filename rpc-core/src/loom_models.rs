@@ -14,6 +14,7 @@ use loom::future::block_on;
 use loom::thread;
 
 use crate::call::{Call, ReplyTo, Waiting};
+use crate::connection::together;
 use crate::error::RpcResult;
 use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::reply_slot::ReplySlot;
@@ -229,6 +230,53 @@ fn a_call_that_is_dropped_before_its_request_is_taken_is_not_handled() {
         },
     );
     assert!(seen.0.load(Ordering::Relaxed) && seen.1.load(Ordering::Relaxed));
+}
+
+#[test]
+fn what_is_run_together_is_polled_when_it_is_woken() {
+    check("what is run together is polled when it is woken", || {
+        // The one does what another thread has it do, and then has the other go on.
+        let (told, passed_on) = (Arc::new(Signal::default()), Arc::new(Signal::default()));
+        let teller = {
+            let told = Arc::clone(&told);
+            thread::spawn(move || told.give())
+        };
+        let driver = {
+            let (told, passed_on) = (told, Arc::clone(&passed_on));
+            Box::pin(async move {
+                poll_fn(|cx| told.poll(cx)).await;
+                passed_on.give();
+                poll_fn(|_| Poll::<()>::Pending).await;
+            })
+        };
+        let work = poll_fn(|cx| passed_on.poll(cx));
+        block_on(together(Some(driver), work));
+        teller.join().unwrap();
+    });
+}
+
+/// Something that is given once, to one who waits.
+#[derive(Default)]
+struct Signal(loom::sync::Mutex<(bool, Option<Waker>)>);
+
+impl Signal {
+    fn give(&self) {
+        let waker = {
+            let mut state = self.0.lock().unwrap();
+            state.0 = true;
+            state.1.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock().unwrap();
+        if state.0 {
+            return Poll::Ready(());
+        }
+        state.1 = Some(cx.waker().clone());
+        Poll::Pending
+    }
 }
 
 /// Runs a model in every interleaving, and tells how many there are.

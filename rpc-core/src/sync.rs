@@ -1,4 +1,8 @@
-//! The lock of the parts that loom checks: parking_lot's, or loom's while it does.
+//! The lock and the atomics of the parts that loom checks: parking_lot's and the standard library's, or
+//! loom's while it does.
+
+#[cfg(not(all(test, rpc_loom)))]
+pub(crate) use std::sync::atomic::{AtomicU8, Ordering};
 
 #[cfg(not(all(test, rpc_loom)))]
 pub(crate) use parking_lot::{Mutex, MutexGuard};
@@ -7,6 +11,8 @@ pub(crate) use parking_lot::{Mutex, MutexGuard};
 pub(crate) use self::model::Mutex;
 #[cfg(all(test, rpc_loom))]
 pub(crate) use loom::sync::MutexGuard;
+#[cfg(all(test, rpc_loom))]
+pub(crate) use loom::sync::atomic::{AtomicU8, Ordering};
 
 #[cfg(all(test, rpc_loom))]
 mod model {

@@ -10,6 +10,7 @@
 //! ```
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -98,6 +99,15 @@ pub trait Connection: fmt::Debug + Send + Sync + 'static {
     /// Closes the connection and every stream on it, without waiting for the peer.
     fn close(&self);
 
+    /// Lends what moves the connection's bytes to whoever would rather run it than be woken by it:
+    /// bytes that arrive then need no hop to another task before they are read. `None` if there is no
+    /// such thing, or before the handshake, or while it is lent.
+    ///
+    /// Until it is lent, and again once it is dropped, the transport runs it.
+    fn lend_driver(&self) -> Option<Driver> {
+        None
+    }
+
     /// Returns who the peer has proved to be; `None` where peers prove nothing, as without TLS.
     ///
     /// It is known once the first [`open_stream`](Self::open_stream) or
@@ -106,6 +116,9 @@ pub trait Connection: fmt::Debug + Send + Sync + 'static {
         None
     }
 }
+
+/// What moves the bytes of a connection while it is polled.
+pub type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Who a peer is, by a certificate that was verified.
 ///

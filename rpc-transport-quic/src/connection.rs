@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use quinn::rustls::pki_types::CertificateDer;
 use quinn::{ConnectionError, Incoming, ServerConfig, VarInt};
-use rpc_core::transport::{Connection, PeerIdentity, Stream, TransportError};
+use rpc_core::transport::{Connection, Driver, PeerIdentity, Stream, TransportError};
 use rpc_tls::PeerCertificate;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 
+use crate::driver::{Home, keep};
 use crate::refusal::{BoxError, explain, is_refusal};
 use crate::stream::stream;
 use crate::transport::SCHEME;
@@ -21,11 +22,19 @@ pub(crate) struct QuicConnection {
     peer: String,
     incoming: Mutex<Option<Arriving>>,
     handshake_timeout: Duration,
-    established: OnceCell<quinn::Connection>,
+    established: OnceCell<Established>,
     /// Whether the peer's certificate says who it is.
     is_mutual: bool,
     identity: OnceLock<Option<PeerIdentity>>,
     closed: watch::Sender<bool>,
+}
+
+/// A connection whose handshake is done.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) connection: quinn::Connection,
+    /// Where its driver is run; `None` if quinn runs it.
+    pub(crate) home: Option<Arc<Home>>,
 }
 
 /// A peer that has dialled.
@@ -39,16 +48,12 @@ pub(crate) struct Arriving {
 }
 
 impl QuicConnection {
-    pub(crate) fn dialled(
-        connection: quinn::Connection,
-        authority: String,
-        is_mutual: bool,
-    ) -> Self {
+    pub(crate) fn dialled(established: Established, authority: String, is_mutual: bool) -> Self {
         Self {
             peer: authority,
             incoming: Mutex::new(None),
             handshake_timeout: Duration::ZERO,
-            established: OnceCell::new_with(Some(connection)),
+            established: OnceCell::new_with(Some(established)),
             is_mutual,
             identity: OnceLock::new(),
             closed: watch::Sender::default(),
@@ -73,7 +78,7 @@ impl QuicConnection {
 
     /// Waits for the handshake, whoever of several callers began it.
     async fn established(&self) -> Result<&quinn::Connection, TransportError> {
-        let connection = self
+        let established = self
             .established
             .get_or_try_init(|| self.shake_hands())
             .await?;
@@ -82,21 +87,22 @@ impl QuicConnection {
             self.close();
             return Err(self.is_closed());
         }
-        Ok(connection)
+        Ok(&established.connection)
     }
 
-    async fn shake_hands(&self) -> Result<quinn::Connection, TransportError> {
+    async fn shake_hands(&self) -> Result<Established, TransportError> {
         let arriving = self.incoming.lock().take();
         let arriving = arriving.ok_or_else(|| self.is_closed())?;
         let _turn = arriving.turn;
-        let connecting = arriving.incoming.accept_with(arriving.config);
+        let (connecting, home) = keep(|| arriving.incoming.accept_with(arriving.config));
         let connecting = connecting.map_err(|error| self.failed(explain(error)))?;
         let mut closed = self.closed.subscribe();
         tokio::select! {
             biased;
             _ = closed.wait_for(|closed| *closed) => Err(self.is_closed()),
             shaken = timeout(self.handshake_timeout, connecting) => match shaken {
-                Ok(connection) => connection.map_err(|error| self.failed(explain(error))),
+                Ok(Ok(connection)) => Ok(Established { connection, home }),
+                Ok(Err(error)) => Err(self.failed(explain(error))),
                 Err(_elapsed) => Err(self.failed(io::Error::new(
                     io::ErrorKind::TimedOut,
                     "the handshake took too long",
@@ -152,16 +158,20 @@ impl Connection for QuicConnection {
 
     fn close(&self) {
         self.closed.send_replace(true);
-        if let Some(connection) = self.established.get() {
-            connection.close(VarInt::from_u32(0), b"");
+        if let Some(established) = self.established.get() {
+            established.connection.close(VarInt::from_u32(0), b"");
         }
         if let Some(arriving) = self.incoming.lock().take() {
             arriving.incoming.refuse();
         }
     }
 
+    fn lend_driver(&self) -> Option<Driver> {
+        self.established.get()?.home.as_ref()?.lend()
+    }
+
     fn identity(&self) -> Option<PeerIdentity> {
-        let connection = self.established.get()?;
+        let connection = &self.established.get()?.connection;
         let identity = self.identity.get_or_init(|| {
             let chain = connection.peer_identity().filter(|_| self.is_mutual)?;
             let chain = chain.downcast::<Vec<CertificateDer<'static>>>().ok()?;

@@ -75,6 +75,7 @@
 mod address;
 mod config;
 mod connection;
+mod driver;
 mod listener;
 mod refusal;
 mod security;

@@ -5,8 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use quinn::{Endpoint, EndpointConfig, ServerConfig, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, ServerConfig};
 use rpc_core::transport::BindAuthority;
+
+use crate::driver::Tokio;
 
 /// The UDP sockets of one transport.
 pub(crate) struct Sockets {
@@ -69,7 +71,7 @@ impl Default for Sockets {
     /// Those of the system.
     fn default() -> Self {
         Self::new(Box::new(|address, server| {
-            let (socket, runtime) = (UdpSocket::bind(address)?, Arc::new(TokioRuntime));
+            let (socket, runtime) = (UdpSocket::bind(address)?, Arc::new(Tokio));
             Endpoint::new(EndpointConfig::default(), server, socket, runtime)
         }))
     }

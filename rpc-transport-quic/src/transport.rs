@@ -12,7 +12,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::CertificateStore;
 use crate::address::resolve;
 use crate::config::QuicConfig;
-use crate::connection::QuicConnection;
+use crate::connection::{Established, QuicConnection};
+use crate::driver::keep;
 use crate::listener::QuicListener;
 use crate::refusal::{BoxError, explain};
 use crate::security::Security;
@@ -124,16 +125,16 @@ impl Quic {
         addresses: Vec<SocketAddr>,
         client: &ClientConfig,
         deadline: Instant,
-    ) -> Result<quinn::Connection, BoxError> {
+    ) -> Result<Established, BoxError> {
         let mut failure: BoxError = "the host has no address".into();
         let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
         for (address, left) in addresses.into_iter().zip((1..=count).rev()) {
             // A share of the time for each, or an address that swallows packets would use it up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             let endpoint = self.sockets.dialling(address)?;
-            let dialling = endpoint.connect_with(client.clone(), address, host)?;
-            match timeout(share, dialling).await {
-                Ok(Ok(connection)) => return Ok(connection),
+            let (dialling, home) = keep(|| endpoint.connect_with(client.clone(), address, host));
+            match timeout(share, dialling?).await {
+                Ok(Ok(connection)) => return Ok(Established { connection, home }),
                 Ok(Err(error)) => failure = explain(error),
                 Err(_elapsed) => failure = too_slow("the host did not answer in time").into(),
             }

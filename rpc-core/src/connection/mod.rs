@@ -14,6 +14,7 @@ mod outbox;
 mod outgoing;
 mod remote;
 mod reply;
+mod together;
 mod wire;
 
 pub use self::incoming::IncomingCall;
@@ -25,6 +26,7 @@ pub(crate) use self::incoming::{Charge, IncomingConnection, Watchers};
 pub(crate) use self::liveness::Progress;
 pub(crate) use self::outgoing::OutgoingConnection;
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
+pub(crate) use self::together::together;
 
 use std::mem;
 use std::sync::Arc;

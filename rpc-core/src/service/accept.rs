@@ -10,7 +10,9 @@ use tracing::Instrument;
 use super::quota::{Excess, Quota, Share};
 use super::{RpcService, WeakService};
 use crate::config::RpcConfig;
-use crate::connection::{Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet};
+use crate::connection::{
+    Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet, together,
+};
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::mutant::{self, Mutant};
 use crate::transport::{Connection, Listener, Stream};
@@ -298,7 +300,8 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             }
             let directory = service.downgrade();
             drop(service);
-            incoming.serve(reader, directory, &config).await;
+            let serving_it = incoming.serve(reader, directory, &config);
+            together(connection.lend_driver(), serving_it).await;
             drop((serving, linked));
         }
     }

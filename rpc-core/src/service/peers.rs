@@ -13,7 +13,7 @@ use super::connect::handshake;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
-    Link, OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial,
+    Link, OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial, together,
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
@@ -162,7 +162,7 @@ impl RpcService {
         let (connection, driver) =
             OutgoingConnection::new(transport.peer(), stream, &welcome, &self.inner.config);
         self.spawn(async move {
-            driver.await;
+            together(transport.lend_driver(), driver).await;
             transport.close();
         });
         if self.is_closed() {

@@ -5,6 +5,7 @@
 )]
 
 mod address;
+mod driver;
 mod flood;
 mod refusals;
 mod roles;

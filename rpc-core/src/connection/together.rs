@@ -1,0 +1,217 @@
+//! Two things that are run in one task, and wake each other without it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+
+use crate::sync::{AtomicU8, Mutex, Ordering};
+use crate::transport::Driver;
+
+/// Does `work`, and runs the driver of the connection meanwhile.
+///
+/// What one of them wakes the other for is done in the same poll: a task that wakes itself is put
+/// behind all others.
+pub(crate) async fn together<T>(driver: Option<Driver>, work: impl Future<Output = T>) -> T {
+    let Some(mut driver) = driver else {
+        return work.await;
+    };
+    let mut work = pin!(work);
+    let bell = Arc::new(Bell::new());
+    let (for_driver, for_work) = (Rope::waker(&bell, DRIVER), Rope::waker(&bell, WORK));
+    let mut is_driven = true;
+    poll_fn(|cx| {
+        bell.begin(cx.waker());
+        for _ in 0..ROUNDS {
+            if bell.take(DRIVER) && is_driven {
+                let polled = driver.as_mut().poll(&mut Context::from_waker(&for_driver));
+                is_driven = polled.is_pending();
+            }
+            if bell.take(WORK)
+                && let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(&for_work))
+            {
+                return Poll::Ready(done);
+            }
+            if bell.rest() {
+                return Poll::Pending;
+            }
+        }
+        // The other tasks have their turn.
+        bell.rest_anyway();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+/// Which of the two has something to do, and whether the task has to be woken for it.
+struct Bell {
+    state: AtomicU8,
+    task: Mutex<Waker>,
+}
+
+impl Bell {
+    fn new() -> Self {
+        Self {
+            state: AtomicU8::new(DRIVER | WORK),
+            task: Mutex::new(Waker::noop().clone()),
+        }
+    }
+
+    /// The task is polled, and does what is rung for meanwhile without being woken.
+    fn begin(&self, waker: &Waker) {
+        self.task.lock().clone_from(waker);
+        self.state.fetch_or(POLLED, Ordering::AcqRel);
+    }
+
+    fn take(&self, part: u8) -> bool {
+        self.state.fetch_and(!part, Ordering::AcqRel) & part != 0
+    }
+
+    /// The poll ends, unless there is something to do.
+    fn rest(&self) -> bool {
+        let rested = self
+            .state
+            .compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Acquire);
+        rested.is_ok()
+    }
+
+    /// The poll ends; who ends it sees to it that there is another.
+    fn rest_anyway(&self) {
+        self.state.fetch_and(!POLLED, Ordering::AcqRel);
+    }
+
+    fn ring(&self, part: u8) {
+        // Whoever rings first, while the task is not polled, wakes it.
+        if self.state.fetch_or(part, Ordering::AcqRel) == 0 {
+            let task = self.task.lock().clone();
+            task.wake();
+        }
+    }
+}
+
+struct Rope {
+    bell: Arc<Bell>,
+    part: u8,
+}
+
+impl Rope {
+    fn waker(bell: &Arc<Bell>, part: u8) -> Waker {
+        let bell = Arc::clone(bell);
+        Waker::from(Arc::new(Self { bell, part }))
+    }
+}
+
+impl Wake for Rope {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.bell.ring(self.part);
+    }
+}
+
+/// The driver has something to do.
+const DRIVER: u8 = 1;
+/// The work has.
+const WORK: u8 = 2;
+/// The task is being polled.
+const POLLED: u8 = 4;
+/// So often both are polled before other tasks have their turn.
+const ROUNDS: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use super::{ROUNDS, together};
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn what_one_wakes_the_other_for_is_done_in_the_same_poll() {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let (asked, answered) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+        let drivers = Arc::new(parking_lot::Mutex::new(None::<Waker>));
+        let driver = {
+            let (answered, drivers) = (Arc::clone(&answered), Arc::clone(&drivers));
+            Box::pin(poll_fn(move |cx| {
+                *drivers.lock() = Some(cx.waker().clone());
+                answered.fetch_add(1, Ordering::Relaxed);
+                Poll::<()>::Pending
+            }))
+        };
+        let mut run = pin!(together(
+            Some(driver),
+            poll_fn(|cx| {
+                if asked.fetch_add(1, Ordering::Relaxed) < 2 {
+                    // As a frame does that is written: the driver has to move it.
+                    let driver = drivers.lock().clone().unwrap();
+                    driver.wake();
+                    cx.waker().wake_by_ref();
+                }
+                Poll::<()>::Pending
+            })
+        ));
+        assert!(
+            run.as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        let polls = || {
+            (
+                answered.load(Ordering::Relaxed),
+                asked.load(Ordering::Relaxed),
+            )
+        };
+        assert_eq!(polls(), (3, 3));
+        let wakes = || woken.0.load(Ordering::Relaxed);
+        assert_eq!(wakes(), 0, "the task does not wake itself");
+
+        let driver = drivers.lock().clone().unwrap();
+        driver.wake_by_ref();
+        driver.wake();
+        assert_eq!(wakes(), 1, "whoever comes first wakes the task");
+        assert!(
+            run.as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        assert_eq!(polls(), (4, 3), "only what was woken is polled");
+    }
+
+    #[test]
+    fn two_that_wake_each_other_for_ever_leave_others_their_turn() {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut polls = 0;
+        let mut run = pin!(together(
+            Some(Box::pin(async {})),
+            poll_fn(|cx| {
+                polls += 1;
+                cx.waker().wake_by_ref();
+                match polls > ROUNDS {
+                    true => Poll::Ready(polls),
+                    false => Poll::Pending,
+                }
+            })
+        ));
+        let mut cx = Context::from_waker(&waker);
+        assert!(run.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "it goes on later");
+        assert_eq!(run.as_mut().poll(&mut cx), Poll::Ready(ROUNDS + 1));
+    }
+}
