@@ -11,6 +11,12 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RpcConfig {
+    /// How large a message is at least, in bytes, that goes by a stream of its own, so that others do
+    /// not wait behind it; over TCP that is a second connection. Such a stream is opened when there is
+    /// the first such message. Too small, and a gateway's messages are written by another task for
+    /// nothing; too large, and keep-alives and small calls wait for large ones. `usize::MAX` is never.
+    /// The default is 128 KiB.
+    pub bulk_bytes_min: usize,
     /// How long a call may take that says nothing else. Flink's `ask.timeout`. Too small, and slow
     /// handlers fail; too large, and a lost answer is noticed late. The default is 10 s.
     pub call_timeout: Duration,
@@ -98,6 +104,7 @@ pub struct RpcConfig {
 impl Default for RpcConfig {
     fn default() -> Self {
         Self {
+            bulk_bytes_min: 128 << 10,
             call_timeout: Duration::from_secs(10),
             calls_bytes_max: 128 << 20,
             calls_max: 1 << 16,

@@ -49,6 +49,10 @@ pub struct QuicConfig {
     /// After how long a silence something is sent to keep the connection; well below
     /// `idle_timeout`. With `None`, a connection on which nobody calls is lost. Default: 5 s.
     pub keep_alive: Option<Duration>,
+    /// How many bytes the system is asked to keep that have arrived at a socket or are about to leave it.
+    /// What comes beyond it is lost and sent again, so that too few make a burst slow; the system may
+    /// give less, on Linux `net.core.rmem_max` and `net.core.wmem_max`. Default: 1 MiB.
+    pub socket_buffer_bytes: usize,
     /// How many bytes a peer may send on one stream before they are read. Too few, and a large
     /// payload from a distant peer is slow; too many, and few streams fill `connection_window_bytes`
     /// and keep the others waiting. Default: 1 MiB.
@@ -90,6 +94,7 @@ impl Default for QuicConfig {
             incoming_buffer_bytes_total: 8 * 1024 * 1024,
             incoming_max: 1024,
             keep_alive: Some(Duration::from_secs(5)),
+            socket_buffer_bytes: 1024 * 1024,
             stream_window_bytes: 1024 * 1024,
             streams_max: 1024,
         }

@@ -7,12 +7,15 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 use quinn::{Endpoint, EndpointConfig, ServerConfig};
 use rpc_core::transport::BindAuthority;
+use socket2::SockRef;
 
 use crate::driver::Tokio;
 
 /// The UDP sockets of one transport.
+#[derive(Default)]
 pub(crate) struct Sockets {
-    make: Box<MakeEndpoint>,
+    /// `None` for those of the system.
+    make: Option<Box<MakeEndpoint>>,
     state: Mutex<State>,
 }
 
@@ -30,8 +33,22 @@ struct State {
 
 impl Sockets {
     pub(crate) fn new(make: Box<MakeEndpoint>) -> Self {
-        let state = Mutex::default();
-        Self { make, state }
+        Self {
+            make: Some(make),
+            state: Mutex::default(),
+        }
+    }
+
+    fn make(
+        &self,
+        address: SocketAddr,
+        server: Option<ServerConfig>,
+        buffer_bytes: usize,
+    ) -> io::Result<Endpoint> {
+        match &self.make {
+            Some(make) => make(address, server),
+            None => make_of_system(address, server, buffer_bytes),
+        }
     }
 
     /// Binds the first of the ports that is not in use, at the first address that can be bound.
@@ -40,15 +57,16 @@ impl Sockets {
         bind: &BindAuthority<'_>,
         addresses: &[SocketAddr],
         server: ServerConfig,
+        buffer_bytes: usize,
     ) -> io::Result<Arc<Endpoint>> {
-        let make = |address| ready((self.make)(address, Some(server.clone())));
+        let make = |address| ready(self.make(address, Some(server.clone()), buffer_bytes));
         let endpoint = Arc::new(bind.bind_first(addresses, make).await?);
         self.state.lock().listening = Arc::downgrade(&endpoint);
         Ok(endpoint)
     }
 
     /// Returns what dials `peer`: the listening socket if it can, or one on any free port.
-    pub(crate) fn dialling(&self, peer: SocketAddr) -> io::Result<Endpoint> {
+    pub(crate) fn dialling(&self, peer: SocketAddr, buffer_bytes: usize) -> io::Result<Endpoint> {
         let mut state = self.state.lock();
         if let Some(listening) = state.listening.upgrade()
             && reaches(listening.local_addr()?, peer)
@@ -62,19 +80,24 @@ impl Sockets {
         if let Some(endpoint) = kept {
             return Ok(endpoint.clone());
         }
-        let endpoint = (self.make)((any, 0).into(), None)?;
+        let endpoint = self.make((any, 0).into(), None, buffer_bytes)?;
         Ok(kept.insert(endpoint).clone())
     }
 }
 
-impl Default for Sockets {
-    /// Those of the system.
-    fn default() -> Self {
-        Self::new(Box::new(|address, server| {
-            let (socket, runtime) = (UdpSocket::bind(address)?, Arc::new(Tokio));
-            Endpoint::new(EndpointConfig::default(), server, socket, runtime)
-        }))
-    }
+/// Makes one of the system's sockets. What arrives faster than it is read is lost beyond the buffer, and
+/// has to be sent again.
+fn make_of_system(
+    address: SocketAddr,
+    server: Option<ServerConfig>,
+    buffer_bytes: usize,
+) -> io::Result<Endpoint> {
+    let socket = UdpSocket::bind(address)?;
+    let asked = SockRef::from(&socket);
+    // The system gives what it allows.
+    asked.set_recv_buffer_size(buffer_bytes)?;
+    asked.set_send_buffer_size(buffer_bytes)?;
+    Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(Tokio))
 }
 
 impl fmt::Debug for Sockets {

@@ -131,7 +131,9 @@ impl Quic {
         for (address, left) in addresses.into_iter().zip((1..=count).rev()) {
             // A share of the time for each, or an address that swallows packets would use it up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            let endpoint = self.sockets.dialling(address)?;
+            let endpoint = self
+                .sockets
+                .dialling(address, self.config.socket_buffer_bytes)?;
             let (dialling, home) = keep(|| endpoint.connect_with(client.clone(), address, host));
             match timeout(share, dialling?).await {
                 Ok(Ok(connection)) => return Ok(Established { connection, home }),
@@ -164,7 +166,12 @@ impl Transport for Quic {
         let server = self.security.server(&self.config)?;
         let endpoint = self
             .sockets
-            .listen(&parsed, &addresses, server.clone())
+            .listen(
+                &parsed,
+                &addresses,
+                server.clone(),
+                self.config.socket_buffer_bytes,
+            )
             .await
             .map_err(failed)?;
         let bound = endpoint.local_addr().map_err(failed)?;

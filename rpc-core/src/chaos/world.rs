@@ -28,6 +28,7 @@ pub(super) struct Server {
 /// Limits and times that are small, so that they are met within seconds.
 pub(super) fn config() -> RpcConfig {
     RpcConfig {
+        bulk_bytes_min: 512,
         call_timeout: Duration::from_secs(1),
         calls_max: 64,
         connect_timeout: Duration::from_millis(800),

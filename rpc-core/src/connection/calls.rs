@@ -56,11 +56,16 @@ impl<P> CallTable<P> {
         Ok(u64::from(self.generation) << 32 | u64::from(index))
     }
 
+    /// Returns a call, if it is still that call.
+    pub(super) fn get(&self, id: u64) -> Option<&P> {
+        let (generation, call) = self.calls.get(index(id)?)?;
+        (u64::from(*generation) == id >> 32).then_some(call)
+    }
+
     /// Takes a call out, if it is still that call.
     pub(super) fn take(&mut self, id: u64) -> Option<P> {
-        let index = usize::try_from(id & u64::from(u32::MAX)).ok()?;
-        let generation = self.calls.get(index)?.0;
-        (u64::from(generation) == id >> 32).then(|| self.calls.remove(index).1)
+        self.get(id)?;
+        Some(self.calls.remove(index(id)?).1)
     }
 
     /// Takes no more calls, and returns those that wait, in the order in which they were made.
@@ -72,6 +77,11 @@ impl<P> CallTable<P> {
         calls.sort_by_key(|(generation, _)| std::cmp::Reverse(newest.wrapping_sub(*generation)));
         calls.into_iter().map(|(_, call)| call).collect()
     }
+}
+
+/// Returns the place of the call with this number.
+fn index(id: u64) -> Option<usize> {
+    usize::try_from(id & u64::from(u32::MAX)).ok()
 }
 
 #[cfg(test)]

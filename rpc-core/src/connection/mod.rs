@@ -22,7 +22,7 @@ pub use self::incoming::IncomingCall;
 pub(crate) use self::handshake::{
     HandshakeError, Hello, Link, Purpose, Refusal, Welcome, dial, greet,
 };
-pub(crate) use self::incoming::{Charge, IncomingConnection, Watchers};
+pub(crate) use self::incoming::{Charge, IncomingConnection, Peer, Watchers};
 pub(crate) use self::liveness::Progress;
 pub(crate) use self::outgoing::OutgoingConnection;
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
@@ -32,7 +32,7 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -123,17 +123,20 @@ struct FrameReader<'a, R> {
     /// The last frame, if it is large.
     large: Bytes,
     cutter: FrameCutter,
+    /// How much is read at once, at most.
+    at_once: usize,
     heard: &'a Heard,
 }
 
 impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
-    fn new(reader: R, limit: usize, heard: &'a Heard) -> Self {
+    fn new(reader: R, limit: usize, at_once: usize, heard: &'a Heard) -> Self {
         Self {
             reader,
             input: BytesMut::with_capacity(READ_BYTES),
             cut: 0,
             large: Bytes::new(),
             cutter: FrameCutter::new(limit),
+            at_once,
             heard,
         }
     }
@@ -178,7 +181,8 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         // Memory follows what has come: a length by itself costs a peer nothing.
         let more = missing.min(self.input.len().max(TRUSTED_BYTES));
         self.input.reserve(more.max(READ_BYTES));
-        let read = self.reader.read_buf(&mut self.input).await?;
+        let mut into = (&mut self.input).limit(self.at_once);
+        let read = self.reader.read_buf(&mut into).await?;
         Heard::add(&self.heard.bytes, read as u64);
         match (read, within_frame) {
             (0, false) => Ok(false),

@@ -1,7 +1,8 @@
 //! A connection that this service opened, and the calls that are under way on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
+use std::io;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -15,7 +16,7 @@ use super::liveness::Liveness;
 use super::outbox::SendError;
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
-use super::wire::Wire;
+use super::wire::{BULK_READ_BYTES, Lane, Wire};
 use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
@@ -37,6 +38,8 @@ pub(crate) struct OutgoingConnection {
     credit: Credit,
     /// The gateways that speak through this connection, by their number.
     gateways: Mutex<BTreeMap<u32, Weak<RemoteGateway>>>,
+    /// Those whose requests go by the bulk lane.
+    moved: Mutex<BTreeSet<u32>>,
     /// What the peer takes at most.
     frame_bytes_max: usize,
     age_max: Option<Duration>,
@@ -45,6 +48,7 @@ pub(crate) struct OutgoingConnection {
 /// A call that waits for its answer.
 pub(super) struct Pending {
     method: &'static MethodInfo,
+    gateway: u32,
     reply: Arc<dyn ReplySink>,
     /// How to make the call again, if it may be made again.
     again: Option<Box<Parked>>,
@@ -65,6 +69,12 @@ pub(super) enum End {
     /// The peer's service ends, and says so.
     Goodbye,
     Lost,
+}
+
+/// The peer's service ends.
+struct Goodbye {
+    /// So many frames of the bulk lane come before that.
+    bulk_frames: u64,
 }
 
 /// What a gateway finds on a connection.
@@ -89,6 +99,7 @@ impl OutgoingConnection {
             calls: Mutex::new(CallTable::new(calls_max)),
             credit: Credit::new(welcome.window_bytes),
             gateways: Mutex::default(),
+            moved: Mutex::default(),
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
             age_max: config.connection_age_max,
         });
@@ -116,7 +127,7 @@ impl OutgoingConnection {
 
     fn end(&self, end: End) {
         let pending = self.calls.lock().close();
-        self.wire.outbox.close();
+        self.wire.close();
         self.wire.ended();
         let gateways = std::mem::take(&mut *self.gateways.lock());
         // The latest first, since each goes before those that wait already.
@@ -142,13 +153,16 @@ impl OutgoingConnection {
         liveness: Liveness,
         limit: usize,
     ) {
+        let main = &self.wire.main;
+        let frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
         let ended = tokio::select! {
             biased;
-            read = self.read(FrameReader::new(reader, limit, &self.wire.heard)) => read,
-            write = self.wire.outbox.drive() => write.map(|()| End::Lost).map_err(ReadError::Io),
-            ended = self.wire.watch(liveness, |age| self.is_over(age)) => {
+            read = self.read(frames) => read,
+            write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
+            ended = self.wire.watch(main, liveness, |age| self.is_over(age)) => {
                 ended.map(|()| End::Aged).map_err(ReadError::Lost)
             }
+            error = self.wire.bulk_lost() => Err(error),
         };
         let end = ended.unwrap_or_else(|error| {
             tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
@@ -156,7 +170,59 @@ impl OutgoingConnection {
         });
         self.end(end);
         // Calls that are given up later hold the connection, and are not to hold its stream.
-        self.wire.outbox.discard();
+        self.wire.discard();
+    }
+
+    /// Writes what there is to write, until there will be no more.
+    async fn write(&self) -> io::Result<()> {
+        self.wire.main.outbox.drive().await?;
+        self.wire.bulk_over().await;
+        Ok(())
+    }
+
+    /// Waits until there is something large to send, or the connection has ended. Tells whether a bulk
+    /// lane is to be opened.
+    pub(crate) async fn wants_bulk(&self) -> bool {
+        self.wire.bulk_wanted().await;
+        !self.is_closed()
+    }
+
+    /// Takes over a further stream, whose handshake is done, and runs it until it or the connection
+    /// ends.
+    pub(crate) async fn run_bulk(&self, stream: Stream, config: &RpcConfig) {
+        let Some(bulk) = self.wire.add_bulk(stream.writer, config) else {
+            return;
+        };
+        if self.is_closed() {
+            // Whoever closed it did not see the lane.
+            bulk.outbox.close();
+        }
+        let limit = config.frame_bytes_max;
+        let frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
+        let liveness = Liveness::new(config, Instant::now());
+        let (read, write) = (self.read_bulk(bulk, frames), bulk.outbox.drive());
+        self.wire.run_bulk(bulk, read, write, liveness).await;
+    }
+
+    async fn read_bulk(
+        &self,
+        bulk: &Lane,
+        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        while frames.read().await? {
+            turn::take(|| {
+                while let Some(frame) = frames.next()? {
+                    match frame.header.kind {
+                        Kind::Response | Kind::Ping | Kind::Pong => self.heed(bulk, &frame)?,
+                        _ => return Err(ReadError::Protocol("what has no place in a bulk lane")),
+                    };
+                }
+                Ok(())
+            })?;
+            self.wire.bulk_heeded(bulk);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     async fn read(
@@ -164,33 +230,34 @@ impl OutgoingConnection {
         mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<End, ReadError> {
         while frames.read().await? {
-            if let Some(end) = turn::take(|| self.heed_all(&mut frames))? {
-                return Ok(end);
+            if let Some(goodbye) = turn::take(|| self.heed_all(&mut frames))? {
+                self.wire.bulk_has_heeded(goodbye.bulk_frames).await;
+                return Ok(End::Goodbye);
             }
         }
         Ok(End::Lost)
     }
 
-    /// Does what the frames of one read say. Returns how the connection ends, if it does by that.
+    /// Does what the frames of one read say, up to a goodbye.
     fn heed_all(
         &self,
         frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
-    ) -> Result<Option<End>, ReadError> {
+    ) -> Result<Option<Goodbye>, ReadError> {
         let mut answers = 0;
         while let Some(frame) = frames.next()? {
             answers += usize::from(frame.header.kind == Kind::Response);
-            if let Some(end) = self.heed(&frame)? {
-                return Ok(Some(end));
+            if let Some(goodbye) = self.heed(&self.wire.main, &frame)? {
+                return Ok(Some(goodbye));
             }
         }
         if answers > 1 {
-            self.wire.outbox.expect(answers);
+            self.wire.main.outbox.expect(answers);
         }
         Ok(None)
     }
 
-    /// Does what a frame says. Returns how the connection ends, if it does by that.
-    fn heed(&self, frame: &Frame<'_>) -> Result<Option<End>, ReadError> {
+    /// Does what a frame says that came by a lane.
+    fn heed(&self, lane: &Lane, frame: &Frame<'_>) -> Result<Option<Goodbye>, ReadError> {
         let header = &frame.header;
         match header.kind {
             Kind::Response => {
@@ -203,18 +270,24 @@ impl OutgoingConnection {
                     });
                 }
             }
-            Kind::Ping => self.wire.send_empty(&Header::new(Kind::Pong, header.call)),
+            Kind::Ping => lane.send_empty(&Header::new(Kind::Pong, header.call)),
             Kind::Pong => {}
             Kind::Credit => self.credit.earn(header.call),
             Kind::Gone => self.gone(header.gateway),
             Kind::Goodbye if mutant::is(Mutant::GoodbyeIgnored) => {}
-            Kind::Goodbye => return Ok(Some(End::Goodbye)),
+            Kind::Goodbye => {
+                return Ok(Some(Goodbye {
+                    bulk_frames: header.call,
+                }));
+            }
+            Kind::Widen => self.wire.want_bulk(),
             Kind::Request
             | Kind::OneWay
             | Kind::Cancel
             | Kind::Extend
             | Kind::Resolve
-            | Kind::Release => {
+            | Kind::Release
+            | Kind::Move => {
                 return Err(ReadError::Protocol("a request from the accepting side"));
             }
         }
@@ -236,7 +309,9 @@ impl OutgoingConnection {
 
     /// Tells whether it is old, and nobody needs it just now.
     fn is_over(&self, age: Duration) -> bool {
-        self.age_max.is_some_and(|it| age >= it) && self.calls.lock().len() == 0
+        self.age_max.is_some_and(|it| age >= it)
+            && self.calls.lock().len() == 0
+            && self.wire.is_bulk_idle()
     }
 
     /// Lets a gateway hear of this connection.
@@ -252,16 +327,18 @@ impl OutgoingConnection {
     /// Gives a gateway's number back.
     pub(super) fn release(&self, number: u32) {
         self.gateways.lock().remove(&number);
-        self.wire.send_empty(&Header {
+        self.send_after(&Header {
             gateway: number,
             ..Header::new(Kind::Release, 0)
         });
+        // Those of its calls that are under way may still be cancelled, by either lane.
+        self.moved.lock().remove(&number);
     }
 
     /// Asks for the number of an endpoint's gateway.
     pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
         let slot = Arc::new(ReplySlot::new(None));
-        let pending = Pending::new(&RESOLVE, Arc::clone(&slot) as _, None);
+        let pending = Pending::new(&RESOLVE, 0, Arc::clone(&slot) as _, None);
         let put =
             |out: &mut FrameBuffer, header: &Header| out.put(header, resolve, self.frame_bytes_max);
         if let Err(not_sent) = self.send_call(Header::new(Kind::Resolve, 0), pending, false, put) {
@@ -301,7 +378,7 @@ impl OutgoingConnection {
         spends: bool,
         put: impl FnOnce(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
     ) -> Result<u64, NotSent> {
-        let method = pending.method;
+        let (method, gateway) = (pending.method, header.gateway);
         let (id, alone) = {
             let mut calls = self.calls.lock();
             if calls.is_closed() {
@@ -313,9 +390,7 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let sent = self
-            .wire
-            .send(alone, |out| self.spend(out, &header, spends, put));
+        let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, put));
         let Err(error) = sent else { return Ok(id) };
         match (self.calls.lock().take(id), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
@@ -331,7 +406,7 @@ impl OutgoingConnection {
         method: &MethodInfo,
         arguments: &A,
     ) -> Result<(), NotSent> {
-        let sent = self.wire.send(false, |out| {
+        let sent = self.send(false, header.gateway, |out| {
             self.spend(out, header, true, |out, header| {
                 out.put(header, arguments, self.frame_bytes_max)
             })
@@ -341,6 +416,50 @@ impl OutgoingConnection {
             Err(SendError::Closed) => Err(NotSent::Closed(None)),
             Err(error) => Err(NotSent::Refused(self.not_sent(error, method))),
         }
+    }
+
+    /// Sends a frame behind all others of its gateway.
+    fn send(
+        &self,
+        alone: bool,
+        gateway: u32,
+        put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
+    ) -> Result<usize, SendError> {
+        let mut by_bulk = None;
+        // Which lane it goes by is decided while nobody else puts anything on the main lane.
+        let by_main = |out: &mut FrameBuffer| {
+            if self.is_moved(gateway) {
+                by_bulk = Some(self.wire.send_bulk(put));
+                return Ok(0);
+            }
+            put(out)
+        };
+        let moved = |out: &mut FrameBuffer| {
+            self.moved.lock().insert(gateway);
+            out.put_empty(&Header {
+                gateway,
+                ..Header::new(Kind::Move, 0)
+            });
+        };
+        let sent = self.wire.send(alone, by_main, moved);
+        by_bulk.unwrap_or(sent)
+    }
+
+    /// As [`send`](Self::send), of a frame without a body. It may be lost with the connection: then
+    /// nobody needs it.
+    fn send_after(&self, header: &Header) {
+        if !self.is_moved(header.gateway) {
+            return self.wire.main.send_empty(header);
+        }
+        let _sent = self.wire.send_bulk(|out| {
+            out.put_empty(header);
+            Ok(0)
+        });
+    }
+
+    /// Tells whether a gateway's requests go by the bulk lane.
+    fn is_moved(&self, gateway: u32) -> bool {
+        self.wire.has_bulk() && self.moved.lock().contains(&gateway)
     }
 
     /// Puts a message if the callee's window is open. Only one does so at a time, which keeps within
@@ -365,18 +484,25 @@ impl OutgoingConnection {
 
     /// Tells the callee that nobody waits for a call any more.
     pub(super) fn cancel(&self, id: u64) {
-        let open = self.calls.lock().take(id).is_some();
-        if open && !mutant::is(Mutant::CancelNotSent) {
-            self.wire.send_empty(&Header::new(Kind::Cancel, id));
+        let call = self.calls.lock().take(id);
+        if let Some(call) = call.filter(|_| !mutant::is(Mutant::CancelNotSent)) {
+            self.send_after(&Header {
+                gateway: call.gateway,
+                ..Header::new(Kind::Cancel, id)
+            });
         }
     }
 
     /// Tells the callee how long the caller waits from now on.
     pub(super) fn extend(&self, id: u64, remaining_us: Option<u64>) {
-        self.wire.send_empty(&Header {
-            remaining_us,
-            ..Header::new(Kind::Extend, id)
-        });
+        let gateway = self.calls.lock().get(id).map(|call| call.gateway);
+        if let Some(gateway) = gateway {
+            self.send_after(&Header {
+                gateway,
+                remaining_us,
+                ..Header::new(Kind::Extend, id)
+            });
+        }
     }
 
     fn not_taken(&self, error: NotTaken) -> RpcError {
@@ -420,11 +546,13 @@ impl OutgoingConnection {
 impl Pending {
     pub(super) fn new(
         method: &'static MethodInfo,
+        gateway: u32,
         reply: Arc<dyn ReplySink>,
         again: Option<Box<Parked>>,
     ) -> Self {
         Self {
             method,
+            gateway,
             reply,
             again,
         }

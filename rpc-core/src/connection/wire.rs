@@ -1,13 +1,20 @@
 //! What a connection has on either side: who is there, what is written to it, and what it costs.
+//!
+//! A connection has one stream, its main lane, and from the first large message on another, the bulk
+//! lane, so that nothing small waits behind something large. What goes by the one may overtake what
+//! goes by the other. Answers may; a gateway's requests may not: from its first large one on all of
+//! them go by the bulk lane, and none of those is heeded before the main lane has said so.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::io::AsyncWrite;
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
-use super::Heard;
-use super::liveness::{Liveness, Lost, Verdict};
+use super::liveness::{Liveness, Lost, Progress, Verdict};
 use super::outbox::{Due, Outbox, SendError, Urgency};
+use super::{Heard, ReadError};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::frame::{FrameBuffer, Header, Kind, PutError};
@@ -18,12 +25,56 @@ use crate::turn;
 /// One side's end of a connection.
 pub(super) struct Wire {
     pub(super) peer: String,
-    pub(super) outbox: Arc<Outbox>,
-    pub(super) heard: Heard,
+    pub(super) main: Lane,
+    /// There is none until something large was to be sent.
+    bulk: OnceLock<Lane>,
+    /// How large that is.
+    bulk_bytes_min: usize,
+    /// A bulk lane was asked for.
+    wanted: AtomicBool,
+    /// Something has become of the bulk lane: it is wanted, has read something, or is over.
+    changed: Notify,
     opened: Instant,
     direction: Direction,
     /// `None` if nobody records metrics.
     meter: Option<ConnectionMeter>,
+}
+
+/// One of a connection's streams.
+pub(super) struct Lane {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) heard: Heard,
+    /// How many of the frames that were heard have been heeded.
+    heeded: AtomicU64,
+    /// Nothing is read from it or written to it any more.
+    over: AtomicBool,
+}
+
+impl Lane {
+    fn new(writer: Box<dyn AsyncWrite + Send + Unpin>, limit: usize, at_once: usize) -> Self {
+        Self {
+            outbox: Arc::new(Outbox::new(writer, limit, at_once)),
+            heard: Heard::default(),
+            heeded: AtomicU64::new(0),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// Sends a frame without a body. It may be lost with the connection: then nobody needs it.
+    pub(super) fn send_empty(&self, header: &Header) {
+        let _written = self.outbox.send(Urgency::Now, |out| {
+            out.put_empty(header);
+            Ok(())
+        });
+    }
+
+    fn progress(&self) -> Progress {
+        self.heard.progress(&self.outbox)
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
 }
 
 impl Wire {
@@ -35,8 +86,11 @@ impl Wire {
     ) -> Self {
         Self {
             peer,
-            outbox: Arc::new(Outbox::new(writer, config.outbox_bytes_max)),
-            heard: Heard::default(),
+            main: Lane::new(writer, config.outbox_bytes_max, usize::MAX),
+            bulk: OnceLock::new(),
+            bulk_bytes_min: config.bulk_bytes_min,
+            wanted: AtomicBool::new(false),
+            changed: Notify::new(),
             opened: Instant::now(),
             direction,
             meter: ConnectionMeter::new(direction, config),
@@ -49,46 +103,185 @@ impl Wire {
 
     /// Sends what `put` appends. Who is `alone` writes it now, since there is nothing to wait for; in a
     /// turn it is written when that ends.
+    ///
+    /// If it is large, it goes by the bulk lane, and `moved` may append to the main lane what has to be
+    /// said of that.
     pub(super) fn send(
         &self,
         alone: bool,
         put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
+        moved: impl FnOnce(&mut FrameBuffer),
     ) -> Result<usize, SendError> {
         let urgency = match alone {
             _ if turn::is_taken() => Urgency::Owed,
             true => Urgency::Now,
             false => Urgency::Soon,
         };
-        let (size, due) = self.outbox.send(urgency, put)?;
+        let (size, due) = self.main.outbox.send(urgency, |out| {
+            let mark = out.mark();
+            let size = put(out)?;
+            if size >= self.bulk_bytes_min {
+                match self.bulk.get() {
+                    Some(bulk) if bulk.outbox.take_over(out, mark) => moved(out),
+                    Some(_) => {}
+                    None => self.want_bulk(),
+                }
+            }
+            Ok(size)
+        })?;
         if due == Due::Flush {
-            turn::owe(Arc::clone(&self.outbox) as _);
+            turn::owe(Arc::clone(&self.main.outbox) as _);
         }
         Ok(size)
     }
 
-    /// Sends a frame without a body. It may be lost with the connection: then nobody needs it.
-    pub(super) fn send_empty(&self, header: &Header) {
-        let _written = self.outbox.send(Urgency::Now, |out| {
-            out.put_empty(header);
-            Ok(())
-        });
+    /// Sends by the bulk lane what `put` appends, however small it is.
+    pub(super) fn send_bulk(
+        &self,
+        put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
+    ) -> Result<usize, SendError> {
+        let bulk = self.bulk.get().ok_or(SendError::Closed)?;
+        let (size, _) = bulk.outbox.send(Urgency::Left, put)?;
+        Ok(size)
     }
 
-    /// Looks after the connection until the peer is lost, or `too_old` says so of its age.
+    pub(super) fn has_bulk(&self) -> bool {
+        self.bulk.get().is_some()
+    }
+
+    /// Says that there is something large to send.
+    pub(super) fn want_bulk(&self) {
+        if !self.wanted.swap(true, Ordering::AcqRel) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until a bulk lane is wanted.
+    pub(super) async fn bulk_wanted(&self) {
+        self.until(|| self.wanted.load(Ordering::Acquire)).await;
+    }
+
+    /// Adds a bulk lane, which has to be [run](Self::run_bulk); `None` if there is one.
+    pub(super) fn add_bulk(
+        &self,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        config: &RpcConfig,
+    ) -> Option<&Lane> {
+        let lane = Lane::new(writer, config.outbox_bytes_max, BULK_WRITE_BYTES);
+        self.bulk.set(lane).ok()?;
+        self.bulk.get()
+    }
+
+    /// Runs the bulk lane until it ends on either side.
+    pub(super) async fn run_bulk(
+        &self,
+        bulk: &Lane,
+        read: impl Future<Output = Result<(), ReadError>>,
+        write: impl Future<Output = std::io::Result<()>>,
+        liveness: Liveness,
+    ) {
+        let _over = Over { wire: self, bulk };
+        let ended = tokio::select! {
+            biased;
+            read = read => read,
+            write = write => write.map_err(ReadError::Io),
+            over = self.watch(bulk, liveness, |_| false) => over.map_err(ReadError::Lost),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(peer = %self.peer, %error, "bulk lane lost");
+        }
+    }
+
+    /// All that the bulk lane has heard is heeded.
+    pub(super) fn bulk_heeded(&self, bulk: &Lane) {
+        let frames = bulk.heard.frames.load(Ordering::Relaxed);
+        bulk.heeded.store(frames, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until so many frames in all of the bulk lane are heeded.
+    pub(super) async fn bulk_has_heeded(&self, frames: u64) {
+        self.until(|| {
+            let bulk = self.bulk.get();
+            bulk.is_none_or(|it| it.is_over() || it.heeded.load(Ordering::Acquire) >= frames)
+        })
+        .await;
+    }
+
+    /// Waits until the bulk lane, if there is one, has ended.
+    pub(super) async fn bulk_over(&self) {
+        self.until(|| self.bulk.get().is_none_or(Lane::is_over))
+            .await;
+    }
+
+    /// Waits until the bulk lane is lost, which neither side has closed.
+    pub(super) async fn bulk_lost(&self) -> ReadError {
+        self.until(|| {
+            let bulk = self.bulk.get();
+            bulk.is_some_and(|it| it.is_over() && !self.main.outbox.is_closed())
+        })
+        .await;
+        ReadError::Protocol("its bulk lane has ended")
+    }
+
+    async fn until(&self, is_so: impl Fn() -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            if is_so() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Takes no more frames; those that are queued are still written.
+    pub(super) fn close(&self) {
+        self.main.outbox.close();
+        self.bulk.get().iter().for_each(|it| it.outbox.close());
+        // Who waits for a bulk lane is not to wait on.
+        self.want_bulk();
+    }
+
+    /// Sends a last frame, by which the peer learns also how many the bulk lane has carried, and takes
+    /// no more.
+    pub(super) fn close_with(&self, kind: Kind) {
+        let bulk = self.bulk.get();
+        let carried = bulk.map_or(0, |it| it.outbox.close_after());
+        self.main.send_empty(&Header::new(kind, carried));
+        self.close();
+    }
+
+    /// Lets go of the streams, whoever still holds the connection. What is queued is lost.
+    pub(super) fn discard(&self) {
+        self.main.outbox.discard();
+        if let Some(bulk) = self.bulk.get() {
+            bulk.outbox.close();
+            bulk.outbox.discard();
+        }
+        self.want_bulk();
+    }
+
+    /// Tells whether nothing large is on its way.
+    pub(super) fn is_bulk_idle(&self) -> bool {
+        self.bulk.get().is_none_or(|it| !it.progress().unwritten)
+    }
+
+    /// Looks after a lane until the peer is lost, or `too_old` says so of the connection's age.
     pub(super) async fn watch(
         &self,
+        lane: &Lane,
         mut liveness: Liveness,
         too_old: impl Fn(Duration) -> bool,
     ) -> Result<(), Lost> {
         loop {
             tokio::time::sleep(liveness.tick()).await;
-            self.outbox.remind();
-            let (now, progress) = (Instant::now(), self.heard.progress(&self.outbox));
-            self.meter.iter().for_each(|it| it.carried(progress));
+            lane.outbox.remind();
+            let (now, progress) = (Instant::now(), lane.progress());
+            self.count();
             match liveness.look(now, progress) {
                 Verdict::Fine => {}
                 _ if mutant::is(Mutant::PingNotSent) => {}
-                Verdict::Ping => self.send_empty(&Header::new(Kind::Ping, 0)),
+                Verdict::Ping => lane.send_empty(&Header::new(Kind::Ping, 0)),
                 Verdict::Lost(lost) => return Err(lost),
             }
             if too_old(now.saturating_duration_since(self.opened)) {
@@ -99,20 +292,49 @@ impl Wire {
 
     /// Counts what was carried last, and the connection no more.
     pub(super) fn ended(&self) {
+        self.count();
+        self.meter.iter().for_each(ConnectionMeter::closed);
+    }
+
+    fn count(&self) {
         if let Some(meter) = &self.meter {
-            meter.carried(self.heard.progress(&self.outbox));
-            meter.closed();
+            let mut carried = self.main.progress();
+            if let Some(bulk) = self.bulk.get().map(Lane::progress) {
+                carried.read += bulk.read;
+                carried.written += bulk.written;
+            }
+            meter.carried(carried);
         }
     }
 
     /// Reports what the connection does, with so many calls under way.
     pub(super) fn report(&self, calls: usize) -> ConnectionDiagnostics {
+        let bulk = self.bulk.get().map_or(0, |it| it.outbox.queued());
         ConnectionDiagnostics {
             peer: self.peer.clone(),
             direction: self.direction,
             calls: calls as u64,
-            bytes_queued: self.outbox.queued() as u64,
+            bytes_queued: (self.main.outbox.queued() + bulk) as u64,
             age: self.opened.elapsed(),
         }
     }
 }
+
+/// Says that the bulk lane is over, also when its task is dropped.
+struct Over<'a> {
+    wire: &'a Wire,
+    bulk: &'a Lane,
+}
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.bulk.outbox.discard();
+        self.bulk.over.store(true, Ordering::Release);
+        self.wire.changed.notify_waiters();
+    }
+}
+
+/// How much a bulk lane reads before other tasks have their turn: small calls are read in between.
+pub(super) const BULK_READ_BYTES: usize = 64 << 10;
+/// How much a bulk lane writes before that: the reader is at work on the beginning meanwhile.
+const BULK_WRITE_BYTES: usize = 512 << 10;

@@ -18,6 +18,13 @@ pub(crate) struct FrameBuffer {
     next: u64,
 }
 
+/// Where a frame begins in a buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mark {
+    chunks: usize,
+    tail: usize,
+}
+
 /// Bytes on their way out: frames that were copied together, and payloads as they lie.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
@@ -37,9 +44,55 @@ impl FrameBuffer {
     }
 
     /// Returns how many frames were put in all.
-    #[cfg(test)]
     pub(crate) const fn frames(&self) -> u64 {
         self.next
+    }
+
+    /// Returns where the next frame begins.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            chunks: self.output.chunks.len(),
+            tail: self.output.tail.len(),
+        }
+    }
+
+    /// Moves the last frame, which began at `mark`, behind those of another buffer.
+    pub(crate) fn move_last(&mut self, mark: Mark, to: &mut Self) {
+        let Output {
+            chunks,
+            tail,
+            chunked,
+            ..
+        } = &mut self.output;
+        let mut payloads = chunks.split_off(mark.chunks);
+        let start = to.output.tail.len();
+        match payloads.pop_front() {
+            Some(mut sealed) => {
+                to.output.tail.extend_from_slice(&sealed[mark.tail..]);
+                sealed.truncate(mark.tail);
+                let moved: usize = payloads.iter().map(Bytes::len).sum();
+                *chunked -= moved + to.output.tail.len() - start;
+                if !sealed.is_empty() {
+                    chunks.push_back(sealed);
+                }
+                debug_assert!(tail.is_empty(), "the last frame ends with a payload");
+            }
+            None => {
+                to.output.tail.extend_from_slice(&tail[mark.tail..]);
+                tail.truncate(mark.tail);
+            }
+        }
+        self.next -= 1;
+        // Its checksum is that of its content and its number.
+        let crc = &mut to.output.tail[start + 4..start + 8];
+        let number = (self.next ^ to.next).to_le_bytes();
+        crc.iter_mut()
+            .zip(number)
+            .for_each(|(byte, it)| *byte ^= it);
+        to.next += 1;
+        // Each payload came with an empty piece before it, but for the first.
+        payloads.retain(|it| !it.is_empty());
+        payloads.into_iter().for_each(|it| to.output.append(it));
     }
 
     /// Takes what waits, and goes on with what is empty.
@@ -174,14 +227,20 @@ impl Output {
         }
     }
 
-    /// Returns what is to be written next. Returns how many of the slices are filled.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// Returns what is to be written next, of so many bytes at most. Returns how many of the slices are
+    /// filled.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], mut most: usize) -> usize {
         let tail = &self.tail[self.written..];
         let all = self.chunks.iter().map(|it| &it[..]).chain([tail]);
         let mut filled = 0;
         for (slice, bytes) in slices.iter_mut().zip(all.filter(|it| !it.is_empty())) {
+            let bytes = &bytes[..bytes.len().min(most)];
             *slice = IoSlice::new(bytes);
             filled += 1;
+            most -= bytes.len();
+            if most == 0 {
+                break;
+            }
         }
         filled
     }

@@ -18,7 +18,7 @@
 mod buffer;
 mod cutter;
 
-pub(crate) use self::buffer::{FrameBuffer, Output, PutError};
+pub(crate) use self::buffer::{FrameBuffer, Mark, Output, PutError};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::cutter::OwnedFrame;
 pub(crate) use self::cutter::{Frame, FrameCutter, FrameError};
@@ -52,10 +52,15 @@ pub(crate) enum Kind {
     Credit = 9,
     /// The endpoint behind a gateway has ended.
     Gone = 10,
-    /// The callee's service ends: nothing more of this connection is answered.
+    /// The callee's service ends: nothing more of this connection is answered. `call` says how many
+    /// frames the bulk lane has carried, which are to be read first.
     Goodbye = 11,
     /// The caller needs a gateway's number no more.
     Release = 12,
+    /// The requests of a gateway come by the bulk lane from here on.
+    Move = 13,
+    /// The callee has much to say, and asks for a bulk lane.
+    Widen = 14,
 }
 
 impl Kind {
@@ -73,6 +78,8 @@ impl Kind {
             10 => Self::Gone,
             11 => Self::Goodbye,
             12 => Self::Release,
+            13 => Self::Move,
+            14 => Self::Widen,
             _ => return None,
         })
     }

@@ -11,11 +11,11 @@ use super::quota::{Excess, Quota, Share};
 use super::{RpcService, WeakService};
 use crate::config::RpcConfig;
 use crate::connection::{
-    Directory, Hello, IncomingConnection, Listing, Purpose, Refusal, greet, together,
+    Directory, Hello, IncomingConnection, Listing, Peer, Purpose, Refusal, greet, together,
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::mutant::{self, Mutant};
-use crate::transport::{Connection, Listener, Stream};
+use crate::transport::{Connection, Listener, PeerIdentity, Stream};
 
 /// The connections that peers have opened.
 #[derive(Default)]
@@ -98,6 +98,21 @@ impl Accepted {
             key,
             number,
         })
+    }
+
+    /// Returns the connection that a bulk lane is to join.
+    fn joined(
+        &self,
+        hello: &Hello,
+        identity: Option<&PeerIdentity>,
+    ) -> Result<Arc<IncomingConnection>, Refusal> {
+        let state = self.state.lock();
+        let newest = state.links.get(&(hello.service, hello.link.address));
+        let newest = newest.filter(|it| it.number == hello.link.number);
+        let connection = newest.and_then(|it| it.connection.upgrade());
+        // Ids are no secrets: nobody joins the connection of another.
+        let connection = connection.filter(|it| it.is_of(identity));
+        connection.ok_or(Refusal::NoConnection)
     }
 
     fn serve(self: &Arc<Self>, connection: &Arc<IncomingConnection>) -> Serving {
@@ -257,11 +272,15 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
         }
     };
     let own = service.hello(Purpose::Calls);
-    let mut linked = None;
+    let (mut linked, mut joined) = (None, None);
+    let identity = connection.identity();
     let judge = |hello: &Hello| {
         service.judge(hello)?;
-        if hello.purpose == Purpose::Calls {
-            linked = Some(service.inner.accepted.link(hello)?);
+        let accepted = &service.inner.accepted;
+        match &hello.purpose {
+            Purpose::Calls => linked = Some(accepted.link(hello)?),
+            Purpose::Bulk => joined = Some(accepted.joined(hello, identity.as_ref())?),
+            Purpose::Channel(_) => {}
         }
         Ok(())
     };
@@ -287,10 +306,15 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
         }
         Purpose::Channel(name) => service.inner.channels.offer(&name, stream),
         Purpose::Calls => {
-            let roles = service.roles_of(connection);
+            let peer = Peer {
+                name: peer,
+                roles: service.roles_of(identity.as_ref()),
+                identity,
+            };
             let Stream { reader, writer } = stream;
+            let (directory, frame_bytes_max) = (service.downgrade(), hello.frame_bytes_max);
             let incoming =
-                IncomingConnection::new(peer, roles, writer, hello.frame_bytes_max, &config);
+                IncomingConnection::new(peer, writer, frame_bytes_max, directory, &config);
             let serving = service.inner.accepted.serve(&incoming);
             if let Some(linked) = &linked {
                 linked.take(&incoming);
@@ -298,11 +322,16 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             if service.is_closed() {
                 incoming.say_goodbye();
             }
-            let directory = service.downgrade();
             drop(service);
-            let serving_it = incoming.serve(reader, directory, &config);
+            let serving_it = incoming.serve(reader, &config);
             together(connection.lend_driver(), serving_it).await;
             drop((serving, linked));
+        }
+        Purpose::Bulk => {
+            drop(service);
+            if let Some(joined) = joined {
+                joined.serve_bulk(stream, &config).await;
+            }
         }
     }
 }
@@ -314,7 +343,7 @@ impl RpcService {
         }
         match &hello.purpose {
             Purpose::Channel(name) if !self.inner.channels.accepts(name) => Err(Refusal::NoChannel),
-            Purpose::Channel(_) | Purpose::Calls => Ok(()),
+            Purpose::Channel(_) | Purpose::Calls | Purpose::Bulk => Ok(()),
         }
     }
 
@@ -324,11 +353,10 @@ impl RpcService {
     }
 
     /// Returns what a peer may do; `None` if everybody may do everything.
-    fn roles_of(&self, connection: &dyn Connection) -> Option<Vec<String>> {
+    fn roles_of(&self, identity: Option<&PeerIdentity>) -> Option<Vec<String>> {
         if !self.inner.roles_needed {
             return None;
         }
-        let identity = connection.identity();
         Some(identity.map_or_else(Vec::new, |it| it.roles().to_vec()))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -149,20 +150,23 @@ impl RpcService {
     async fn open(&self, address: &Address) -> Result<Arc<OutgoingConnection>, ConnectError> {
         let opening = async {
             let (transport, mut stream) = self.dial(address).await?;
-            let hello = self.hello(Purpose::Calls).by(self.next_link(address));
+            let link = self.next_link(address);
+            let hello = self.hello(Purpose::Calls).by(link);
             let welcome = dial(&mut stream, &hello).await;
             let welcome = welcome.map_err(|error| {
                 transport.close();
                 handshake(&address.to_string(), error)
             })?;
-            Ok((transport, stream, welcome))
+            Ok((transport, stream, welcome, link))
         };
         let text = address.to_string();
-        let (transport, stream, welcome) = self.within_time(&text, opening).await?;
+        let (transport, stream, welcome, link) = self.within_time(&text, opening).await?;
         let (connection, driver) =
             OutgoingConnection::new(transport.peer(), stream, &welcome, &self.inner.config);
+        let widening = self.widening(&connection, &transport, link);
         self.spawn(async move {
-            together(transport.lend_driver(), driver).await;
+            let both = async { tokio::join!(driver, widening) };
+            together(transport.lend_driver(), both).await;
             transport.close();
         });
         if self.is_closed() {
@@ -170,6 +174,41 @@ impl RpcService {
             return Err(ConnectError::Closed);
         }
         Ok(connection)
+    }
+
+    /// Adds a bulk lane to a connection when it is first needed.
+    fn widening(
+        &self,
+        connection: &Arc<OutgoingConnection>,
+        transport: &Arc<dyn Connection>,
+        link: Link,
+    ) -> impl Future<Output = ()> + use<> {
+        let service = self.downgrade();
+        let (connection, transport) = (Arc::clone(connection), Arc::clone(transport));
+        async move {
+            if !connection.wants_bulk().await {
+                return;
+            }
+            let Some(service) = service.upgrade() else {
+                return;
+            };
+            let config = service.inner.config.clone();
+            let hello = service.hello(Purpose::Bulk).by(link);
+            service.spawn(async move {
+                let opening = async {
+                    let mut stream = transport.open_stream().await.map_err(io::Error::other)?;
+                    let welcome = dial(&mut stream, &hello).await.map_err(io::Error::other)?;
+                    Ok::<_, io::Error>((stream, welcome))
+                };
+                match tokio::time::timeout(config.connect_timeout, opening).await {
+                    Ok(Ok((stream, welcome))) if welcome.service == connection.service() => {
+                        connection.run_bulk(stream, &config).await;
+                    }
+                    // Large messages go the way of all others.
+                    refused => tracing::debug!(?refused, "no bulk lane"),
+                }
+            });
+        }
     }
 
     fn next_link(&self, address: &Address) -> Link {

@@ -6,7 +6,7 @@
 //! ```text
 //! Hello                                        Welcome
 //!  0  magic "arpc"                              0  magic "arpc"
-//!  4  purpose: 1 calls, 2 channel   1           4  refusal, 0 if welcome            1
+//!  4  purpose                       1           4  refusal, 0 if welcome            1
 //!  5  codec                         1           5  codec                            1
 //!  6  version, least                2           6  version (least, in a refusal)    2
 //!  8  version, greatest             2           8  version (greatest, in a refusal) 2
@@ -22,9 +22,12 @@
 //! 80  name of the channel, ≤ 512
 //! ```
 //!
+//! The purpose is 1 for calls, 2 for a channel, 3 for a bulk lane.
+//!
 //! A service dials again when it has lost a connection that the other side may still believe in. The
 //! link says by which address it dials, and the number grows with each dialling: of two connections
-//! of a link the accepting side keeps the newer, so that nothing of the older comes after it.
+//! of a link the accepting side keeps the newer, so that nothing of the older comes after it. A bulk
+//! lane joins the connection that has its link and its number.
 //!
 //! The dialling side sends `Hello`, the other answers `Welcome`, and only then may the dialling side
 //! send more: in TLS 1.3 it believes to be connected before its certificate was judged.
@@ -71,6 +74,8 @@ pub(crate) enum Purpose {
     Calls,
     /// Bytes, for whoever accepts the channels of this name.
     Channel(String),
+    /// Large messages of calls, which come by another stream.
+    Bulk,
 }
 
 /// What the accepting side says of itself.
@@ -93,6 +98,8 @@ pub(crate) enum Refusal {
     Codec,
     #[error("it has no channel of this name")]
     NoChannel,
+    #[error("it has no such connection to join")]
+    NoConnection,
     #[error("a newer connection has taken the place of this one")]
     Superseded,
     #[error("it has too many connections")]
@@ -204,6 +211,7 @@ impl Hello {
         let (purpose, name) = match &self.purpose {
             Purpose::Calls => (1, ""),
             Purpose::Channel(name) => (2, name.as_str()),
+            Purpose::Bulk => (3, ""),
         };
         let length = u16::try_from(name.len()).expect("an address limits its endpoint's name");
         let mut bytes = self.fixed(purpose, self.versions, length).to_vec();
@@ -223,6 +231,7 @@ impl Hello {
             Err(Refusal::Version(..)) => 5,
             Err(Refusal::Closing) => 6,
             Err(Refusal::Superseded) => 7,
+            Err(Refusal::NoConnection) => 8,
         };
         self.fixed(code, self.versions, 0)
     }
@@ -249,6 +258,7 @@ impl Hello {
         let purpose = match bytes[4] {
             1 => Purpose::Calls,
             2 => Purpose::Channel(String::new()),
+            3 => Purpose::Bulk,
             _ => return Err(HandshakeError::Malformed("unknown purpose")),
         };
         Ok(Self {
@@ -296,6 +306,7 @@ impl Welcome {
             5 => Some(Refusal::Version(u16_at(bytes, 6), u16_at(bytes, 8))),
             6 => Some(Refusal::Closing),
             7 => Some(Refusal::Superseded),
+            8 => Some(Refusal::NoConnection),
             _ => return Err(HandshakeError::Malformed("unknown refusal")),
         };
         match refusal {

@@ -100,7 +100,7 @@ async fn a_malformed_hello_is_no_hello() {
     };
     let purpose = {
         let mut bytes = calls().to_bytes();
-        bytes[4] = 3;
+        bytes[4] = 4;
         bytes
     };
     for (bytes, reason) in [
@@ -113,7 +113,7 @@ async fn a_malformed_hello_is_no_hello() {
     }
 
     let mut unknown = own().answer(Ok(()));
-    unknown[4] = 8;
+    unknown[4] = 9;
     let error = answered(&unknown).await.unwrap_err();
     assert!(matches!(
         error,

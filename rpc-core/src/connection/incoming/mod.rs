@@ -12,8 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
@@ -21,33 +22,46 @@ use self::session::Session;
 use super::credit::Debt;
 use super::liveness::Liveness;
 use super::outbox::SendError;
-use super::wire::Wire;
+use super::wire::{BULK_READ_BYTES, Lane, Wire};
 use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::error::RpcResult;
-use crate::frame::{Header, Kind};
+use crate::error::{RpcError, RpcResult};
+use crate::frame::{FrameBuffer, Header, Kind};
 use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
 use crate::mutant::{self, Mutant};
+use crate::transport::{PeerIdentity, Stream};
+use crate::turn;
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
     id: u64,
     wire: Wire,
+    /// Who the peer has proved to be.
+    identity: Option<PeerIdentity>,
     /// What the peer may do, by its certificate; `None` if everybody may do everything.
     roles: Option<Vec<String>>,
     calls: Mutex<Calls>,
     /// There is an earlier deadline than those that are waited for.
     sooner: Notify,
-    /// Whether nothing more of the peer is heeded; it is locked while a message is handed on.
-    cut: Mutex<bool>,
+    /// It is locked while a message is handed on.
+    session: Mutex<Session>,
+    /// The main lane has said something that the bulk lane waits for.
+    said: Notify,
     debt: Debt,
     /// How many bytes of requests the calls hold that are under way.
     held: AtomicU64,
     /// Whether goodbye was said.
     leaving: AtomicBool,
     limits: Limits,
+}
+
+/// Who opened a connection.
+pub(crate) struct Peer {
+    pub(crate) name: String,
+    pub(crate) identity: Option<PeerIdentity>,
+    pub(crate) roles: Option<Vec<String>>,
 }
 
 /// What of the configuration a connection needs.
@@ -80,20 +94,27 @@ pub(crate) struct Charge {
 impl IncomingConnection {
     /// Takes over a stream whose handshake is done, save its reading half.
     pub(crate) fn new(
-        peer: String,
-        roles: Option<Vec<String>>,
-        writer: Box<dyn tokio::io::AsyncWrite + Send + Unpin>,
+        peer: Peer,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
         peer_frame_bytes_max: u32,
+        directory: impl Directory + 'static,
         config: &RpcConfig,
     ) -> Arc<Self> {
+        let Peer {
+            name,
+            identity,
+            roles,
+        } = peer;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            wire: Wire::new(Direction::Incoming, peer, writer, config),
+            wire: Wire::new(Direction::Incoming, name, writer, config),
+            identity,
             roles,
             calls: Mutex::default(),
             sooner: Notify::new(),
-            cut: Mutex::new(false),
+            session: Mutex::new(Session::new(Box::new(directory))),
+            said: Notify::new(),
             debt: Debt::new(config.window_bytes, config.frame_bytes_max),
             held: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
@@ -109,35 +130,125 @@ impl IncomingConnection {
     }
 
     /// Serves the calls of the peer until it goes away.
-    pub(crate) async fn serve(
-        self: Arc<Self>,
-        reader: impl AsyncRead + Unpin,
-        directory: impl Directory,
-        config: &RpcConfig,
-    ) {
+    pub(crate) async fn serve(self: Arc<Self>, reader: impl AsyncRead + Unpin, config: &RpcConfig) {
         let liveness = Liveness::new(config, Instant::now());
-        let mut session = Session::new(&self, directory);
-        let frames = FrameReader::new(reader, self.limits.frame_in, &self.wire.heard);
+        let main = &self.wire.main;
+        let frames = FrameReader::new(reader, self.limits.frame_in, usize::MAX, &main.heard);
         let ended = tokio::select! {
             biased;
-            read = session.read(frames) => read,
-            write = self.write() => write.map_err(ReadError::Io),
-            over = self.wire.watch(liveness, |age| self.is_too_old(age)) => Err(match over {
+            read = self.read(frames) => read,
+            write = self.write(main) => write.map_err(ReadError::Io),
+            over = self.wire.watch(main, liveness, |age| self.is_too_old(age)) => Err(match over {
                 Ok(()) => ReadError::Protocol("it keeps a connection that is too old"),
                 Err(lost) => ReadError::Lost(lost),
             }),
             () = self.expire() => Ok(()),
+            () = self.ask_for_bulk() => Ok(()),
+            error = self.wire.bulk_lost() => Err(error),
         };
         if let Err(error) = ended {
             tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
         }
-        drop(session);
         self.close();
     }
 
+    /// Serves what comes by a further stream, whose handshake is done, until it or the connection ends.
+    pub(crate) async fn serve_bulk(self: Arc<Self>, stream: Stream, config: &RpcConfig) {
+        let Some(bulk) = self.wire.add_bulk(stream.writer, config) else {
+            tracing::debug!(peer = %self.wire.peer, "there is a bulk lane already");
+            return;
+        };
+        if self.session.lock().is_cut() || self.leaving.load(Ordering::Relaxed) {
+            // Whoever closed the connection did not see the lane.
+            bulk.outbox.close();
+        }
+        let limit = self.limits.frame_in;
+        let frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
+        let liveness = Liveness::new(config, Instant::now());
+        let (read, write) = (self.read_bulk(bulk, frames), self.write(bulk));
+        self.wire.run_bulk(bulk, read, write, liveness).await;
+    }
+
+    /// Asks the peer for a bulk lane as soon as there is something large to say.
+    async fn ask_for_bulk(&self) {
+        self.wire.bulk_wanted().await;
+        if !self.wire.has_bulk() {
+            self.wire.main.send_empty(&Header::new(Kind::Widen, 0));
+        }
+        std::future::pending().await
+    }
+
+    async fn read(
+        self: &Arc<Self>,
+        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        while frames.read().await? {
+            turn::take(|| self.heed_all(&mut frames))?;
+        }
+        Ok(())
+    }
+
+    /// Does what the frames of one read say.
+    fn heed_all(
+        self: &Arc<Self>,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        // One look at the clock for all that came together.
+        let now = Instant::now();
+        let mut session = self.session.lock();
+        while let Some(frame) = frames.next()? {
+            session.heed(self, &self.wire.main, frame, now)?;
+        }
+        Ok(())
+    }
+
+    async fn read_bulk(
+        self: &Arc<Self>,
+        bulk: &Lane,
+        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        while frames.read().await? {
+            while let Some(frame) = frames.next()? {
+                self.reach(&frame.header).await?;
+                turn::take(|| {
+                    let mut session = self.session.lock();
+                    session.heed(self, bulk, frame, Instant::now())
+                })?;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Waits until the main lane has said that a gateway's frames come by the bulk lane.
+    async fn reach(&self, header: &Header) -> Result<(), ReadError> {
+        match header.kind {
+            Kind::Request | Kind::OneWay | Kind::Cancel | Kind::Extend | Kind::Release => {}
+            Kind::Ping | Kind::Pong => return Ok(()),
+            _ => return Err(ReadError::Protocol("what has no place in a bulk lane")),
+        }
+        loop {
+            // It is kept for one who comes to wait for it: there is no other.
+            let moved = self.session.lock().has_moved(header.gateway);
+            match (moved, header.kind) {
+                (Ok(true), _) => return Ok(()),
+                // Its gateway was released; the call may still be under way.
+                (Err(_), Kind::Cancel | Kind::Extend) => return Ok(()),
+                (Err(error), _) => return Err(error),
+                (Ok(false), _) => {}
+            }
+            self.said.notified().await;
+        }
+    }
+
+    /// Tells whether this is who opened the connection.
+    pub(crate) fn is_of(&self, identity: Option<&PeerIdentity>) -> bool {
+        self.identity.as_ref() == identity
+    }
+
     /// Writes what there is to write, until there will be no more.
-    async fn write(&self) -> io::Result<()> {
-        self.wire.outbox.drive().await?;
+    async fn write(&self, lane: &Lane) -> io::Result<()> {
+        lane.outbox.drive().await?;
         if self.leaving.load(Ordering::Relaxed) {
             // What was written last may be on its way yet, and is lost if the stream ends before it
             // arrives. A peer that has heard goodbye ends the stream, and that is read.
@@ -153,7 +264,7 @@ impl IncomingConnection {
 
     /// Ends the calls whose time is over, whether their callers say so or not.
     async fn expire(&self) {
-        while !*self.cut.lock() {
+        while !self.session.lock().is_cut() {
             let earliest = self.calls.lock().earliest;
             let Some(earliest) = earliest else {
                 self.sooner.notified().await;
@@ -195,6 +306,49 @@ impl IncomingConnection {
         }
     }
 
+    /// Tells whether the peer may make a call now, with which it has so many under way.
+    fn admit(&self, method: &'static str, allowed: &[&str], calls: usize) -> Result<(), RpcError> {
+        if let Some(roles) = &self.roles
+            && !roles.iter().any(|it| allowed.contains(&it.as_str()))
+        {
+            tracing::debug!(peer = %self.wire.peer, method, "call forbidden");
+            return Err(RpcError::Forbidden {
+                method: method.to_owned(),
+                roles: roles.clone(),
+            });
+        }
+        let (held, limit) = (&self.held, self.limits.held);
+        if held.load(Ordering::Relaxed) > limit {
+            return Err(RpcError::Overloaded {
+                queue: String::from("what the connection's calls hold"),
+                limit,
+            });
+        }
+        let limit = self.limits.calls;
+        if calls > limit {
+            return Err(RpcError::Overloaded {
+                queue: String::from("the connection's table of calls"),
+                limit: limit as u64,
+            });
+        }
+        Ok(())
+    }
+
+    /// Lists a call. Returns how many there are with it.
+    fn open_call(&self, call: &Arc<IncomingCall>) -> Result<usize, ReadError> {
+        let deadline = call.deadline_at();
+        let mut calls = self.calls.lock();
+        self.note_deadline(&mut calls, deadline);
+        match calls.by_id.entry(call.id()) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(call));
+                Ok(calls.by_id.len())
+            }
+            // The call that has the id stays in the table, to be abandoned with the others.
+            Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
+        }
+    }
+
     /// Sees to it that a call ends in time. The caller holds the table.
     fn note_deadline(&self, calls: &mut Calls, deadline: Option<Instant>) {
         if let Some(deadline) = deadline
@@ -225,14 +379,13 @@ impl IncomingConnection {
     /// lasts until the peer ends it.
     pub(crate) fn say_goodbye(&self) {
         self.leaving.store(true, Ordering::Relaxed);
-        self.wire.send_empty(&Header::new(Kind::Goodbye, 0));
-        self.wire.outbox.close();
+        self.wire.close_with(Kind::Goodbye);
     }
 
     /// Cuts the peer off, which hears nothing more, and of which nothing more is heeded.
     pub(crate) fn discard(&self) {
-        *self.cut.lock() = true;
-        self.wire.outbox.discard();
+        self.session.lock().cut();
+        self.wire.discard();
         self.sooner.notify_one();
     }
 
@@ -245,7 +398,8 @@ impl IncomingConnection {
     fn close(&self) {
         self.wire.ended();
         // A handler may hold a call, and so this, for long; the peer's stream is not held with it.
-        self.wire.outbox.discard();
+        self.wire.discard();
+        self.session.lock().end(self.id);
         let calls = std::mem::take(&mut self.calls.lock().by_id);
         let mut calls: Vec<_> = calls.into_values().collect();
         calls.sort_by_key(|call| call.id());
@@ -277,7 +431,7 @@ impl IncomingConnection {
             Err(SendError::Full { .. }) => {
                 // The peer does not read its answers.
                 tracing::warn!(peer = %self.wire.peer, "disconnecting a peer that does not read");
-                return self.wire.outbox.close();
+                return self.wire.close();
             }
         };
         // An error is small, and of types that can be encoded.
@@ -293,13 +447,13 @@ impl IncomingConnection {
     ) -> Result<usize, SendError> {
         let mut header = Header::new(Kind::Response, id);
         header.error = error;
-        self.wire
-            .send(alone, |out| out.put(&header, body, self.limits.frame_out))
+        let put = |out: &mut FrameBuffer| out.put(&header, body, self.limits.frame_out);
+        self.wire.send(alone, put, |_| {})
     }
 
     /// Tells the peer that the endpoint behind a gateway has ended.
     fn gone(&self, gateway: u32) {
-        self.wire.send_empty(&Header {
+        self.wire.main.send_empty(&Header {
             gateway,
             ..Header::new(Kind::Gone, 0)
         });
@@ -331,6 +485,7 @@ impl Drop for Charge {
         {
             self.connection
                 .wire
+                .main
                 .send_empty(&Header::new(Kind::Credit, total));
         }
     }

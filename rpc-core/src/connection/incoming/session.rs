@@ -1,28 +1,25 @@
 //! What a peer has resolved, and what its frames ask.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use hashbrown::hash_map::Entry;
 use slab::Slab;
-use tokio::io::AsyncRead;
 use tokio::time::Instant;
 
 use super::{Charge, IncomingCall, IncomingConnection, Watcher, Watchers};
 use crate::codec;
-use crate::connection::{Directory, FrameReader, ReadError, Resolve, ResolveRefusal, Resolved};
+use crate::connection::wire::Lane;
+use crate::connection::{Directory, ReadError, Resolve, ResolveRefusal, Resolved};
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
 use crate::gateway::{Delivery, Exposed};
 use crate::metering::ResponseMeter;
 use crate::mutant::{self, Mutant};
-use crate::turn;
 
-/// The state of the reading side.
-pub(super) struct Session<'a, D> {
-    connection: &'a Arc<IncomingConnection>,
-    directory: D,
+/// What a peer has resolved on a connection.
+pub(super) struct Session {
+    /// `None` once nothing more of the peer is heeded.
+    directory: Option<Box<dyn Directory>>,
     opened: Slab<Opened>,
     /// How many gateways were resolved, so that each has a number of its own for a long time.
     resolved: u16,
@@ -35,73 +32,83 @@ struct Opened {
     /// For each method of the peer's gateway, its place in ours.
     methods: Vec<Option<usize>>,
     watchers: Arc<Watchers>,
+    /// Its requests come by the bulk lane.
+    moved: bool,
 }
 
-impl<'a, D: Directory> Session<'a, D> {
-    pub(super) const fn new(connection: &'a Arc<IncomingConnection>, directory: D) -> Self {
+impl Session {
+    pub(super) const fn new(directory: Box<dyn Directory>) -> Self {
         Self {
-            connection,
-            directory,
+            directory: Some(directory),
             opened: Slab::new(),
             resolved: 0,
         }
     }
 
-    pub(super) async fn read(
-        &mut self,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
-    ) -> Result<(), ReadError> {
-        while frames.read().await? {
-            turn::take(|| self.heed_all(&mut frames))?;
-        }
-        Ok(())
+    pub(super) const fn is_cut(&self) -> bool {
+        self.directory.is_none()
     }
 
-    /// Does what the frames of one read say.
-    fn heed_all(
+    /// Nothing more of the peer is heeded.
+    pub(super) fn cut(&mut self) {
+        self.directory = None;
+    }
+
+    /// The connection has ended.
+    pub(super) fn end(&mut self, connection: u64) {
+        self.cut();
+        for opened in self.opened.drain() {
+            opened.watchers.remove(connection, opened.number);
+        }
+    }
+
+    /// Tells whether the requests of a gateway come by the bulk lane.
+    pub(super) fn has_moved(&self, gateway: u32) -> Result<bool, ReadError> {
+        Ok(self.opened(gateway)?.moved)
+    }
+
+    /// Does what a frame says that came by a lane of a connection at `now`.
+    pub(super) fn heed(
         &mut self,
-        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+        connection: &Arc<IncomingConnection>,
+        lane: &Lane,
+        frame: Frame<'_>,
+        now: Instant,
     ) -> Result<(), ReadError> {
-        // One look at the clock for all that came together.
-        let now = Instant::now();
-        // Whoever cuts the connection waits for what is being handed on.
-        let cut = self.connection.cut.lock();
-        if *cut {
+        if self.is_cut() {
             return Err(ReadError::Protocol("a frame over a connection that is cut"));
         }
-        while let Some(frame) = frames.next()? {
-            self.heed(frame, now)?;
-        }
-        Ok(())
-    }
-
-    /// Does what a frame says that came at `now`.
-    fn heed(&mut self, frame: Frame<'_>, now: Instant) -> Result<(), ReadError> {
-        let connection = self.connection;
         let header = &frame.header;
         match header.kind {
-            Kind::Request | Kind::OneWay => self.request(frame, now)?,
+            Kind::Request | Kind::OneWay => self.request(connection, frame, now)?,
             Kind::Cancel => connection.cancel(header.call),
             Kind::Extend => connection.extend(header.call, header.remaining_us),
-            Kind::Resolve => self.resolve(header, frame.body)?,
-            Kind::Release => self.release(header.gateway)?,
-            Kind::Ping => connection
-                .wire
-                .send_empty(&Header::new(Kind::Pong, header.call)),
+            Kind::Resolve => self.resolve(connection, header, frame.body)?,
+            Kind::Release => self.release(connection, header.gateway)?,
+            Kind::Move => {
+                self.opened_mut(header.gateway)?.moved = true;
+                connection.said.notify_one();
+            }
+            Kind::Ping => lane.send_empty(&Header::new(Kind::Pong, header.call)),
             Kind::Pong => {}
-            Kind::Response | Kind::Credit | Kind::Gone | Kind::Goodbye => {
+            Kind::Response | Kind::Credit | Kind::Gone | Kind::Goodbye | Kind::Widen => {
                 return Err(ReadError::Protocol("an answer to no request"));
             }
         }
         Ok(())
     }
 
-    fn request(&self, frame: Frame<'_>, now: Instant) -> Result<(), ReadError> {
+    fn request(
+        &self,
+        connection: &Arc<IncomingConnection>,
+        frame: Frame<'_>,
+        now: Instant,
+    ) -> Result<(), ReadError> {
         let Frame { header, size, .. } = frame;
-        if !self.connection.debt.receive(size) {
+        if !connection.debt.receive(size) {
             return Err(ReadError::Protocol("more than the window allows"));
         }
-        let charge = Charge::new(self.connection, size);
+        let charge = Charge::new(connection, size);
         let opened = self.opened(header.gateway)?;
         let method = opened.methods.get(usize::from(header.method));
         let method = *method.ok_or(ReadError::Protocol("a method that was not resolved"))?;
@@ -113,8 +120,8 @@ impl<'a, D: Directory> Session<'a, D> {
                 let meter = meter.map(|(meter, method)| {
                     ResponseMeter::new(Arc::clone(meter), opened.exposed.first + method)
                 });
-                let call = IncomingCall::new(self.connection, &header, size, name, meter, now);
-                let calls = self.open_call(&call)?;
+                let call = IncomingCall::new(connection, &header, size, name, meter, now);
+                let calls = connection.open_call(&call)?;
                 (Some(call), calls)
             }
         };
@@ -133,7 +140,7 @@ impl<'a, D: Directory> Session<'a, D> {
                 "a one-way call of a method that answers, or the reverse",
             ));
         }
-        if let Err(error) = self.admit(info.name, info.roles, calls) {
+        if let Err(error) = connection.admit(info.name, info.roles, calls) {
             IncomingCall::deny(call, error);
             return Ok(());
         }
@@ -150,66 +157,32 @@ impl<'a, D: Directory> Session<'a, D> {
         Ok(())
     }
 
-    /// Tells whether the peer may make a call now, with which it has so many under way.
-    fn admit(&self, method: &'static str, allowed: &[&str], calls: usize) -> Result<(), RpcError> {
-        if let Some(roles) = &self.connection.roles
-            && !roles.iter().any(|it| allowed.contains(&it.as_str()))
-        {
-            tracing::debug!(peer = %self.connection.wire.peer, method, "call forbidden");
-            return Err(RpcError::Forbidden {
-                method: method.to_owned(),
-                roles: roles.clone(),
-            });
-        }
-        let (held, limit) = (&self.connection.held, self.connection.limits.held);
-        if held.load(Ordering::Relaxed) > limit {
-            return Err(RpcError::Overloaded {
-                queue: String::from("what the connection's calls hold"),
-                limit,
-            });
-        }
-        let limit = self.connection.limits.calls;
-        if calls > limit {
-            return Err(RpcError::Overloaded {
-                queue: String::from("the connection's table of calls"),
-                limit: limit as u64,
-            });
-        }
-        Ok(())
-    }
-
-    /// Lists a call. Returns how many there are with it.
-    fn open_call(&self, call: &Arc<IncomingCall>) -> Result<usize, ReadError> {
-        let deadline = call.deadline_at();
-        let mut calls = self.connection.calls.lock();
-        self.connection.note_deadline(&mut calls, deadline);
-        match calls.by_id.entry(call.id()) {
-            Entry::Vacant(place) => {
-                place.insert(Arc::clone(call));
-                Ok(calls.by_id.len())
-            }
-            // The call that has the id stays in the table, to be abandoned with the others.
-            Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
-        }
-    }
-
-    fn resolve(&mut self, header: &Header, body: &[u8]) -> Result<(), ReadError> {
+    fn resolve(
+        &mut self,
+        connection: &Arc<IncomingConnection>,
+        header: &Header,
+        body: &[u8],
+    ) -> Result<(), ReadError> {
         let resolve: Resolve = codec::decode(body)
             .map_err(|_| ReadError::Protocol("a malformed request to resolve"))?;
-        let result = self.open_gateway(&resolve);
+        let result = self.open_gateway(connection, &resolve);
         let result = result.map_err(RpcError::App);
-        self.connection
-            .respond((header.call, true), "resolve", None, result);
+        connection.respond((header.call, true), "resolve", None, result);
         Ok(())
     }
 
-    fn open_gateway(&mut self, resolve: &Resolve) -> Result<Resolved, ResolveRefusal> {
-        let listing = self.directory.find(&resolve.endpoint);
+    fn open_gateway(
+        &mut self,
+        connection: &Arc<IncomingConnection>,
+        resolve: &Resolve,
+    ) -> Result<Resolved, ResolveRefusal> {
+        let directory = self.directory.as_ref();
+        let listing = directory.and_then(|it| it.find(&resolve.endpoint));
         let listing = listing.ok_or(ResolveRefusal::NoEndpoint)?;
         let mut exposed = listing.exposed.iter();
         let exposed = exposed.find(|it| it.name == resolve.gateway);
         let exposed = exposed.ok_or(ResolveRefusal::NoGateway)?;
-        let full = self.opened.len() >= self.connection.limits.gateways.min(PLACES);
+        let full = self.opened.len() >= connection.limits.gateways.min(PLACES);
         if full || resolve.methods.len() > METHODS_MAX {
             return Err(ResolveRefusal::TooMany);
         }
@@ -229,8 +202,9 @@ impl<'a, D: Directory> Session<'a, D> {
             exposed: exposed.clone(),
             methods,
             watchers: Arc::clone(&listing.watchers),
+            moved: false,
         });
-        listing.watchers.add(Watcher::new(self.connection, gateway));
+        listing.watchers.add(Watcher::new(connection, gateway));
         Ok(Resolved {
             gateway,
             incarnation: listing.incarnation,
@@ -238,33 +212,29 @@ impl<'a, D: Directory> Session<'a, D> {
         })
     }
 
-    fn release(&mut self, gateway: u32) -> Result<(), ReadError> {
+    fn release(&mut self, connection: &IncomingConnection, gateway: u32) -> Result<(), ReadError> {
         self.opened(gateway)?;
         if mutant::is(Mutant::ReleaseIgnored) {
             return Ok(());
         }
         let opened = self.opened.remove(gateway as usize % PLACES);
-        opened.watchers.remove(self.connection.id, gateway);
+        opened.watchers.remove(connection.id, gateway);
         Ok(())
     }
 
     fn opened(&self, gateway: u32) -> Result<&Opened, ReadError> {
         let opened = self.opened.get(gateway as usize % PLACES);
-        opened
-            .filter(|it| it.number == gateway)
-            .ok_or(ReadError::Protocol("a gateway that was not resolved"))
+        opened.filter(|it| it.number == gateway).ok_or(NOT_RESOLVED)
     }
-}
 
-impl<D> Drop for Session<'_, D> {
-    fn drop(&mut self) {
-        for (_, opened) in &self.opened {
-            opened.watchers.remove(self.connection.id, opened.number);
-        }
+    fn opened_mut(&mut self, gateway: u32) -> Result<&mut Opened, ReadError> {
+        let opened = self.opened.get_mut(gateway as usize % PLACES);
+        opened.filter(|it| it.number == gateway).ok_or(NOT_RESOLVED)
     }
 }
 
 /// How many gateways there can be at once: their places take the lower half of their numbers.
 const PLACES: usize = 1 << 16;
+const NOT_RESOLVED: ReadError = ReadError::Protocol("a gateway that was not resolved");
 /// A gateway of a peer has no more methods than this.
 const METHODS_MAX: usize = 1 << 12;

@@ -17,7 +17,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
-use crate::frame::{FrameBuffer, Output, PutError};
+use crate::frame::{FrameBuffer, Mark, Output, PutError};
 use crate::turn::Owed;
 
 /// The writing side of a connection, shared by all who send.
@@ -31,6 +31,8 @@ pub(crate) struct Outbox {
     /// How many bytes the stream has taken in all.
     written: AtomicU64,
     limit: usize,
+    /// How many bytes are written before other tasks have their turn.
+    at_once: usize,
 }
 
 struct Queue {
@@ -79,6 +81,8 @@ pub(crate) enum Urgency {
     Soon,
     /// When the sender's turn ends: it is to [pay](Owed::pay) then.
     Owed,
+    /// By the connection's own task, however long that takes.
+    Left,
 }
 
 /// Whether it is for the sender to see to it that its frame is written.
@@ -92,7 +96,11 @@ pub(crate) enum Due {
 }
 
 impl Outbox {
-    pub(crate) fn new(io: Box<dyn AsyncWrite + Send + Unpin>, limit: usize) -> Self {
+    pub(crate) fn new(
+        io: Box<dyn AsyncWrite + Send + Unpin>,
+        limit: usize,
+        at_once: usize,
+    ) -> Self {
         Self {
             queue: Mutex::new(Queue {
                 frames: FrameBuffer::default(),
@@ -108,6 +116,7 @@ impl Outbox {
             work: Notify::new(),
             written: AtomicU64::new(0),
             limit,
+            at_once,
         }
     }
 
@@ -124,7 +133,11 @@ impl Outbox {
         if queue.frames.len() >= self.limit {
             return Err(SendError::Full { limit: self.limit });
         }
+        let before = queue.frames.len();
         let put = put(&mut queue.frames).map_err(SendError::Put)?;
+        if queue.frames.len() == before {
+            return Ok((put, Due::Nothing));
+        }
         let nobody_writes = queue.phase != Phase::Busy;
         if urgency == Urgency::Owed && queue.frames.len() < OWED_BYTES_MAX {
             let due = match queue.phase {
@@ -142,13 +155,32 @@ impl Outbox {
         queue.expected = queue.expected.saturating_sub(1);
         match (among, queue.expected) {
             (true, 0) => self.write_now(self.writer.try_lock(), queue),
-            (false, _) if nobody_writes && urgency != Urgency::Soon => {
+            (false, _) if nobody_writes && !matches!(urgency, Urgency::Soon | Urgency::Left) => {
                 self.write_now(self.writer.try_lock(), queue);
             }
             _ if nobody_writes => self.work.notify_one(),
             _ => {}
         }
         Ok((put, Due::Nothing))
+    }
+
+    /// Takes over the last frame of another outbox, for the connection's task to write. Returns whether
+    /// there is room for it.
+    pub(crate) fn take_over(&self, from: &mut FrameBuffer, mark: Mark) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.phase == Phase::Closed || queue.frames.len() >= self.limit {
+            return false;
+        }
+        from.move_last(mark, &mut queue.frames);
+        queue.phase = Phase::Busy;
+        self.work.notify_one();
+        true
+    }
+
+    /// Takes no more frames. Returns how many it was given in all.
+    pub(crate) fn close_after(&self) -> u64 {
+        self.close();
+        self.queue.lock().frames.frames()
     }
 
     fn is_more_expected(&self) -> bool {
@@ -205,6 +237,11 @@ impl Outbox {
     pub(crate) fn close(&self) {
         self.queue.lock().phase = Phase::Closed;
         self.work.notify_one();
+    }
+
+    /// Tells whether no more frames are taken.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.queue.lock().phase == Phase::Closed
     }
 
     /// Lets go of the stream, whoever still holds the outbox. What is queued is lost.
@@ -265,7 +302,7 @@ impl Outbox {
             }
             let all_taken = queue.frames.len() == 0;
             drop(queue);
-            let written = writer.poll_write_all(cx, &self.written);
+            let written = writer.poll_write_all(cx, &self.written, self.at_once);
             writer.blocked = written.is_pending();
             ready!(written)?;
             queue = self.queue.lock();
@@ -295,10 +332,16 @@ impl Writer {
         &mut self,
         cx: &mut Context<'_>,
         written: &AtomicU64,
+        at_once: usize,
     ) -> Poll<io::Result<()>> {
+        let mut left = at_once;
         while self.current.len() > 0 {
+            if left == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.current.slices(&mut slices);
+            let filled = self.current.slices(&mut slices, left);
             let io = Pin::new(&mut self.io);
             let n = match &slices[..filled] {
                 [bytes] => ready!(io.poll_write(cx, bytes))?,
@@ -308,6 +351,7 @@ impl Writer {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.current.advance(n);
+            left -= n;
             written.fetch_add(n as u64, Ordering::Relaxed);
         }
         Pin::new(&mut self.io).poll_flush(cx)

@@ -119,7 +119,7 @@ fn what_is_owed_is_written_when_the_sender_flushes() {
 #[tokio::test]
 async fn a_flush_leaves_a_full_stream_to_the_connections_task() {
     let (io, mut peer) = tokio::io::duplex(64);
-    let outbox = Arc::new(Outbox::new(Box::new(io), usize::MAX));
+    let outbox = Arc::new(Outbox::new(Box::new(io), usize::MAX, usize::MAX));
     let driver = Arc::clone(&outbox);
     tokio::spawn(async move { driver.drive().await });
     tokio::task::yield_now().await;
@@ -317,7 +317,7 @@ fn outbox_of(pace: Pace, limit: usize) -> (Outbox, Arc<Mutex<Written>>) {
         written: Arc::clone(&written),
         ready: false,
     };
-    (Outbox::new(Box::new(stream), limit), written)
+    (Outbox::new(Box::new(stream), limit, usize::MAX), written)
 }
 
 fn send(outbox: &Outbox, urgency: Urgency, text: &str) -> Result<(), SendError> {

@@ -94,7 +94,7 @@ impl Parked {
             true => (Some(waiting), None),
             false => (None, Some(waiting)),
         };
-        let pending = Pending::new(info, Arc::clone(&reply), again);
+        let pending = Pending::new(info, bound.number, Arc::clone(&reply), again);
         match bound.connection.request_encoded(header, &body, pending) {
             Ok(id) => {
                 *place = Place::Sent(Arc::clone(&bound.connection), id);

@@ -140,7 +140,7 @@ impl RemoteGateway {
             return None;
         }
         let header = bound.header(Kind::Request, ask, time.remaining_us());
-        let pending = Pending::new(ask.info, Arc::clone(slot) as _, None);
+        let pending = Pending::new(ask.info, header.gateway, Arc::clone(slot) as _, None);
         match bound.connection.request(header, arguments, pending) {
             Ok(id) => Some(RemoteCall::Sent(Arc::clone(&bound.connection), id)),
             Err(NotSent::Refused(error)) => {
