@@ -6,6 +6,8 @@
 /// What is wrong with the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mutant {
+    /// The small requests of a gateway overtake its large ones.
+    BulkOvertaken,
     /// A lost connection is taken for one over which nothing was sent.
     BlameNobody,
     /// A cancel is ignored by the callee.

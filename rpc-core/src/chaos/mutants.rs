@@ -9,6 +9,7 @@ use crate::mutant::{self, Mutant};
 const CAUGHT: &[(Mutant, u64)] = &[
     (Mutant::AbandonedBegun, 1),
     (Mutant::BlameNobody, 1),
+    (Mutant::BulkOvertaken, 2),
     (Mutant::CancelIgnored, 1),
     (Mutant::CancelNotSent, 1),
     (Mutant::CreditIgnored, 1),

@@ -215,3 +215,6 @@ const TRUSTED_BYTES: usize = 1 << 20;
 const LARGE_BYTES: usize = 16 << 10;
 /// A buffer that is larger is given back when it is empty.
 const KEPT_BYTES_MAX: usize = 1 << 20;
+
+#[cfg(all(test, feature = "testing"))]
+mod tests;

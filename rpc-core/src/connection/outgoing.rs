@@ -459,7 +459,9 @@ impl OutgoingConnection {
 
     /// Tells whether a gateway's requests go by the bulk lane.
     fn is_moved(&self, gateway: u32) -> bool {
-        self.wire.has_bulk() && self.moved.lock().contains(&gateway)
+        self.wire.has_bulk()
+            && !mutant::is(Mutant::BulkOvertaken)
+            && self.moved.lock().contains(&gateway)
     }
 
     /// Puts a message if the callee's window is open. Only one does so at a time, which keeps within

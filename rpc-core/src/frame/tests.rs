@@ -324,6 +324,57 @@ fn what_is_written_in_pieces_is_all_of_it() {
     assert_eq!(written, all);
 }
 
+#[test]
+fn the_last_frame_is_moved_with_its_payloads_and_gets_another_number() {
+    let payload = |length: usize| Payload::from(vec![length as u8; length]);
+    for before in [0, 20_000, 10] {
+        for lengths in [vec![], vec![10], vec![20_000], vec![20_000, 10, 30_000]] {
+            let (mut from, mut to) = (FrameBuffer::default(), FrameBuffer::default());
+            let moved: Vec<_> = lengths.iter().copied().map(payload).collect();
+            for buffer in [&mut from, &mut to] {
+                buffer
+                    .put(&full_header(), &payload(before), 1 << 20)
+                    .unwrap();
+            }
+            to.put(&full_header(), "second", 1 << 20).unwrap();
+            let mark = from.mark();
+            from.put(&full_header(), &moved, 1 << 20).unwrap();
+            from.move_last(mark, &mut to);
+            for buffer in [&mut from, &mut to] {
+                buffer.put(&full_header(), "last", 1 << 20).unwrap();
+            }
+
+            let frames = |buffer: &mut FrameBuffer| {
+                let (mut wire, mut cutter) = (wire(buffer), FrameCutter::new(1 << 20));
+                let next = || cutter.take(&mut wire).unwrap();
+                std::iter::from_fn(next).collect::<Vec<_>>()
+            };
+            let (left, there) = (frames(&mut from), frames(&mut to));
+            assert_eq!((left.len(), there.len()), (2, 4));
+            assert_eq!(left[0], there[0]);
+            assert_eq!(left[1], there[3]);
+            let mut alone = FrameBuffer::default();
+            alone.put(&full_header(), &moved, 1 << 20).unwrap();
+            assert_eq!(there[2], frames(&mut alone)[0]);
+        }
+    }
+}
+
+#[test]
+fn no_more_is_written_at_once_than_is_asked_for() {
+    let mut buffer = FrameBuffer::default();
+    let payload = Payload::from(vec![1; 20_000]);
+    buffer.put(&full_header(), &payload, 1 << 20).unwrap();
+    let output = buffer.swap(Output::default());
+    let mut slices = [IoSlice::new(&[]); 3];
+    let head = output.len() - 20_000;
+    for most in [1, head, head + 1, head + 500] {
+        let filled = output.slices(&mut slices, most);
+        let bytes: Vec<u8> = slices[..filled].iter().flat_map(|it| it.to_vec()).collect();
+        assert_eq!(bytes, output.to_vec()[..most]);
+    }
+}
+
 /// Every combination of what a header may hold.
 fn headers() -> Vec<Header> {
     let mut headers = Vec::new();

@@ -281,7 +281,7 @@ impl RpcService {
         }
     }
 
-    fn downgrade(&self) -> WeakService {
+    pub(crate) fn downgrade(&self) -> WeakService {
         WeakService(Arc::downgrade(&self.inner))
     }
 
