@@ -373,7 +373,47 @@ mod tests {
     use std::sync::Arc;
 
     use super::{Accepted, Full};
+    use crate::RpcService;
     use crate::config::RpcConfig;
+    use crate::connection::{Hello, IncomingConnection, Link, Peer, Purpose, Refusal};
+    use crate::transport::PeerIdentity;
+
+    #[tokio::test]
+    async fn a_bulk_lane_joins_the_connection_of_the_same_peer_and_dialling() {
+        let service = RpcService::local();
+        let accepted = Arc::new(Accepted::default());
+        let config = RpcConfig::default();
+        let hello = |purpose, service, number| {
+            let link = Link { address: 1, number };
+            Hello::new(purpose, &config, service, 0).by(link)
+        };
+        let identity = |byte| Some(PeerIdentity::new([byte; 32], Vec::new(), Vec::new()));
+        let linked = accepted.link(&hello(Purpose::Calls, 7, 2)).unwrap();
+        let joins = |service, number, identity: Option<PeerIdentity>| {
+            let hello = hello(Purpose::Bulk, service, number);
+            accepted
+                .joined(&hello, identity.as_ref())
+                .map(|it| it.is_of(identity.as_ref()))
+        };
+        let none = Err(Refusal::NoConnection);
+        assert_eq!(joins(7, 2, identity(1)), none, "its handshake is under way");
+        let peer = Peer {
+            name: String::from("peer"),
+            identity: identity(1),
+            roles: None,
+        };
+        let writer = Box::new(tokio::io::sink());
+        let directory = service.downgrade();
+        let connection = IncomingConnection::new(peer, writer, 1000, directory, &config);
+        linked.take(&connection);
+        assert_eq!(joins(7, 2, identity(1)), Ok(true));
+        assert_eq!(joins(7, 1, identity(1)), none, "an older dialling");
+        assert_eq!(joins(8, 2, identity(1)), none, "another service");
+        assert_eq!(joins(7, 2, identity(2)), none, "another peer");
+        assert_eq!(joins(7, 2, None), none, "nobody");
+        drop(linked);
+        assert_eq!(joins(7, 2, identity(1)), none, "it has ended");
+    }
 
     #[test]
     fn a_host_whose_peers_say_nothing_does_not_keep_others_out() {

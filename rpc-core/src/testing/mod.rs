@@ -90,6 +90,7 @@ macro_rules! conformance {
             calls_are_handled_in_order
             channels_carry_bytes
             every_response_that_is_too_large_fails_its_call
+            large_messages_and_small_ones_all_arrive
             many_calls_are_under_way_at_once
             nothing_is_an_answer_too
             one_way_calls_arrive_in_order

@@ -4,6 +4,7 @@
     reason = "the exemption of tests does not reach their helpers"
 )]
 
+mod lanes;
 mod name;
 mod pipe;
 mod stream;

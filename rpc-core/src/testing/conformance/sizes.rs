@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Fixture;
 use crate::testing::{Probe, ProbeGateway, Stubborn};
-use crate::{RpcError, RpcService, RpcServiceBuilder};
+use crate::{RpcConfig, RpcError, RpcService, RpcServiceBuilder};
 
 /// Flink's caller waits for its time-out.
 // Flink: MessageSerializationTest#testMaximumFramesizeRemoteMessageTransfer
@@ -113,6 +113,37 @@ pub async fn every_response_that_is_too_large_fails_its_call(
             assert!(matches!(error, RpcError::TooLarge { .. }), "{error}");
         }
     }
+    fixture.close().await;
+}
+
+/// What is large goes by a stream of its own, as soon as there is one.
+pub async fn large_messages_and_small_ones_all_arrive(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
+    let config = RpcConfig {
+        bulk_bytes_min: 5_000,
+        ..RpcConfig::default()
+    };
+    let fixture = Fixture::with_config(make, config).await;
+    let address = fixture.server.address();
+    let other: Arc<dyn ProbeGateway> = fixture.caller.connect(&address).await.unwrap();
+    let (mut echoes, mut told) = (Vec::new(), Vec::new());
+    for (round, size) in [10, 5_000, 200_000, 10, 1_000_000, 4_900]
+        .into_iter()
+        .enumerate()
+    {
+        let (round, probe) = (round as u64, &fixture.probe);
+        probe.tell(2 * round);
+        echoes.push((size, probe.echo(vec![round as u8; size])));
+        probe.tell(2 * round + 1);
+        told.extend([2 * round, 2 * round + 1]);
+        // Answers are large though their requests are not.
+        assert_eq!(other.make_bytes(size as u64).await.unwrap().len(), size);
+    }
+    for (round, (size, echo)) in echoes.into_iter().enumerate() {
+        assert_eq!(echo.await.unwrap(), vec![round as u8; size]);
+    }
+    assert_eq!(fixture.probe.numbers().await.unwrap(), told);
     fixture.close().await;
 }
 
