@@ -1,4 +1,8 @@
 //! The two lanes of a connection, each side of which meets a peer that is played by hand.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the exemption of tests does not reach their helpers"
+)]
 
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -272,16 +272,10 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
         }
     };
     let own = service.hello(Purpose::Calls);
-    let (mut linked, mut joined) = (None, None);
     let identity = connection.identity();
+    let mut wish = None;
     let judge = |hello: &Hello| {
-        service.judge(hello)?;
-        let accepted = &service.inner.accepted;
-        match &hello.purpose {
-            Purpose::Calls => linked = Some(accepted.link(hello)?),
-            Purpose::Bulk => joined = Some(accepted.joined(hello, identity.as_ref())?),
-            Purpose::Channel(_) => {}
-        }
+        wish = Some(service.judge(hello, identity.as_ref())?);
         Ok(())
     };
     let timeout = config.handshake_timeout;
@@ -297,15 +291,15 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
         }
     };
     drop(greeting);
-    match hello.purpose {
-        Purpose::Channel(_) if service.is_stranger(connection) => {
+    match wish {
+        Some(Wish::Channel(_)) if service.is_stranger(identity.as_ref()) => {
             tracing::warn!(
                 peer,
                 "a channel is forbidden to a peer without a certificate"
             );
         }
-        Purpose::Channel(name) => service.inner.channels.offer(&name, stream),
-        Purpose::Calls => {
+        Some(Wish::Channel(name)) => service.inner.channels.offer(&name, stream),
+        Some(Wish::Calls(linked)) => {
             let peer = Peer {
                 name: peer,
                 roles: service.roles_of(identity.as_ref()),
@@ -316,9 +310,7 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             let incoming =
                 IncomingConnection::new(peer, writer, frame_bytes_max, directory, &config);
             let serving = service.inner.accepted.serve(&incoming);
-            if let Some(linked) = &linked {
-                linked.take(&incoming);
-            }
+            linked.take(&incoming);
             if service.is_closed() {
                 incoming.say_goodbye();
             }
@@ -327,29 +319,41 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             together(connection.lend_driver(), serving_it).await;
             drop((serving, linked));
         }
-        Purpose::Bulk => {
+        Some(Wish::Bulk(joined)) => {
             drop(service);
-            if let Some(joined) = joined {
-                joined.serve_bulk(stream, &config).await;
-            }
+            joined.serve_bulk(stream, &config).await;
         }
+        None => {}
     }
 }
 
+/// What a peer wants that is welcome.
+enum Wish {
+    Calls(Linked),
+    Channel(String),
+    /// To carry what is large of a connection's calls.
+    Bulk(Arc<IncomingConnection>),
+}
+
 impl RpcService {
-    fn judge(&self, hello: &Hello) -> Result<(), Refusal> {
+    fn judge(&self, hello: &Hello, identity: Option<&PeerIdentity>) -> Result<Wish, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closing);
         }
+        let accepted = &self.inner.accepted;
         match &hello.purpose {
-            Purpose::Channel(name) if !self.inner.channels.accepts(name) => Err(Refusal::NoChannel),
-            Purpose::Channel(_) | Purpose::Calls | Purpose::Bulk => Ok(()),
+            Purpose::Calls => accepted.link(hello).map(Wish::Calls),
+            Purpose::Channel(name) if self.inner.channels.accepts(name) => {
+                Ok(Wish::Channel(name.clone()))
+            }
+            Purpose::Channel(_) => Err(Refusal::NoChannel),
+            Purpose::Bulk => accepted.joined(hello, identity).map(Wish::Bulk),
         }
     }
 
     /// Tells whether roles are needed, and the peer can have none.
-    fn is_stranger(&self, connection: &dyn Connection) -> bool {
-        self.inner.roles_needed && connection.identity().is_none()
+    fn is_stranger(&self, identity: Option<&PeerIdentity>) -> bool {
+        self.inner.roles_needed && identity.is_none()
     }
 
     /// Returns what a peer may do; `None` if everybody may do everything.

@@ -1,6 +1,7 @@
 //! A connection that a peer opened.
 
 mod call;
+mod read;
 mod session;
 mod watchers;
 
@@ -32,7 +33,6 @@ use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
 use crate::mutant::{self, Mutant};
 use crate::transport::{PeerIdentity, Stream};
-use crate::turn;
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
@@ -176,69 +176,6 @@ impl IncomingConnection {
             self.wire.main.send_empty(&Header::new(Kind::Widen, 0));
         }
         std::future::pending().await
-    }
-
-    async fn read(
-        self: &Arc<Self>,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
-    ) -> Result<(), ReadError> {
-        while frames.read().await? {
-            turn::take(|| self.heed_all(&mut frames))?;
-        }
-        Ok(())
-    }
-
-    /// Does what the frames of one read say.
-    fn heed_all(
-        self: &Arc<Self>,
-        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
-    ) -> Result<(), ReadError> {
-        // One look at the clock for all that came together.
-        let now = Instant::now();
-        let mut session = self.session.lock();
-        while let Some(frame) = frames.next()? {
-            session.heed(self, &self.wire.main, frame, now)?;
-        }
-        Ok(())
-    }
-
-    async fn read_bulk(
-        self: &Arc<Self>,
-        bulk: &Lane,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
-    ) -> Result<(), ReadError> {
-        while frames.read().await? {
-            while let Some(frame) = frames.next()? {
-                self.reach(&frame.header).await?;
-                turn::take(|| {
-                    let mut session = self.session.lock();
-                    session.heed(self, bulk, frame, Instant::now())
-                })?;
-            }
-            tokio::task::yield_now().await;
-        }
-        Ok(())
-    }
-
-    /// Waits until the main lane has said that a gateway's frames come by the bulk lane.
-    async fn reach(&self, header: &Header) -> Result<(), ReadError> {
-        match header.kind {
-            Kind::Request | Kind::OneWay | Kind::Cancel | Kind::Extend | Kind::Release => {}
-            Kind::Ping | Kind::Pong => return Ok(()),
-            _ => return Err(ReadError::Protocol("what has no place in a bulk lane")),
-        }
-        loop {
-            // It is kept for one who comes to wait for it: there is no other.
-            let moved = self.session.lock().has_moved(header.gateway);
-            match (moved, header.kind) {
-                (Ok(true), _) => return Ok(()),
-                // Its gateway was released; the call may still be under way.
-                (Err(_), Kind::Cancel | Kind::Extend) => return Ok(()),
-                (Err(error), _) => return Err(error),
-                (Ok(false), _) => {}
-            }
-            self.said.notified().await;
-        }
     }
 
     /// Tells whether this is who opened the connection.

@@ -1,0 +1,284 @@
+//! A connection that this service opened, and the calls that are under way on it.
+
+mod read;
+mod send;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+use tokio::io::AsyncRead;
+use tokio::time::{Duration, Instant};
+
+use super::calls::CallTable;
+use super::credit::Credit;
+use super::liveness::Liveness;
+use super::remote::{Parked, RemoteGateway};
+use super::reply::ReplySink;
+use super::wire::{BULK_READ_BYTES, Wire};
+use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
+use crate::config::RpcConfig;
+use crate::diagnostics::ConnectionDiagnostics;
+use crate::error::{RpcError, RpcResult};
+use crate::frame::{FrameBuffer, Header, Kind};
+use crate::metering::Direction;
+use crate::method::{CallTimeout, MethodInfo};
+use crate::mutant::{self, Mutant};
+use crate::reply_slot::ReplySlot;
+use crate::transport::Stream;
+
+/// The calling side of a connection.
+pub(crate) struct OutgoingConnection {
+    wire: Wire,
+    /// The peer's own id, new with each start of the peer.
+    service: u128,
+    calls: Mutex<CallTable<Pending>>,
+    credit: Credit,
+    /// The gateways that speak through this connection, by their number.
+    gateways: Mutex<BTreeMap<u32, Weak<RemoteGateway>>>,
+    /// Those whose requests go by the bulk lane.
+    moved: Mutex<BTreeSet<u32>>,
+    /// What the peer takes at most.
+    frame_bytes_max: usize,
+    age_max: Option<Duration>,
+}
+
+/// A call that waits for its answer.
+pub(super) struct Pending {
+    method: &'static MethodInfo,
+    gateway: u32,
+    reply: Arc<dyn ReplySink>,
+    /// How to make the call again, if it may be made again.
+    again: Option<Box<Parked>>,
+}
+
+/// Why a request is not on its way.
+pub(super) enum NotSent {
+    /// The connection is lost: another may carry the call.
+    Closed(Option<Box<Parked>>),
+    Refused(RpcError),
+}
+
+/// Why a connection ended, as far as it matters to those who used it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It is old, and was idle.
+    Aged,
+    /// The peer's service ends, and says so.
+    Goodbye,
+    Lost,
+}
+
+/// What a gateway finds on a connection.
+pub(super) struct Registered {
+    pub(super) open: bool,
+    /// The endpoint has ended already.
+    pub(super) gone: bool,
+}
+
+impl OutgoingConnection {
+    /// Takes over a stream whose handshake is done; the second value has to be run.
+    pub(crate) fn new(
+        peer: String,
+        stream: Stream,
+        welcome: &Welcome,
+        config: &RpcConfig,
+    ) -> (Arc<Self>, impl Future<Output = ()> + use<>) {
+        let calls_max = config.calls_max.min(welcome.calls_max as usize);
+        let connection = Arc::new(Self {
+            wire: Wire::new(Direction::Outgoing, peer, stream.writer, config),
+            service: welcome.service,
+            calls: Mutex::new(CallTable::new(calls_max)),
+            credit: Credit::new(welcome.window_bytes),
+            gateways: Mutex::default(),
+            moved: Mutex::default(),
+            frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
+            age_max: config.connection_age_max,
+        });
+        let liveness = Liveness::new(config, Instant::now());
+        let driver = Arc::clone(&connection).drive(stream.reader, liveness, config.frame_bytes_max);
+        (connection, driver)
+    }
+
+    pub(crate) const fn service(&self) -> u128 {
+        self.service
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.calls.lock().is_closed()
+    }
+
+    pub(crate) const fn opened(&self) -> Instant {
+        self.wire.opened()
+    }
+
+    /// Fails all calls, and closes the stream.
+    pub(crate) fn close(&self) {
+        self.end(End::Lost);
+    }
+
+    fn end(&self, end: End) {
+        let pending = self.calls.lock().close();
+        self.wire.close();
+        self.wire.ended();
+        let gateways = std::mem::take(&mut *self.gateways.lock());
+        // The latest first, since each goes before those that wait already.
+        for call in pending.into_iter().rev() {
+            let again = call.again.filter(|_| end != End::Goodbye);
+            match again.and_then(|again| again.gateway().map(|gateway| (gateway, again))) {
+                Some((gateway, again)) => gateway.park_again(self, again),
+                None if mutant::is(Mutant::LostForgotten) => {}
+                None => {
+                    let possibly_executed = !mutant::is(Mutant::BlameNobody);
+                    call.reply.fail(self.disconnected(possibly_executed));
+                }
+            }
+        }
+        for gateway in gateways.into_values().filter_map(|it| it.upgrade()) {
+            gateway.unbind(self, end);
+        }
+    }
+
+    async fn drive(
+        self: Arc<Self>,
+        reader: impl AsyncRead + Unpin,
+        liveness: Liveness,
+        limit: usize,
+    ) {
+        let main = &self.wire.main;
+        let frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
+        let ended = tokio::select! {
+            biased;
+            read = self.read(frames) => read,
+            write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
+            ended = self.wire.watch(main, liveness, |age| self.is_over(age)) => {
+                ended.map(|()| End::Aged).map_err(ReadError::Lost)
+            }
+            error = self.wire.bulk_lost() => Err(error),
+        };
+        let end = ended.unwrap_or_else(|error| {
+            tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
+            End::Lost
+        });
+        self.end(end);
+        // Calls that are given up later hold the connection, and are not to hold its stream.
+        self.wire.discard();
+    }
+
+    /// Writes what there is to write, until there will be no more.
+    async fn write(&self) -> io::Result<()> {
+        self.wire.main.outbox.drive().await?;
+        self.wire.bulk_over().await;
+        Ok(())
+    }
+
+    /// Waits until there is something large to send, or the connection has ended. Tells whether a bulk
+    /// lane is to be opened.
+    pub(crate) async fn wants_bulk(&self) -> bool {
+        self.wire.bulk_wanted().await;
+        !self.is_closed()
+    }
+
+    /// Takes over a further stream, whose handshake is done, and runs it until it or the connection
+    /// ends.
+    pub(crate) async fn run_bulk(&self, stream: Stream, config: &RpcConfig) {
+        let Some(bulk) = self.wire.add_bulk(stream.writer, config) else {
+            return;
+        };
+        if self.is_closed() {
+            // Whoever closed it did not see the lane.
+            bulk.outbox.close();
+        }
+        let limit = config.frame_bytes_max;
+        let frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
+        let liveness = Liveness::new(config, Instant::now());
+        let (read, write) = (self.read_bulk(bulk, frames), bulk.outbox.drive());
+        self.wire.run_bulk(bulk, read, write, liveness).await;
+    }
+
+    pub(crate) fn report(&self) -> ConnectionDiagnostics {
+        let calls = self.calls.lock().len();
+        self.wire.report(calls)
+    }
+
+    /// Tells whether it is old, and nobody needs it just now.
+    fn is_over(&self, age: Duration) -> bool {
+        self.age_max.is_some_and(|it| age >= it)
+            && self.calls.lock().len() == 0
+            && self.wire.is_bulk_idle()
+    }
+
+    /// Lets a gateway hear of this connection.
+    pub(super) fn register(&self, number: u32, gateway: Weak<RemoteGateway>) -> Registered {
+        let early = self.gateways.lock().insert(number, gateway);
+        // Whoever closes it takes the gateways after it has closed the table.
+        Registered {
+            open: !self.is_closed(),
+            gone: early.is_some(),
+        }
+    }
+
+    /// Gives a gateway's number back.
+    pub(super) fn release(&self, number: u32) {
+        self.gateways.lock().remove(&number);
+        self.send_after(&Header {
+            gateway: number,
+            ..Header::new(Kind::Release, 0)
+        });
+        // Those of its calls that are under way may still be cancelled, by either lane.
+        self.moved.lock().remove(&number);
+    }
+
+    /// Asks for the number of an endpoint's gateway.
+    pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
+        let slot = Arc::new(ReplySlot::new(None));
+        let pending = Pending::new(&RESOLVE, 0, Arc::clone(&slot) as _, None);
+        let put =
+            |out: &mut FrameBuffer, header: &Header| out.put(header, resolve, self.frame_bytes_max);
+        if let Err(not_sent) = self.send_call(Header::new(Kind::Resolve, 0), pending, false, put) {
+            slot.fail(not_sent.into_error(self));
+        }
+        poll_fn(|cx| slot.poll(cx)).await
+    }
+
+    /// Says of a call that nothing is known of it.
+    pub(super) fn lost(&self) -> RpcError {
+        self.disconnected(true)
+    }
+
+    fn disconnected(&self, possibly_executed: bool) -> RpcError {
+        RpcError::Disconnected {
+            peer: self.wire.peer.clone(),
+            possibly_executed,
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn new(
+        method: &'static MethodInfo,
+        gateway: u32,
+        reply: Arc<dyn ReplySink>,
+        again: Option<Box<Parked>>,
+    ) -> Self {
+        Self {
+            method,
+            gateway,
+            reply,
+            again,
+        }
+    }
+}
+
+impl NotSent {
+    fn into_error(self, connection: &OutgoingConnection) -> RpcError {
+        match self {
+            Self::Closed(_) => connection.disconnected(false),
+            Self::Refused(error) => error,
+        }
+    }
+}
+
+static RESOLVE: MethodInfo = MethodInfo::internal("resolve", CallTimeout::Never);

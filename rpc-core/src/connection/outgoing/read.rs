@@ -1,0 +1,116 @@
+//! What the callee says, by either lane.
+
+use tokio::io::AsyncRead;
+
+use super::{End, OutgoingConnection};
+use crate::connection::wire::Lane;
+use crate::connection::{FrameReader, ReadError};
+use crate::frame::{Frame, Header, Kind};
+use crate::mutant::{self, Mutant};
+use crate::turn;
+
+/// The peer's service ends.
+struct Goodbye {
+    /// So many frames of the bulk lane come before that.
+    bulk_frames: u64,
+}
+
+impl OutgoingConnection {
+    pub(super) async fn read_bulk(
+        &self,
+        bulk: &Lane,
+        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        while frames.read().await? {
+            turn::take(|| {
+                while let Some(frame) = frames.next()? {
+                    match frame.header.kind {
+                        Kind::Response | Kind::Ping | Kind::Pong => self.heed(bulk, &frame)?,
+                        _ => return Err(ReadError::Protocol("what has no place in a bulk lane")),
+                    };
+                }
+                Ok(())
+            })?;
+            self.wire.bulk_heeded(bulk);
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read(
+        &self,
+        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<End, ReadError> {
+        while frames.read().await? {
+            if let Some(goodbye) = turn::take(|| self.heed_all(&mut frames))? {
+                self.wire.bulk_has_heeded(goodbye.bulk_frames).await;
+                return Ok(End::Goodbye);
+            }
+        }
+        Ok(End::Lost)
+    }
+
+    /// Does what the frames of one read say, up to a goodbye.
+    fn heed_all(
+        &self,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<Option<Goodbye>, ReadError> {
+        let mut answers = 0;
+        while let Some(frame) = frames.next()? {
+            answers += usize::from(frame.header.kind == Kind::Response);
+            if let Some(goodbye) = self.heed(&self.wire.main, &frame)? {
+                return Ok(Some(goodbye));
+            }
+        }
+        if answers > 1 {
+            self.wire.main.outbox.expect(answers);
+        }
+        Ok(None)
+    }
+
+    /// Does what a frame says that came by a lane.
+    fn heed(&self, lane: &Lane, frame: &Frame<'_>) -> Result<Option<Goodbye>, ReadError> {
+        let header = &frame.header;
+        match header.kind {
+            Kind::Response => {
+                let call = self.calls.lock().take(header.call);
+                if let Some(call) = call {
+                    let before = call.again.as_ref().is_some_and(|it| it.was_sent());
+                    let lost = before.then(|| self.lost());
+                    frame.decode(|body| {
+                        call.reply.complete(call.method, header.error, body, lost);
+                    });
+                }
+            }
+            Kind::Ping => lane.send_empty(&Header::new(Kind::Pong, header.call)),
+            Kind::Pong => {}
+            Kind::Credit => self.credit.earn(header.call),
+            Kind::Gone => self.gone(header.gateway),
+            Kind::Goodbye if mutant::is(Mutant::GoodbyeIgnored) => {}
+            Kind::Goodbye => {
+                return Ok(Some(Goodbye {
+                    bulk_frames: header.call,
+                }));
+            }
+            Kind::Widen => self.wire.want_bulk(),
+            Kind::Request
+            | Kind::OneWay
+            | Kind::Cancel
+            | Kind::Extend
+            | Kind::Resolve
+            | Kind::Release
+            | Kind::Move => {
+                return Err(ReadError::Protocol("a request from the accepting side"));
+            }
+        }
+        Ok(None)
+    }
+
+    fn gone(&self, number: u32) {
+        // A gateway that is about to be registered finds that it is here already.
+        let gateway = self.gateways.lock().entry(number).or_default().upgrade();
+        if let Some(gateway) = gateway {
+            gateway.stopped();
+        }
+    }
+}
