@@ -4,6 +4,8 @@
 //!  caller ──▶ RemoteGateway ──▶ Outbox ══ stream ══▶ Incoming ──▶ mailbox
 //!  caller ◀── CallTable ◀── Outgoing ◀══ stream ══ Outbox ◀── IncomingCall
 //! ```
+//!
+//! There are two such streams as soon as there is anything large to send: see `wire.rs`.
 
 mod calls;
 mod credit;
