@@ -3,7 +3,7 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,7 +12,6 @@ use tokio::time::Instant;
 
 use super::IncomingConnection;
 use crate::error::{RpcError, RpcResult};
-use crate::frame::Header;
 use crate::gateway::Message;
 use crate::metering::ResponseMeter;
 use crate::scope::CallScope;
@@ -21,13 +20,38 @@ use crate::scope::CallScope;
 pub struct IncomingCall {
     connection: Arc<IncomingConnection>,
     id: u64,
-    /// The size of its request, of which its handler holds the arguments.
-    bytes: u64,
+    /// The size of its request, of which its handler holds the arguments, until it is answered.
+    held: AtomicU64,
     method: &'static str,
     meter: Option<ResponseMeter>,
     /// Nobody waits any more.
     abandoned: AtomicBool,
     state: Mutex<State>,
+}
+
+/// What is asked of an endpoint.
+pub(super) struct Asked {
+    pub(super) id: u64,
+    /// The size of the request.
+    pub(super) bytes: u64,
+    pub(super) method: &'static str,
+    pub(super) meter: Option<ResponseMeter>,
+    pub(super) remaining_us: Option<u64>,
+}
+
+/// A call that was answered, and what is left of it when another has its memory. With a waker may go a
+/// task, whose end may be any code: it is dropped where nothing is locked.
+#[derive(Default)]
+pub(super) struct Spare {
+    call: Option<Arc<IncomingCall>>,
+    state: State,
+}
+
+impl Spare {
+    pub(super) fn new(call: Option<Arc<IncomingCall>>) -> Self {
+        let state = State::default();
+        Self { call, state }
+    }
 }
 
 #[derive(Default)]
@@ -48,27 +72,40 @@ impl State {
 }
 
 impl IncomingCall {
+    /// Makes a call, in the memory of one before if that is free.
     pub(super) fn new(
         connection: &Arc<IncomingConnection>,
-        header: &Header,
-        bytes: usize,
-        method: &'static str,
-        meter: Option<ResponseMeter>,
+        spare: &mut Spare,
+        asked: Asked,
         now: Instant,
     ) -> Arc<Self> {
-        let mut state = State::default();
-        state.set_remaining(header.remaining_us, now);
-        let bytes = bytes as u64;
-        connection.held.fetch_add(bytes, Ordering::Relaxed);
-        Arc::new(Self {
-            connection: Arc::clone(connection),
-            id: header.call,
+        let Asked {
+            id,
             bytes,
             method,
             meter,
-            abandoned: AtomicBool::new(false),
-            state: Mutex::new(state),
-        })
+            remaining_us,
+        } = asked;
+        let mut state = State::default();
+        state.set_remaining(remaining_us, now);
+        connection.held.fetch_add(bytes, Ordering::Relaxed);
+        let free = spare.call.take_if(|it| Arc::get_mut(it).is_some());
+        let Some(mut call) = free else {
+            return Arc::new(Self {
+                connection: Arc::clone(connection),
+                id,
+                held: AtomicU64::new(bytes),
+                method,
+                meter,
+                abandoned: AtomicBool::new(false),
+                state: Mutex::new(state),
+            });
+        };
+        let free = Arc::get_mut(&mut call).expect("nobody else has it");
+        (free.id, free.method, free.meter) = (id, method, meter);
+        (*free.held.get_mut(), *free.abandoned.get_mut()) = (bytes, false);
+        spare.state = mem::replace(free.state.get_mut(), state);
+        call
     }
 
     pub(super) const fn id(&self) -> u64 {
@@ -83,9 +120,20 @@ impl IncomingCall {
     pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
         let (open, alone) = {
             let mut calls = self.connection.calls.lock();
-            (calls.by_id.remove(&self.id), calls.by_id.is_empty())
+            let open = calls.by_id.remove(&self.id);
+            let is_open = open.is_some();
+            if let Some(open) = open
+                && calls.spare.len() < SPARE_MAX
+            {
+                calls.spare.push_back(open);
+            }
+            (is_open, calls.by_id.is_empty())
         };
-        if open.is_some() && !self.is_abandoned() {
+        if !open {
+            return;
+        }
+        self.release();
+        if !self.is_abandoned() {
             let meter = self.meter.as_ref();
             self.connection
                 .respond((self.id, alone), self.method, meter, result);
@@ -98,6 +146,12 @@ impl IncomingCall {
             Some(call) => call.respond::<(), _>(Err(error)),
             None => tracing::debug!(%error, "one-way message refused"),
         }
+    }
+
+    /// Its handler holds its arguments no longer than it takes to answer.
+    fn release(&self) {
+        let bytes = self.held.swap(0, Ordering::Relaxed);
+        self.connection.held.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Sets another time. Returns until when the caller waits.
@@ -135,9 +189,7 @@ impl IncomingCall {
 
 impl Drop for IncomingCall {
     fn drop(&mut self) {
-        self.connection
-            .held
-            .fetch_sub(self.bytes, Ordering::Relaxed);
+        self.release();
     }
 }
 
@@ -168,3 +220,6 @@ impl fmt::Debug for IncomingCall {
             .finish_non_exhaustive()
     }
 }
+
+/// The memory of so many calls is kept for others.
+const SPARE_MAX: usize = 512;

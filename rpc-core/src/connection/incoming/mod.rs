@@ -6,8 +6,10 @@ mod session;
 mod watchers;
 
 pub use self::call::IncomingCall;
+use self::call::{Asked, Spare};
 pub(crate) use self::watchers::{Watcher, Watchers};
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,6 +59,15 @@ pub(crate) struct IncomingConnection {
     limits: Limits,
 }
 
+/// Closes a connection that is served no more.
+struct End<'a>(&'a IncomingConnection);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 /// Who opened a connection.
 pub(crate) struct Peer {
     pub(crate) name: String,
@@ -80,6 +91,8 @@ struct Limits {
 #[derive(Default)]
 struct Calls {
     by_id: HashMap<u64, Arc<IncomingCall>>,
+    /// Some that were answered, the latest last: their memory is used again.
+    spare: VecDeque<Arc<IncomingCall>>,
     /// No call has an earlier deadline than this.
     earliest: Option<Instant>,
 }
@@ -131,6 +144,8 @@ impl IncomingConnection {
 
     /// Serves the calls of the peer until it goes away.
     pub(crate) async fn serve(self: Arc<Self>, reader: impl AsyncRead + Unpin, config: &RpcConfig) {
+        // Also if this is dropped: the calls hold the connection, and it the calls.
+        let _end = End(&self);
         let liveness = Liveness::new(config, Instant::now());
         let main = &self.wire.main;
         let frames = FrameReader::new(reader, self.limits.frame_in, usize::MAX, &main.heard);
@@ -149,7 +164,6 @@ impl IncomingConnection {
         if let Err(error) = ended {
             tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
         }
-        self.close();
     }
 
     /// Serves what comes by a further stream, whose handshake is done, until it or the connection ends.
@@ -271,15 +285,22 @@ impl IncomingConnection {
         Ok(())
     }
 
-    /// Lists a call. Returns how many there are with it.
-    fn open_call(&self, call: &Arc<IncomingCall>) -> Result<usize, ReadError> {
-        let deadline = call.deadline_at();
+    /// Makes a call, and lists it. Returns also how many there are with it.
+    fn open_call(
+        self: &Arc<Self>,
+        asked: Asked,
+        now: Instant,
+    ) -> Result<(Arc<IncomingCall>, usize), ReadError> {
+        let mut spare;
         let mut calls = self.calls.lock();
-        self.note_deadline(&mut calls, deadline);
-        match calls.by_id.entry(call.id()) {
+        let calls = &mut *calls;
+        match calls.by_id.entry(asked.id) {
             Entry::Vacant(place) => {
-                place.insert(Arc::clone(call));
-                Ok(calls.by_id.len())
+                spare = Spare::new(calls.spare.pop_front());
+                let call = IncomingCall::new(self, &mut spare, asked, now);
+                place.insert(Arc::clone(&call));
+                self.note_deadline(calls, call.deadline_at());
+                Ok((call, calls.by_id.len()))
             }
             // The call that has the id stays in the table, to be abandoned with the others.
             Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
@@ -337,8 +358,8 @@ impl IncomingConnection {
         // A handler may hold a call, and so this, for long; the peer's stream is not held with it.
         self.wire.discard();
         self.session.lock().end(self.id);
-        let calls = std::mem::take(&mut self.calls.lock().by_id);
-        let mut calls: Vec<_> = calls.into_values().collect();
+        let calls = std::mem::take(&mut *self.calls.lock());
+        let mut calls: Vec<_> = calls.by_id.into_values().collect();
         calls.sort_by_key(|call| call.id());
         for call in calls {
             call.abandon();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use slab::Slab;
 use tokio::time::Instant;
 
-use super::{Charge, IncomingCall, IncomingConnection, Watcher, Watchers};
+use super::{Asked, Charge, IncomingCall, IncomingConnection, Watcher, Watchers};
 use crate::codec;
 use crate::connection::wire::Lane;
 use crate::connection::{Directory, ReadError, Resolve, ResolveRefusal, Resolved};
@@ -120,8 +120,14 @@ impl Session {
                 let meter = meter.map(|(meter, method)| {
                     ResponseMeter::new(Arc::clone(meter), opened.exposed.first + method)
                 });
-                let call = IncomingCall::new(connection, &header, size, name, meter, now);
-                let calls = connection.open_call(&call)?;
+                let asked = Asked {
+                    id: header.call,
+                    bytes: size as u64,
+                    method: name,
+                    meter,
+                    remaining_us: header.remaining_us,
+                };
+                let (call, calls) = connection.open_call(asked, now)?;
                 (Some(call), calls)
             }
         };
