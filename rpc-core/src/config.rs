@@ -11,11 +11,10 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RpcConfig {
-    /// How large a message is at least, in bytes, that goes by a stream of its own, so that others do
-    /// not wait behind it; over TCP that is a second connection. Such a stream is opened when there is
-    /// the first such message. Too small, and a gateway's messages are written by another task for
-    /// nothing; too large, and keep-alives and small calls wait for large ones. `usize::MAX` is never.
-    /// The default is 128 KiB.
+    /// How large a message is at least, in bytes, that goes by a connection of its own, so that others do
+    /// not wait behind it. It is opened when there is the first such message. Too small, and a gateway's
+    /// messages are written by another task for nothing; too large, and keep-alives and small calls wait
+    /// for large ones. `usize::MAX` is never. The default is 128 KiB.
     pub bulk_bytes_min: usize,
     /// How long a call may take that says nothing else. Flink's `ask.timeout`. Too small, and slow
     /// handlers fail; too large, and a lost answer is noticed late. The default is 10 s.
@@ -35,7 +34,7 @@ pub struct RpcConfig {
     /// How old a connection may become before it is replaced as soon as no call is under way on it:
     /// certificates are judged only when a connection is made. The default is `None`: any age.
     pub connection_age_max: Option<Duration>,
-    /// How many connections peers may open. More are turned away. The default is 4,096.
+    /// How many connections peers may open; one for what is large counts too. More are turned away. The default is 4,096.
     pub connections_max: usize,
     /// How many connections the peers of one host may open. More are turned away, so that a single
     /// host does not keep the others out. The default is 4,096.

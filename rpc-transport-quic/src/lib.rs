@@ -39,7 +39,14 @@
 //! A transport that listens dials from the same UDP socket, so that a firewall needs to know one
 //! port. Where that socket cannot reach the peer, as an IPv4 socket cannot reach an IPv6 address,
 //! and for a transport that only dials, a socket on any free port is made with the first dialling
-//! and kept. Dropping the listener frees the port as soon as its connections have ended.
+//! and kept. Dropping the listener frees the port as soon as its connections have ended. The system is
+//! asked for [`QuicConfig::socket_buffer_bytes`]: what comes in faster than it is read is lost beyond that.
+//!
+//! # Tasks
+//!
+//! Each connection has a task that moves its packets. It can be
+//! [lent](rpc_core::transport::Connection::lend_driver) to the task that reads the connection's streams,
+//! as a service does: what arrives is then read without a hop from one task to another.
 //!
 //! # Streams
 //!

@@ -321,7 +321,8 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
         }
         Some(Wish::Bulk(joined)) => {
             drop(service);
-            joined.serve_bulk(stream, &config).await;
+            let serving = joined.serve_bulk(stream, &config);
+            together(connection.lend_driver(), serving).await;
         }
         None => {}
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
@@ -163,7 +162,7 @@ impl RpcService {
         let (transport, stream, welcome, link) = self.within_time(&text, opening).await?;
         let (connection, driver) =
             OutgoingConnection::new(transport.peer(), stream, &welcome, &self.inner.config);
-        let widening = self.widening(&connection, &transport, link);
+        let widening = self.widening(&connection, address, link);
         self.spawn(async move {
             let both = async { tokio::join!(driver, widening) };
             together(transport.lend_driver(), both).await;
@@ -176,15 +175,16 @@ impl RpcService {
         Ok(connection)
     }
 
-    /// Adds a bulk lane to a connection when it is first needed.
+    /// Adds a bulk lane to a connection when it is first needed: by a connection of the transport of its
+    /// own, so that not even the work of encrypting what is large is in the way of what is small.
     fn widening(
         &self,
         connection: &Arc<OutgoingConnection>,
-        transport: &Arc<dyn Connection>,
+        address: &Address,
         link: Link,
     ) -> impl Future<Output = ()> + use<> {
-        let service = self.downgrade();
-        let (connection, transport) = (Arc::clone(connection), Arc::clone(transport));
+        let (service, address) = (self.downgrade(), address.clone());
+        let connection = Arc::clone(connection);
         async move {
             if !connection.wants_bulk().await {
                 return;
@@ -194,18 +194,27 @@ impl RpcService {
             };
             let config = service.inner.config.clone();
             let hello = service.hello(Purpose::Bulk).by(link);
+            let dialler = service.clone();
             service.spawn(async move {
+                let text = address.to_string();
                 let opening = async {
-                    let mut stream = transport.open_stream().await.map_err(io::Error::other)?;
-                    let welcome = dial(&mut stream, &hello).await.map_err(io::Error::other)?;
-                    Ok::<_, io::Error>((stream, welcome))
+                    let (transport, mut stream) = dialler.dial(&address).await?;
+                    let welcome = dial(&mut stream, &hello).await;
+                    let welcome = welcome.map_err(|error| handshake(&text, error))?;
+                    Ok((transport, stream, welcome))
                 };
-                match tokio::time::timeout(config.connect_timeout, opening).await {
-                    Ok(Ok((stream, welcome))) if welcome.service == connection.service() => {
-                        connection.run_bulk(stream, &config).await;
+                let opened = dialler.within_time(&text, opening).await;
+                drop(dialler);
+                match opened {
+                    Ok((transport, stream, welcome)) => {
+                        if welcome.service == connection.service() {
+                            let running = connection.run_bulk(stream, &config);
+                            together(transport.lend_driver(), running).await;
+                        }
+                        transport.close();
                     }
                     // Large messages go the way of all others.
-                    refused => tracing::debug!(?refused, "no bulk lane"),
+                    Err(error) => tracing::debug!(peer = text, %error, "no bulk lane"),
                 }
             });
         }
