@@ -316,6 +316,7 @@ impl Wire {
             calls: calls as u64,
             bytes_queued: (self.main.outbox.queued() + bulk) as u64,
             age: self.opened.elapsed(),
+            bulk: self.has_bulk(),
         }
     }
 }

@@ -82,6 +82,9 @@ pub struct ConnectionDiagnostics {
     pub bytes_queued: u64,
     /// How long ago it was opened.
     pub age: Duration,
+    /// Whether a second one carries what is large; see
+    /// [`bulk_bytes_min`](crate::RpcConfig::bulk_bytes_min).
+    pub bulk: bool,
 }
 
 /// A call that somebody awaits.
@@ -168,12 +171,18 @@ impl fmt::Display for ConnectionDiagnostics {
             calls,
             bytes_queued,
             age,
+            bulk,
         } = self;
         write!(
             f,
             "{} connection, peer {peer}: {calls} calls under way, {bytes_queued} bytes to be \
-             written, open for {age:.1?}",
+             written, open for {age:.1?}{}",
             direction.name(),
+            if *bulk {
+                ", and one for what is large"
+            } else {
+                ""
+            },
         )
     }
 }

@@ -124,6 +124,7 @@ fn a_report_travels_and_is_read() {
         calls: 5,
         bytes_queued: 6,
         age: Duration::from_millis(1500),
+        bulk: true,
     });
     report.waiting[0].left = None;
     report.waiting[0].trace = Some(String::from("7f"));
@@ -133,7 +134,8 @@ fn a_report_travels_and_is_read() {
     let expected = "\
 service 5e at tcp://here:1
   endpoint a: started, 1 messages wait, 2 handlers await, 3 timers, 4 messages dropped, runs on_stop
-  incoming connection, peer there:1: 5 calls under way, 6 bytes to be written, open for 1.5s
+  incoming connection, peer there:1: 5 calls under way, 6 bytes to be written, open for 1.5s, \
+   and one for what is large
   a in Gateway::outer awaits Gateway::inner of tcp://one:1/b for 2.0s, without a deadline, trace 7f";
     assert_eq!(report.to_string(), expected);
 }

@@ -144,6 +144,16 @@ pub async fn large_messages_and_small_ones_all_arrive(
         assert_eq!(echo.await.unwrap(), vec![round as u8; size]);
     }
     assert_eq!(fixture.probe.numbers().await.unwrap(), told);
+    let has_bulk =
+        |service: &RpcService| service.diagnostics().connections.iter().any(|it| it.bulk);
+    for _ in 0..1_000 {
+        if has_bulk(&fixture.caller) && has_bulk(&fixture.callee) {
+            break;
+        }
+        // It is opened beside.
+        fixture.probe.add(0).await.unwrap();
+    }
+    assert!(has_bulk(&fixture.caller) && has_bulk(&fixture.callee));
     fixture.close().await;
 }
 
