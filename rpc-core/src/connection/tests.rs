@@ -98,11 +98,30 @@ impl Caller {
         Self { connection, main }
     }
 
-    fn widen(&self) -> Raw {
+    async fn widen(&self) -> Raw {
         let (bulk, stream) = Raw::new();
         let connection = Arc::clone(&self.connection);
         tokio::spawn(async move { connection.run_bulk(stream, &config()).await });
+        // It has its turn.
+        tokio::task::yield_now().await;
         bulk
+    }
+
+    async fn widened() -> (Self, Raw) {
+        let caller = Self::new();
+        let bulk = caller.widen().await;
+        (caller, bulk)
+    }
+
+    /// Makes two small calls, which go by the main lane. Returns their numbers, and where their answers
+    /// come.
+    async fn ask_twice(&mut self) -> [(u64, Arc<Slot>); 2] {
+        let asked = [(); 2].map(|()| {
+            let slot = Arc::new(Slot::new(None));
+            (self.ask(1, 1, &slot), slot)
+        });
+        self.main.kinds(2).await;
+        asked
     }
 
     fn tell(&self, gateway: u32, length: usize) {
@@ -137,8 +156,7 @@ async fn from_its_first_large_request_on_a_gateway_keeps_to_the_bulk_lane() {
     assert_eq!(caller.main.kinds(1).await, [(Kind::OneWay, 1)]);
     assert!(caller.connection.wants_bulk().await);
 
-    let mut bulk = caller.widen();
-    tokio::task::yield_now().await;
+    let mut bulk = caller.widen().await;
     caller.tell(1, 1);
     caller.tell(1, LARGE);
     let slot = Arc::new(Slot::new(None));
@@ -171,41 +189,32 @@ async fn from_its_first_large_request_on_a_gateway_keeps_to_the_bulk_lane() {
 
 #[tokio::test]
 async fn an_answer_comes_by_either_lane() {
-    let mut caller = Caller::new();
-    let mut bulk = caller.widen();
-    tokio::task::yield_now().await;
-    let slots = [1, 2].map(|_| Arc::new(Slot::new(None)));
-    let [first, second] = [0, 1].map(|it| caller.ask(1, 1, &slots[it]));
-    caller.main.kinds(2).await;
+    let (mut caller, mut bulk) = Caller::widened().await;
+    let [(first, first_slot), (second, second_slot)] = caller.ask_twice().await;
     bulk.send(Header::new(Kind::Response, second), &[2_u8; LARGE].to_vec())
         .await;
-    assert_eq!(answer(&slots[1]).await.unwrap(), [2; LARGE]);
+    assert_eq!(answer(&second_slot).await.unwrap(), [2; LARGE]);
     caller
         .main
         .send(Header::new(Kind::Response, first), &vec![1_u8])
         .await;
-    assert_eq!(answer(&slots[0]).await.unwrap(), [1]);
+    assert_eq!(answer(&first_slot).await.unwrap(), [1]);
 }
 
 #[tokio::test]
 async fn a_goodbye_waits_for_what_the_bulk_lane_carries() {
-    let mut caller = Caller::new();
-    let mut bulk = caller.widen();
-    tokio::task::yield_now().await;
-    let slots = [1, 2].map(|_| Arc::new(Slot::new(None)));
-    let [first, second] = [0, 1].map(|it| caller.ask(1, 1, &slots[it]));
-    caller.main.kinds(2).await;
+    let (mut caller, mut bulk) = Caller::widened().await;
+    let [(first, first_slot), (_, second_slot)] = caller.ask_twice().await;
     // Two frames by the bulk lane, of which one was a pong.
     caller.main.send(Header::new(Kind::Goodbye, 2), &()).await;
     tokio::task::yield_now().await;
     bulk.send(Header::new(Kind::Pong, 0), &()).await;
     bulk.send(Header::new(Kind::Response, first), &vec![1_u8])
         .await;
-    assert_eq!(answer(&slots[0]).await.unwrap(), [1]);
+    assert_eq!(answer(&first_slot).await.unwrap(), [1]);
     // That was all.
-    let lost = answer(&slots[1]).await.unwrap_err();
+    let lost = answer(&second_slot).await.unwrap_err();
     assert!(matches!(lost, RpcError::Disconnected { .. }), "{lost:?}");
-    let _ = second;
     assert!(bulk.next().await.is_none(), "both streams are closed");
     assert!(caller.main.next().await.is_none());
 }
@@ -213,9 +222,7 @@ async fn a_goodbye_waits_for_what_the_bulk_lane_carries() {
 #[tokio::test]
 async fn a_connection_whose_bulk_lane_is_lost_is_lost() {
     for says_nonsense in [false, true] {
-        let mut caller = Caller::new();
-        let mut bulk = caller.widen();
-        tokio::task::yield_now().await;
+        let (mut caller, mut bulk) = Caller::widened().await;
         let slot = Arc::new(Slot::new(None));
         caller.ask(1, 1, &slot);
         if says_nonsense {
@@ -232,9 +239,7 @@ async fn a_connection_whose_bulk_lane_is_lost_is_lost() {
 
 #[tokio::test]
 async fn what_is_large_is_written_before_the_caller_closes() {
-    let mut caller = Caller::new();
-    let mut bulk = caller.widen();
-    tokio::task::yield_now().await;
+    let (mut caller, mut bulk) = Caller::widened().await;
     // More than the pipe holds.
     let count = 3 * PIPE_BYTES / LARGE;
     (0..count).for_each(|_| caller.tell(1, LARGE));

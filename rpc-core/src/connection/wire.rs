@@ -32,7 +32,8 @@ pub(super) struct Wire {
     bulk_bytes_min: usize,
     /// A bulk lane was asked for.
     wanted: AtomicBool,
-    /// Something has become of the bulk lane: it is wanted, has read something, or is over.
+    /// Something has become of the bulk lane, which is wanted, has read something or is over, or of the
+    /// connection, which is closed.
     changed: Notify,
     opened: Instant,
     direction: Direction,
@@ -156,9 +157,10 @@ impl Wire {
         }
     }
 
-    /// Waits until a bulk lane is wanted.
+    /// Waits until a bulk lane is wanted, or will not be any more.
     pub(super) async fn bulk_wanted(&self) {
-        self.until(|| self.wanted.load(Ordering::Acquire)).await;
+        self.until(|| self.wanted.load(Ordering::Acquire) || self.main.outbox.is_closed())
+            .await;
     }
 
     /// Adds a bulk lane, which has to be [run](Self::run_bulk); `None` if there is one.
@@ -238,8 +240,7 @@ impl Wire {
     pub(super) fn close(&self) {
         self.main.outbox.close();
         self.bulk.get().iter().for_each(|it| it.outbox.close());
-        // Who waits for a bulk lane is not to wait on.
-        self.want_bulk();
+        self.changed.notify_waiters();
     }
 
     /// Sends a last frame, by which the peer learns also how many the bulk lane has carried, and takes
@@ -258,7 +259,7 @@ impl Wire {
             bulk.outbox.close();
             bulk.outbox.discard();
         }
-        self.want_bulk();
+        self.changed.notify_waiters();
     }
 
     /// Tells whether nothing large is on its way.

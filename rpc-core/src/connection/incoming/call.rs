@@ -43,15 +43,8 @@ pub(super) struct Asked {
 /// task, whose end may be any code: it is dropped where nothing is locked.
 #[derive(Default)]
 pub(super) struct Spare {
-    call: Option<Arc<IncomingCall>>,
+    pub(super) call: Option<Arc<IncomingCall>>,
     state: State,
-}
-
-impl Spare {
-    pub(super) fn new(call: Option<Arc<IncomingCall>>) -> Self {
-        let state = State::default();
-        Self { call, state }
-    }
 }
 
 #[derive(Default)]

@@ -291,12 +291,12 @@ impl IncomingConnection {
         asked: Asked,
         now: Instant,
     ) -> Result<(Arc<IncomingCall>, usize), ReadError> {
-        let mut spare;
+        let mut spare = Spare::default();
         let mut calls = self.calls.lock();
         let calls = &mut *calls;
         match calls.by_id.entry(asked.id) {
             Entry::Vacant(place) => {
-                spare = Spare::new(calls.spare.pop_front());
+                spare.call = calls.spare.pop_front();
                 let call = IncomingCall::new(self, &mut spare, asked, now);
                 place.insert(Arc::clone(&call));
                 self.note_deadline(calls, call.deadline_at());
