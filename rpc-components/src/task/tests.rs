@@ -281,15 +281,22 @@ fn endless(middle: OperatorSpec, sink: OperatorSpec) -> JobPlan {
     job.plan(&*registry()).unwrap()
 }
 
+/// Whichever task is cancelled first is cancelled; the others are too, unless they hear of it from
+/// that one before they hear it themselves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_without_end_is_cancelled() {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("out").to_str().unwrap().to_string();
-    for names in [&["a"][..], &["a", "b"]] {
+    for (names, first) in [
+        (&["a"][..], 0),
+        (&["a", "b"], 0),
+        (&["a"], 4),
+        (&["a", "b"], 4),
+    ] {
         let sink = OperatorSpec::new("file-sink").with("path", path.clone());
         let plan = endless(OperatorSpec::new("words"), sink);
         let cluster = Cluster::new(names, JobMasterStub::new(vec![]));
-        let tasks = cluster.deploy(&plan);
+        let mut tasks = cluster.deploy(&plan);
         for task in &tasks {
             assert!(task.running().await);
             assert_eq!(task.state(), ExecutionState::Running);
@@ -297,11 +304,16 @@ async fn a_job_without_end_is_cancelled() {
         while tasks[0].io().bytes_out == 0 {
             tokio::task::yield_now().await;
         }
+        tasks.swap(0, first);
         tasks.iter().for_each(Task::cancel);
-        for outcome in outcomes(&tasks).await {
-            assert_eq!(outcome, TaskOutcome::Canceled);
-        }
+        let outcomes = outcomes(&tasks).await;
+        assert_eq!(outcomes[0], TaskOutcome::Canceled);
         assert_eq!(tasks[0].state(), ExecutionState::Canceled);
+        let known = |outcome: &TaskOutcome| match outcome {
+            TaskOutcome::Canceled | TaskOutcome::FailedByNeighbour(_) => true,
+            TaskOutcome::Failed(_) | TaskOutcome::Finished => false,
+        };
+        assert!(outcomes.iter().all(known), "{outcomes:?}");
         assert!(fs::read_dir(root.path()).unwrap().next().is_none());
     }
 }
