@@ -201,7 +201,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             charge,
             queued,
         } = head;
-        let traced = trace.map(|it| (*it, charge.as_ref().map(|it| it.peer().to_owned())));
+        let traced = trace.map(|it| (it, charge.as_ref().map(|it| it.peer().to_owned())));
         // It waits no more: whoever sent it may send the next.
         drop(charge);
         let place = E::Gateways::place(&request);
@@ -218,7 +218,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             return;
         }
         let span = traced.as_ref().map_or_else(Span::none, |(trace, peer)| {
-            handler::span(*trace, method, &self.core.name, peer.as_deref())
+            handler::span(**trace, method, &self.core.name, peer.as_deref())
         });
         let trace = traced.map(|(trace, _)| trace);
         let mut around = Around {

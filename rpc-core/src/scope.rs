@@ -32,7 +32,8 @@ pub(crate) trait CallScope: Send + Sync {
 #[derive(Default)]
 pub(crate) struct Scope {
     pub(crate) call: Option<Arc<dyn CallScope>>,
-    pub(crate) trace: Option<TraceContext>,
+    /// Behind a pointer, since most calls have none, and each piece of a handler swaps it twice.
+    pub(crate) trace: Option<Box<TraceContext>>,
     pub(crate) method: Option<&'static MethodInfo>,
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn inherited_deadline() -> Option<Instant> {
 /// Returns the place in a trace of a call that is made here: that of the call that is being handled
 /// goes on, and where there is none a trace begins if somebody records it.
 pub(crate) fn outgoing_trace() -> Option<TraceContext> {
-    let inherited = CURRENT.with(|current| current.scope.borrow().trace);
+    let inherited = CURRENT.with(|current| current.scope.borrow().trace.as_deref().copied());
     match inherited {
         Some(trace) => Some(trace.child()),
         None => {
@@ -87,7 +88,7 @@ pub(crate) fn current_handler() -> (Option<Arc<str>>, Option<&'static MethodInfo
 
 /// Returns the trace of the call that is being handled here.
 pub(crate) fn current_trace() -> Option<TraceContext> {
-    CURRENT.with(|current| current.scope.borrow().trace)
+    CURRENT.with(|current| current.scope.borrow().trace.as_deref().copied())
 }
 
 /// Runs `f` as part of the handling of a call. `scope` is this thread's meanwhile.

@@ -9,6 +9,7 @@
 //! thread after the first, and meet this one at every lock.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,8 +30,8 @@ thread_local! {
         taken: Cell::new(false),
         thread: Cell::new(0),
         polled_by: Cell::new(0),
-        frames: RefCell::new(Vec::new()),
-        wakers: RefCell::new(Vec::new()),
+        frames: RefCell::new(VecDeque::new()),
+        wakers: RefCell::new(VecDeque::new()),
     } };
 }
 
@@ -42,8 +43,8 @@ struct Debts {
     thread: Cell<u64>,
     /// What the handler's waker points to that is polled in the turn.
     polled_by: Cell<usize>,
-    frames: RefCell<Vec<Arc<dyn Owed>>>,
-    wakers: RefCell<Vec<Waker>>,
+    frames: RefCell<VecDeque<Arc<dyn Owed>>>,
+    wakers: RefCell<VecDeque<Waker>>,
 }
 
 impl Debts {
@@ -57,27 +58,34 @@ impl Debts {
     }
 }
 
-/// Takes all out of a list, which keeps its memory for the next turn. One that panics costs the others
-/// nothing.
-fn each<T>(list: &RefCell<Vec<T>>, f: impl Fn(T)) {
-    if list.borrow().is_empty() {
+/// Takes out of a list what is in it now; the list keeps its memory for the next turn. One that panics
+/// costs the others nothing.
+fn each<T>(list: &RefCell<VecDeque<T>>, f: impl Fn(T)) {
+    let mut left = list.borrow().len();
+    if left == 0 {
         return;
     }
-    let mut taken = list.take();
     let mut panic = None;
-    for it in taken.drain(..) {
+    // One after the other, since any of them may put more into the list, or pay.
+    while left > 0 {
+        let Some(it) = list.borrow_mut().pop_front() else {
+            break;
+        };
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(it))) {
             panic = Some(payload);
         }
+        left -= 1;
     }
-    if list.borrow().is_empty() && taken.capacity() <= KEPT_MAX {
-        list.replace(taken);
+    let mut list = list.borrow_mut();
+    if list.capacity() > KEPT_MAX {
+        list.shrink_to(KEPT_MAX);
     }
-    // The end of a turn that panics has its panic already.
-    if let Some(payload) = panic
-        && !thread::panicking()
-    {
-        resume_unwind(payload);
+    drop(list);
+    if let Some(payload) = panic {
+        // The end of a turn that panics has its panic already.
+        if !thread::panicking() {
+            resume_unwind(payload);
+        }
     }
 }
 
@@ -144,7 +152,7 @@ pub(crate) fn owes() -> bool {
 /// Pays when the turn ends, or at once where there is none.
 pub(crate) fn owe(to: Arc<dyn Owed>) {
     if is_taken() {
-        OWED.with(|owed| owed.frames.borrow_mut().push(to));
+        OWED.with(|owed| owed.frames.borrow_mut().push_back(to));
     } else {
         to.pay();
     }
@@ -157,10 +165,10 @@ pub(crate) fn wake(waker: Waker) {
     }
     let again = OWED.with(|owed| {
         let mut wakers = owed.wakers.borrow_mut();
-        if wakers.last().is_some_and(|it| it.will_wake(&waker)) {
+        if wakers.back().is_some_and(|it| it.will_wake(&waker)) {
             return Some(waker);
         }
-        wakers.push(waker);
+        wakers.push_back(waker);
         None
     });
     // Not while the list is borrowed: with a waker may go a task, whose end may be any code.

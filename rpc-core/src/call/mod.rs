@@ -11,6 +11,7 @@ pub(crate) use self::time::{Time, micros};
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -39,16 +40,18 @@ pub struct Call<T, E = Never> {
     progress: Progress<T, E>,
 }
 
+/// Two words, since calls are moved about.
 enum Progress<T, E> {
-    Ready(Option<RpcResult<T, E>>),
+    Ready(Box<RpcResult<T, E>>),
     Waiting(Box<Waiting<T, E>>),
+    Over,
 }
 
 impl<T, E> Call<T, E> {
     /// Makes a call that is answered already, as mocks do.
-    pub const fn ready(result: RpcResult<T, E>) -> Self {
+    pub fn ready(result: RpcResult<T, E>) -> Self {
         Self {
-            progress: Progress::Ready(Some(result)),
+            progress: Progress::Ready(Box::new(result)),
         }
     }
 
@@ -92,11 +95,15 @@ impl<T, E> Future for Call<T, E> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let result = match &mut self.progress {
-            Progress::Ready(result) => result.take().expect("a call is polled until it is ready"),
             Progress::Waiting(waiting) => ready!(waiting.poll(cx)),
+            Progress::Ready(_) | Progress::Over => {
+                match mem::replace(&mut self.progress, Progress::Over) {
+                    Progress::Ready(result) => return Poll::Ready(*result),
+                    _ => panic!("a call is polled until it is ready"),
+                }
+            }
         };
-        let before = std::mem::replace(&mut self.progress, Progress::Ready(None));
-        if let Progress::Waiting(waiting) = before {
+        if let Progress::Waiting(waiting) = mem::replace(&mut self.progress, Progress::Over) {
             waiting.end();
         }
         Poll::Ready(result)
@@ -105,8 +112,7 @@ impl<T, E> Future for Call<T, E> {
 
 impl<T, E> Drop for Call<T, E> {
     fn drop(&mut self) {
-        let before = std::mem::replace(&mut self.progress, Progress::Ready(None));
-        if let Progress::Waiting(mut waiting) = before {
+        if let Progress::Waiting(waiting) = &mut self.progress {
             waiting.leave();
         }
     }

@@ -8,8 +8,6 @@ use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
-use hashbrown::HashMap;
-
 use super::Time;
 use crate::connection::RemoteCall;
 use crate::deadlines::{About, Asked, Deadlines, Shard};
@@ -93,7 +91,9 @@ impl<T, E> Waiting<T, E> {
     /// The answer was taken: another call may have what this one had, unless the callee still looks
     /// at it.
     pub(super) fn end(mut self: Box<Self>) {
-        self.remote = None;
+        if self.remote.is_some() {
+            self.remote = None;
+        }
         if Arc::strong_count(&self.slot) == 1 && !cfg!(all(test, rpc_loom)) {
             (self.keep)(self);
         }
@@ -104,16 +104,29 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// For each type of answer, a `Vec<Box<Waiting<T, E>>>`.
+/// For each type of answer, a `Vec<Box<Waiting<T, E>>>`; that type first which was last looked for,
+/// since a thread that makes many calls makes many of one type.
 #[derive(Default)]
-struct Kept(HashMap<TypeId, Box<dyn Any>>);
+struct Kept(Vec<(TypeId, Box<dyn Any>)>);
 
 impl Kept {
     #[expect(clippy::vec_box, reason = "the boxes themselves come and go")]
     fn of<T: 'static, E: 'static>(&mut self) -> &mut Vec<Box<Waiting<T, E>>> {
-        let kept = self.0.entry(TypeId::of::<(T, E)>());
-        let kept = kept.or_insert_with(|| Box::new(Vec::<Box<Waiting<T, E>>>::new()));
-        kept.downcast_mut().expect("it is of that type")
+        let id = TypeId::of::<(T, E)>();
+        if self.0.first().is_none_or(|it| it.0 != id) {
+            self.bring_first(id, || Box::new(Vec::<Box<Waiting<T, E>>>::new()));
+        }
+        let kept = self.0[0].1.downcast_mut();
+        kept.expect("it is of that type")
+    }
+
+    fn bring_first(&mut self, id: TypeId, make: fn() -> Box<dyn Any>) {
+        let place = self.0.iter().position(|it| it.0 == id);
+        let place = place.unwrap_or_else(|| {
+            self.0.push((id, make()));
+            self.0.len() - 1
+        });
+        self.0.swap(0, place);
     }
 }
 

@@ -21,8 +21,9 @@ pub struct ReplyTo<T, E = Never> {
 
 enum To<T, E> {
     Caller(Arc<ReplySlot<T, E>>),
-    /// A caller in this service, whose answer has to survive the codec.
-    Strict(Arc<ReplySlot<T, E>>, Check<T, E>),
+    /// A caller in this service, whose answer has to survive the codec. Behind a pointer, since it is
+    /// the exception, and a mailbox holds many.
+    Strict(Arc<ReplySlot<T, E>>, Box<Check<T, E>>),
     Peer(Arc<IncomingCall>, Encode<T, E>),
 }
 
@@ -47,7 +48,7 @@ impl<T, E> ReplyTo<T, E> {
 
     pub(crate) fn strict(slot: Arc<ReplySlot<T, E>>, check: Check<T, E>) -> Self {
         Self {
-            to: Some(To::Strict(slot, check)),
+            to: Some(To::Strict(slot, Box::new(check))),
         }
     }
 

@@ -15,6 +15,12 @@ pub(crate) struct Time {
 }
 
 impl Time {
+    /// A call with all the time that there is.
+    const ENDLESS: Self = Self {
+        after: None,
+        deadline: None,
+    };
+
     /// Starts the clock of a call, which the call that is being handled here may cut short.
     pub(crate) fn new(timeout: CallTimeout, default: Duration) -> Self {
         let after = match timeout {
@@ -22,22 +28,26 @@ impl Time {
             CallTimeout::Default => Some(default),
             CallTimeout::Never => None,
         };
-        let inherited = scope::inherited_deadline();
-        if after.is_none() && inherited.is_none() {
-            return Self {
-                after: None,
-                deadline: None,
-            };
+        match (after, scope::inherited_deadline()) {
+            (after, Some(inherited)) => Self::within(inherited, after),
+            (None, None) => Self::ENDLESS,
+            (Some(time), None) => match Instant::now().checked_add(time) {
+                Some(deadline) => Self {
+                    after,
+                    deadline: Some(deadline),
+                },
+                None => Self::ENDLESS,
+            },
         }
+    }
+
+    fn within(outer: Instant, after: Option<Duration>) -> Self {
         let now = Instant::now();
         let own = after.and_then(|after| now.checked_add(after));
-        let deadline = match (own, inherited) {
-            (Some(own), Some(inherited)) => Some(own.min(inherited)),
-            (own, inherited) => own.or(inherited),
-        };
+        let deadline = own.map_or(outer, |own| own.min(outer));
         Self {
-            after: deadline.map(|deadline| deadline.saturating_duration_since(now)),
-            deadline,
+            after: Some(deadline.saturating_duration_since(now)),
+            deadline: Some(deadline),
         }
     }
 

@@ -41,7 +41,7 @@ impl Deadlines {
     pub(crate) fn waiting(&self) -> Vec<Waits> {
         let waiters = self.shards.iter().flat_map(|it| it.waiters());
         let mut waiting: Vec<_> = waiters.filter_map(|it| it.waits()).collect();
-        waiting.sort_by_key(|it| it.since);
+        waiting.sort_by_key(Waits::since);
         waiting
     }
 }
@@ -215,12 +215,20 @@ impl Shard {
     }
 
     fn nanos(&self, at: Instant) -> i64 {
-        let nanos = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(NEVER - 1);
         match at.checked_duration_since(self.base) {
             Some(after) => nanos(after),
             None => -nanos(self.base.duration_since(at)),
         }
     }
+}
+
+/// Counts a time; 292 years are as good as any more.
+fn nanos(time: Duration) -> i64 {
+    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(i64::from(time.subsec_nanos()))
+        .min(NEVER - 1)
 }
 
 /// The task that wakes a shard's calls; it ends when the service is gone and no call waits.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -40,8 +41,26 @@ pub(crate) struct Waits {
     /// The endpoint whose code waits, and the method that it handles.
     pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) handler: Option<&'static MethodInfo>,
-    pub(crate) since: Instant,
+    since: Since,
     pub(crate) deadline: Option<Instant>,
+}
+
+/// Since when a call waits: so long before that. It is worked out for whoever asks, which is nobody
+/// for nearly all calls.
+#[derive(Clone, Copy)]
+struct Since(Instant, Duration);
+
+impl Since {
+    /// The clock was read when a time was set, and need not be read again.
+    fn new(time: Time) -> Self {
+        match time {
+            Time {
+                after: Some(after),
+                deadline: Some(deadline),
+            } => Self(deadline, after),
+            _ => Self(Instant::now(), Duration::ZERO),
+        }
+    }
 }
 
 /// A call that may be waiting, seen by those who look after all of them.
@@ -113,7 +132,7 @@ impl Waits {
             about: about.clone(),
             endpoint,
             handler,
-            since: since(time),
+            since: Since::new(time),
             deadline: time.deadline,
         }
     }
@@ -122,14 +141,13 @@ impl Waits {
     pub(crate) fn renew(&mut self, about: &About, time: Time) {
         self.about.renew(about.asked());
         (self.endpoint, self.handler) = scope::current_handler();
-        self.since = since(time);
+        self.since = Since::new(time);
         self.deadline = time.deadline;
     }
-}
 
-/// The clock was read when the time was set, and need not be read again.
-fn since(time: Time) -> Instant {
-    let Time { after, deadline } = time;
-    let since = deadline.and_then(|it| it.checked_sub(after?));
-    since.unwrap_or_else(Instant::now)
+    /// Returns since when it waits.
+    pub(crate) fn since(&self) -> Instant {
+        let Since(at, before) = self.since;
+        at.checked_sub(before).unwrap_or(at)
+    }
 }

@@ -42,8 +42,8 @@ impl RpcService {
             about,
             endpoint,
             handler,
-            since,
             deadline,
+            ..
         } = waits;
         let callee = &about.callee;
         // An endpoint of another service may use a gateway of this one.
@@ -56,7 +56,7 @@ impl RpcService {
             to: callee.text.to_string(),
             to_service: id(callee.service),
             method: about.method.name.to_owned(),
-            waited: now.saturating_duration_since(*since),
+            waited: now.saturating_duration_since(waits.since()),
             left: deadline.map(|it| it.saturating_duration_since(now)),
             trace: about.trace.as_ref().map(|it| id(it.trace_id())),
         }
