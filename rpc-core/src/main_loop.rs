@@ -19,7 +19,7 @@ use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
-use crate::scope::{self, Scope};
+use crate::scope::{self, MainThreadName, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
 use crate::turn::Pace;
 use crate::unordered::Unordered;
@@ -43,7 +43,8 @@ pub(crate) async fn run<E: RpcEndpoint>(
         stopping: None,
         failure: None,
     };
-    poll_fn(|cx| scope::on_main_thread(&core.name, || main_loop.poll(cx))).await;
+    let mut name = MainThreadName::new(Arc::clone(&core.name));
+    poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
     let mut result = main_loop.finish();
     if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
         result = Err(core.panicked());
@@ -53,7 +54,8 @@ pub(crate) async fn run<E: RpcEndpoint>(
 
 /// Drops what an endpoint leaves. Its own code may run then, and panic.
 fn drop_stopped<T>(endpoint: &Arc<str>, value: T) -> std::thread::Result<()> {
-    let dropping = || scope::on_main_thread(endpoint, || scope::drop_stopped(value));
+    let mut name = MainThreadName::new(Arc::clone(endpoint));
+    let dropping = || name.run(|| scope::drop_stopped(value));
     catch_unwind(AssertUnwindSafe(dropping))
 }
 

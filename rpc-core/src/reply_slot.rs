@@ -32,8 +32,9 @@ struct State<T, E> {
     deadline: Option<Instant>,
     /// The caller was found waiting, and its time is not known to be over.
     waiting: bool,
-    /// What is known of the call that waits, or of one before: it changes little.
-    waits: Option<Waits>,
+    /// What is known of the call that waits, or of one before: it changes little. Elsewhere, since most
+    /// of many calls that are made at once are answered before they are waited for.
+    waits: Option<Box<Waits>>,
 }
 
 enum Answer<T, E> {
@@ -134,7 +135,7 @@ impl<T, E> ReplySlot<T, E> {
             state.waiting = true;
             match &mut state.waits {
                 Some(waits) => waits.renew(about, time),
-                None => state.waits = Some(Waits::new(about, time)),
+                None => state.waits = Some(Box::new(Waits::new(about, time))),
             }
         }
         Found::Nothing
@@ -223,7 +224,8 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
 
     fn waits(&self) -> Option<Waits> {
         let state = self.state.lock();
-        let mut waits = state.waits.clone().filter(|_| state.waiting)?;
+        let waits = state.waits.as_deref().filter(|_| state.waiting)?;
+        let mut waits = Waits::clone(waits);
         waits.deadline = state.deadline;
         Some(waits)
     }

@@ -113,17 +113,41 @@ impl Drop for Restore<'_> {
     }
 }
 
-/// Runs `f` as the main thread of the endpoint with this name.
-pub(crate) fn on_main_thread<R>(endpoint: &Arc<str>, f: impl FnOnce() -> R) -> R {
-    struct Leave(Option<Arc<str>>);
-    impl Drop for Leave {
-        fn drop(&mut self) {
-            CURRENT.with(|current| current.endpoint.replace(self.0.take()));
-        }
+/// An endpoint's name, lent to the thread that runs its code.
+pub(crate) struct MainThreadName(Option<Arc<str>>);
+
+impl MainThreadName {
+    pub(crate) const fn new(endpoint: Arc<str>) -> Self {
+        Self(Some(endpoint))
     }
-    let outer = CURRENT.with(|current| current.endpoint.replace(Some(Arc::clone(endpoint))));
-    let _leave = Leave(outer);
-    turn::take(f)
+
+    /// Runs `f` as the main thread of the endpoint.
+    pub(crate) fn run<R>(&mut self, f: impl FnOnce() -> R) -> R {
+        let _lent = Lent::new(self);
+        turn::take(f)
+    }
+}
+
+/// What was there before is in the place of the name meanwhile.
+struct Lent<'a>(&'a mut MainThreadName);
+
+impl<'a> Lent<'a> {
+    fn new(name: &'a mut MainThreadName) -> Self {
+        name.swap();
+        Self(name)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.swap();
+    }
+}
+
+impl MainThreadName {
+    fn swap(&mut self) {
+        CURRENT.with(|current| mem::swap(&mut *current.endpoint.borrow_mut(), &mut self.0));
+    }
 }
 
 /// Tells whether this is the main thread of the endpoint that owns this very name.

@@ -1,6 +1,7 @@
 //! Which trace a call belongs to, in the terms of the W3C trace context.
 
 use std::fmt;
+use std::num::NonZeroU64;
 
 use crate::scope;
 
@@ -17,8 +18,10 @@ use crate::scope;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceContext {
-    trace: u128,
-    span: u64,
+    /// The upper and the lower half of the id.
+    trace: [u64; 2],
+    /// Not zero, so that a context that is not there takes no room of its own.
+    span: NonZeroU64,
     flags: u8,
 }
 
@@ -26,10 +29,14 @@ impl TraceContext {
     /// Makes a context of its ids; `None` if one of them is zero, which says that there is none.
     #[must_use]
     pub const fn new(trace: u128, span: u64, flags: u8) -> Option<Self> {
-        if trace == 0 || span == 0 {
-            return None;
+        match NonZeroU64::new(span) {
+            Some(span) if trace != 0 => Some(Self {
+                trace: halves(trace),
+                span,
+                flags,
+            }),
+            _ => None,
         }
-        Some(Self { trace, span, flags })
     }
 
     /// Returns the context of the call that is being handled on this thread, if it has one.
@@ -41,8 +48,8 @@ impl TraceContext {
     /// Begins a trace.
     pub(crate) fn root() -> Self {
         Self {
-            trace: fastrand::u128(1..),
-            span: fastrand::u64(1..),
+            trace: halves(fastrand::u128(1..)),
+            span: random_span(),
             flags: SAMPLED,
         }
     }
@@ -50,7 +57,7 @@ impl TraceContext {
     /// Makes the context of a call that is made while this one is handled.
     pub(crate) fn child(self) -> Self {
         Self {
-            span: fastrand::u64(1..),
+            span: random_span(),
             ..self
         }
     }
@@ -58,13 +65,14 @@ impl TraceContext {
     /// Returns the id that all calls of the trace share.
     #[must_use]
     pub const fn trace_id(&self) -> u128 {
-        self.trace
+        let [upper, lower] = self.trace;
+        (upper as u128) << 64 | lower as u128
     }
 
     /// Returns the call's own id.
     #[must_use]
     pub const fn span_id(&self) -> u64 {
-        self.span
+        self.span.get()
     }
 
     /// Returns the flags, of which the lowest says that the trace is recorded.
@@ -76,7 +84,7 @@ impl TraceContext {
 
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { trace, span, flags } = self;
+        let (trace, span, flags) = (self.trace_id(), self.span, self.flags);
         write!(f, "00-{trace:032x}-{span:016x}-{flags:02x}")
     }
 }
@@ -115,6 +123,15 @@ impl std::str::FromStr for TraceContext {
 #[error("it is not a trace context of the form `00-<32 digits>-<16 digits>-<2 digits>`")]
 #[non_exhaustive]
 pub struct TraceContextError;
+
+#[expect(clippy::cast_possible_truncation, reason = "it is the lower half")]
+const fn halves(id: u128) -> [u64; 2] {
+    [(id >> 64) as u64, id as u64]
+}
+
+fn random_span() -> NonZeroU64 {
+    NonZeroU64::MIN.saturating_add(fastrand::u64(..u64::MAX))
+}
 
 /// The trace is recorded by whoever began it.
 const SAMPLED: u8 = 1;

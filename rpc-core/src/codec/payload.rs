@@ -51,6 +51,9 @@ enum Written {
 thread_local! {
     /// Whether anything may come behind the message that is being encoded here.
     static COLLECTS: Cell<bool> = const { Cell::new(false) };
+    /// Whether there is anything in the other two: nearly no message has anything behind it, and this
+    /// costs less to look at.
+    static ANY: Cell<bool> = const { Cell::new(false) };
     /// What is to come behind it.
     static BEHIND: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
     /// What came behind the message that is being decoded here, as far as it is not taken.
@@ -62,7 +65,10 @@ pub(crate) fn collect<R>(encode: impl FnOnce() -> R) -> (R, Vec<Bytes>) {
     COLLECTS.set(true);
     let end = EndOfMessage;
     let result = encode();
-    let behind = BEHIND.take();
+    let behind = match ANY.get() {
+        true => BEHIND.take(),
+        false => Vec::new(),
+    };
     drop(end);
     (result, behind)
 }
@@ -73,21 +79,27 @@ struct EndOfMessage;
 impl Drop for EndOfMessage {
     fn drop(&mut self) {
         COLLECTS.set(false);
-        BEHIND.take();
-        CAME.take();
+        if ANY.replace(false) {
+            BEHIND.take();
+            CAME.take();
+        }
     }
 }
 
 /// Runs `decode` of a message behind which `behind` came.
 pub(crate) fn provide<R>(behind: Bytes, decode: impl FnOnce() -> R) -> R {
     CAME.set(behind);
+    ANY.set(true);
     let _end = EndOfMessage;
     decode()
 }
 
 /// Returns how much of what came behind the message is not taken.
 pub(super) fn left() -> usize {
-    CAME.with_borrow(Bytes::len)
+    match ANY.get() {
+        true => CAME.with_borrow(Bytes::len),
+        false => 0,
+    }
 }
 
 impl Serialize for Payload {
@@ -96,6 +108,7 @@ impl Serialize for Payload {
             return Written::Inline(self.0.clone()).serialize(serializer);
         }
         BEHIND.with_borrow_mut(|behind| behind.push(self.0.clone()));
+        ANY.set(true);
         Written::Behind(self.0.len() as u64).serialize(serializer)
     }
 }

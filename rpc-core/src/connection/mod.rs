@@ -152,15 +152,15 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         };
         Heard::add(&self.heard.frames, 1);
         if size < LARGE_BYTES {
-            let rest = &self.input[self.cut..];
+            let begin = self.cut;
             self.cut += size;
-            return Ok(self.cutter.cut(rest)?);
+            return Ok(Some(self.cutter.cut_one(&self.input[begin..self.cut])?));
         }
         // Its payloads outlive it, and are not copied.
         self.input.advance(mem::take(&mut self.cut));
         self.large = self.input.split_to(size).freeze();
-        let frame = self.cutter.cut(&self.large)?;
-        Ok(frame.map(|frame| Frame {
+        let frame = self.cutter.cut_one(&self.large)?;
+        Ok(Some(Frame {
             owner: Some(&self.large),
             ..frame
         }))

@@ -80,7 +80,7 @@ impl Session {
         }
         let header = &frame.header;
         match header.kind {
-            Kind::Request | Kind::OneWay => self.request(connection, frame, now)?,
+            Kind::Request | Kind::OneWay => self.request(connection, &frame, now)?,
             Kind::Cancel => connection.cancel(header.call),
             Kind::Extend => connection.extend(header.call, header.remaining_us),
             Kind::Resolve => self.resolve(connection, header, frame.body)?,
@@ -101,10 +101,11 @@ impl Session {
     fn request(
         &self,
         connection: &Arc<IncomingConnection>,
-        frame: Frame<'_>,
+        frame: &Frame<'_>,
         now: Instant,
     ) -> Result<(), ReadError> {
         let Frame { header, size, .. } = frame;
+        let size = *size;
         if !connection.debt.receive(size) {
             return Err(ReadError::Protocol("more than the window allows"));
         }
