@@ -175,7 +175,9 @@ impl FrameBuffer {
         begun.is_whole = true;
         drop(begun);
         *next += 1;
-        behind.into_iter().for_each(|it| output.append(it));
+        if !behind.is_empty() {
+            behind.into_iter().for_each(|it| output.append(it));
+        }
         Ok(size)
     }
 }

@@ -76,7 +76,6 @@ impl FrameCutter {
     }
 
     /// Reads the frame that all of `frame` is, according to its [`size`](Self::size).
-    #[inline]
     pub(crate) fn cut_one<'a>(&mut self, frame: &'a [u8]) -> Result<Frame<'a>, FrameError> {
         let (head, content) = frame.split_at(8);
         let expected = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);

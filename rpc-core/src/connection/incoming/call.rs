@@ -20,7 +20,8 @@ use crate::scope::CallScope;
 pub struct IncomingCall {
     connection: Arc<IncomingConnection>,
     id: u64,
-    /// The size of its request, of which its handler holds the arguments, until it is answered.
+    /// The size of its request, of which its handler holds the arguments, until it is answered; only
+    /// changed while the table is locked.
     held: AtomicU64,
     method: &'static str,
     meter: Option<ResponseMeter>,
@@ -65,13 +66,14 @@ impl State {
 }
 
 impl IncomingCall {
-    /// Makes a call, in the memory of one before if that is free.
+    /// Makes a call, in the memory of one before if that is free. Returns also until when its caller
+    /// waits. The caller has locked the table.
     pub(super) fn new(
         connection: &Arc<IncomingConnection>,
         spare: &mut Spare,
         asked: Asked,
         now: Instant,
-    ) -> Arc<Self> {
+    ) -> (Arc<Self>, Option<Instant>) {
         let Asked {
             id,
             bytes,
@@ -81,10 +83,11 @@ impl IncomingCall {
         } = asked;
         let mut state = State::default();
         state.set_remaining(remaining_us, now);
-        connection.held.fetch_add(bytes, Ordering::Relaxed);
+        connection.hold(bytes, 0);
+        let deadline = state.deadline;
         let free = spare.call.take_if(|it| Arc::get_mut(it).is_some());
         let Some(mut call) = free else {
-            return Arc::new(Self {
+            let call = Arc::new(Self {
                 connection: Arc::clone(connection),
                 id,
                 held: AtomicU64::new(bytes),
@@ -93,12 +96,13 @@ impl IncomingCall {
                 abandoned: AtomicBool::new(false),
                 state: Mutex::new(state),
             });
+            return (call, deadline);
         };
         let free = Arc::get_mut(&mut call).expect("nobody else has it");
         (free.id, free.method, free.meter) = (id, method, meter);
         (*free.held.get_mut(), *free.abandoned.get_mut()) = (bytes, false);
         spare.state = mem::replace(free.state.get_mut(), state);
-        call
+        (call, deadline)
     }
 
     pub(super) const fn id(&self) -> u64 {
@@ -111,21 +115,9 @@ impl IncomingCall {
 
     /// Answers the call; a caller that no longer waits gets nothing.
     pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
-        let (open, alone) = {
-            let mut calls = self.connection.calls.lock();
-            let open = calls.by_id.remove(&self.id);
-            let is_open = open.is_some();
-            if let Some(open) = open
-                && calls.spare.len() < SPARE_MAX
-            {
-                calls.spare.push_back(open);
-            }
-            (is_open, calls.by_id.is_empty())
-        };
-        if !open {
+        let Some(alone) = self.leave() else {
             return;
-        }
-        self.release();
+        };
         if !self.is_abandoned() {
             let meter = self.meter.as_ref();
             self.connection
@@ -141,10 +133,20 @@ impl IncomingCall {
         }
     }
 
-    /// Its handler holds its arguments no longer than it takes to answer.
-    fn release(&self) {
-        let bytes = self.held.swap(0, Ordering::Relaxed);
-        self.connection.held.fetch_sub(bytes, Ordering::Relaxed);
+    /// Takes the call out of the table; `None` if it is not there any more. Returns whether no other is
+    /// under way. Its handler holds its arguments no longer than it takes to answer.
+    fn leave(&self) -> Option<bool> {
+        let mut calls = self.connection.calls.lock();
+        let open = calls.by_id.remove(&self.id)?;
+        self.connection.hold(0, self.held.load(Ordering::Relaxed));
+        self.held.store(0, Ordering::Relaxed);
+        let alone = calls.by_id.is_empty();
+        if calls.spare.len() < SPARE_MAX {
+            calls.spare.push_back(open);
+        } else {
+            drop(calls);
+        }
+        Some(alone)
     }
 
     /// Sets another time. Returns until when the caller waits.
@@ -182,7 +184,11 @@ impl IncomingCall {
 
 impl Drop for IncomingCall {
     fn drop(&mut self) {
-        self.release();
+        let held = *self.held.get_mut();
+        if held > 0 {
+            let _table = self.connection.calls.lock();
+            self.connection.hold(0, held);
+        }
     }
 }
 

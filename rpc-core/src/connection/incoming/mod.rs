@@ -52,7 +52,8 @@ pub(crate) struct IncomingConnection {
     /// The main lane has said something that the bulk lane waits for.
     said: Notify,
     debt: Debt,
-    /// How many bytes of requests the calls hold that are under way.
+    /// How many bytes of requests the calls hold that are under way; only changed while the table is
+    /// locked.
     held: AtomicU64,
     /// Whether goodbye was said.
     leaving: AtomicBool,
@@ -297,14 +298,20 @@ impl IncomingConnection {
         match calls.by_id.entry(asked.id) {
             Entry::Vacant(place) => {
                 spare.call = calls.spare.pop_front();
-                let call = IncomingCall::new(self, &mut spare, asked, now);
+                let (call, deadline) = IncomingCall::new(self, &mut spare, asked, now);
                 place.insert(Arc::clone(&call));
-                self.note_deadline(calls, call.deadline_at());
+                self.note_deadline(calls, deadline);
                 Ok((call, calls.by_id.len()))
             }
             // The call that has the id stays in the table, to be abandoned with the others.
             Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
         }
+    }
+
+    /// Counts what calls hold more or less than before. The caller holds the table.
+    fn hold(&self, more: u64, less: u64) {
+        let held = self.held.load(Ordering::Relaxed) + more - less;
+        self.held.store(held, Ordering::Relaxed);
     }
 
     /// Sees to it that a call ends in time. The caller holds the table.
