@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An endpoint's address, taken apart.
@@ -13,11 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// assert_eq!(address.endpoint(), "jobmaster");
 /// # Ok::<(), rpc_core::AddressError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Address {
-    scheme: Option<String>,
-    authority: String,
-    endpoint: String,
+    /// All of it, the authority in lower case. A clone is the same text.
+    text: Arc<str>,
+    /// Where the authority begins; 0 if there is none, nor a scheme.
+    authority: usize,
+    /// Where the endpoint's name begins.
+    endpoint: usize,
 }
 
 impl Address {
@@ -30,42 +34,56 @@ impl Address {
         format!("{scheme}://{authority}/{endpoint}").parse()
     }
 
+    /// Returns all of it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// Returns which transport reaches it; `None` for an endpoint of one's own service.
     #[must_use]
     pub fn scheme(&self) -> Option<&str> {
-        self.scheme.as_deref()
+        let end = self.authority.checked_sub(SEPARATOR.len())?;
+        Some(&self.text[..end])
     }
 
     /// Returns where the transport finds the service, such as `host:port`.
     #[must_use]
     pub fn authority(&self) -> &str {
-        &self.authority
+        match self.authority {
+            0 => "",
+            begin => &self.text[begin..self.endpoint - 1],
+        }
     }
 
     /// Returns the endpoint's name.
     #[must_use]
     pub fn endpoint(&self) -> &str {
-        &self.endpoint
+        &self.text[self.endpoint..]
     }
 
     /// Returns the authority without its port.
     #[must_use]
     pub fn hostname(&self) -> &str {
-        match self.authority.rsplit_once(':') {
+        let authority = self.authority();
+        match authority.rsplit_once(':') {
             Some((host, port)) if port.bytes().all(|it| it.is_ascii_digit()) => {
                 host.trim_start_matches('[').trim_end_matches(']')
             }
-            _ => &self.authority,
+            _ => authority,
         }
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.scheme {
-            Some(scheme) => write!(f, "{scheme}://{}/{}", self.authority, self.endpoint),
-            None => f.write_str(&self.endpoint),
-        }
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Address").field(&self.text).finish()
     }
 }
 
@@ -77,7 +95,7 @@ impl FromStr for Address {
             address: text.chars().take(256).collect(),
             reason,
         };
-        let (scheme, rest) = match text.split_once("://") {
+        let (scheme, rest) = match text.split_once(SEPARATOR) {
             Some((scheme, rest)) => (Some(scheme), rest),
             None => (None, text),
         };
@@ -106,10 +124,19 @@ impl FromStr for Address {
         {
             return Err(error("an endpoint's name has neither spaces nor slashes"));
         }
+        let Some(scheme) = scheme else {
+            return Ok(Self {
+                text: endpoint.into(),
+                authority: 0,
+                endpoint: 0,
+            });
+        };
+        let begin = scheme.len() + SEPARATOR.len();
+        let authority = authority.to_ascii_lowercase();
         Ok(Self {
-            scheme: scheme.map(str::to_owned),
-            authority: authority.to_ascii_lowercase(),
-            endpoint: endpoint.to_owned(),
+            text: format!("{scheme}{SEPARATOR}{authority}/{endpoint}").into(),
+            authority: begin,
+            endpoint: begin + authority.len() + 1,
         })
     }
 }
@@ -145,6 +172,9 @@ pub fn unique_name(prefix: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{prefix}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
 }
+
+/// What stands between the scheme and the authority.
+const SEPARATOR: &str = "://";
 
 /// What a name ends in that stands for every name which begins like it.
 pub(crate) const WILDCARD: char = '*';

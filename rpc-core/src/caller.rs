@@ -1,6 +1,5 @@
 //! What all gateways of a service share.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::address::Address;
@@ -39,7 +38,7 @@ impl Caller {
 
     /// Makes what is known of an endpoint of this or of another service, for a gateway with so many
     /// methods.
-    pub(crate) fn callee(&self, address: Arc<Address>, service: u128, methods: usize) -> Callee {
+    pub(crate) fn callee(&self, address: Address, service: u128, methods: usize) -> Callee {
         let meter = self
             .metrics
             .then(|| CallMeter::new(address.endpoint(), methods));

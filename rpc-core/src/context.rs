@@ -66,7 +66,7 @@ impl<E: RpcEndpoint> Context<E> {
     /// Returns the address by which others connect to the endpoint.
     #[must_use]
     pub fn address(&self) -> String {
-        self.core.callee.text.to_string()
+        self.core.callee.address.to_string()
     }
 
     /// Returns the service that the endpoint belongs to; `None` once that is gone.

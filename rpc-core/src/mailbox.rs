@@ -120,7 +120,12 @@ impl<M, C> Mailbox<M, C> {
         control: &mut VecDeque<C>,
     ) -> bool {
         let mut inbox = self.inbox.lock();
-        control.append(&mut inbox.control);
+        if control.is_empty() {
+            // With the memory, since they are rare.
+            *control = mem::take(&mut inbox.control);
+        } else {
+            control.append(&mut inbox.control);
+        }
         if mail.is_empty() {
             mem::swap(mail, &mut inbox.mail);
             inbox.bytes = 0;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,32 +25,25 @@ use crate::shared::{Control, EndpointCore, Fence, Mail};
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 
-/// Runs an endpoint until it has stopped.
-pub(crate) async fn run<E: RpcEndpoint>(
+/// Runs an endpoint until it has stopped, and tells `ended` how; dropped with it if it is aborted.
+///
+/// One future, made here: one within another would have the endpoint's memory several times.
+pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: E,
-) -> Result<(), EndpointError> {
+    ended: impl FnOnce(Result<(), EndpointError>) + Send,
+) -> impl Future<Output = ()> + Send {
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
-    let mut main_loop = MainLoop {
-        main: MainThread::new(&cell),
-        core: &core,
-        state: State::Created,
-        mail: VecDeque::new(),
-        control: VecDeque::new(),
-        handlers: Unordered::default(),
-        piped: Unordered::default(),
-        timer: None,
-        pace: Pace::default(),
-        stopping: None,
-        failure: None,
-    };
-    let mut name = MainThreadName::new(Arc::clone(&core.name));
-    poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
-    let mut result = main_loop.finish();
-    if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
-        result = Err(core.panicked());
+    async move {
+        let mut main_loop = MainLoop::new(&cell, &core);
+        let mut name = MainThreadName::new(Arc::clone(&core.name));
+        poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
+        let mut result = main_loop.finish();
+        if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
+            result = Err(core.panicked());
+        }
+        ended(result);
     }
-    result
 }
 
 /// Drops what an endpoint leaves. Its own code may run then, and panic.
@@ -78,6 +72,22 @@ struct MainLoop<'a, E: RpcEndpoint> {
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
+    fn new(cell: &'a EndpointCell<E>, core: &'a Arc<EndpointCore<E>>) -> Self {
+        Self {
+            main: MainThread::new(cell),
+            core,
+            state: State::Created,
+            mail: VecDeque::new(),
+            control: VecDeque::new(),
+            handlers: Unordered::default(),
+            piped: Unordered::default(),
+            timer: None,
+            pace: Pace::default(),
+            stopping: None,
+            failure: None,
+        }
+    }
+
     /// Does what there is to do; ready when the endpoint has stopped.
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let poll = self.poll_rounds(cx);
@@ -89,7 +99,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         for _ in 0..ROUNDS_MAX {
             let mailbox = &self.core.mailbox;
             let is_all = mailbox.take(cx, &mut self.mail, &mut self.control);
-            while let Some(control) = self.control.pop_front() {
+            // With the memory, since they are rare.
+            for control in mem::take(&mut self.control) {
                 self.control(control);
             }
             for _ in 0..MESSAGES_MAX {

@@ -26,10 +26,6 @@ impl<E: RpcEndpoint> RpcServer<E> {
         Self { core, exposed }
     }
 
-    pub(crate) const fn core(&self) -> &Arc<EndpointCore<E>> {
-        &self.core
-    }
-
     /// Lets the endpoint serve: `on_start` runs, and then calls are taken.
     pub fn start(&self) {
         self.command(Command::Start);
@@ -83,7 +79,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
     /// Returns the address by which others connect to the endpoint.
     #[must_use]
     pub fn address(&self) -> String {
-        self.core.callee.text.to_string()
+        self.core.callee.address.to_string()
     }
 
     /// Returns a handle with which code anywhere runs code on the endpoint's main thread.
@@ -134,7 +130,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
 
     fn client<G: Gateway + ?Sized>(&self, token: Option<FencingToken>) -> Arc<G> {
         let route = local_port::<G>(&self.exposed).expect("the gateway is in the endpoint's list");
-        let address = Arc::clone(&self.core.callee.address);
+        let address = self.core.callee.address.clone();
         let caller = Arc::clone(&self.core.caller);
         let callee = caller.callee(address, caller.service, G::METHODS.len());
         G::client(Port::local(Arc::clone(route), callee, token, caller))

@@ -96,7 +96,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         let meter = config.metrics.then(|| EndpointMeter::new(&name, &methods));
         Self {
             name,
-            callee: Arc::new(Callee::new(Arc::new(address), caller.service, None)),
+            callee: Arc::new(Callee::new(address, caller.service, None)),
             meter: meter.flatten(),
             methods,
             pulse: Pulse::new(),
@@ -146,7 +146,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     pub(crate) fn unreachable(&self) -> RpcError {
         RpcError::Unreachable {
-            address: self.callee.text.to_string(),
+            address: self.callee.address.to_string(),
             restarted: self.service.has_another(&self.name, self.incarnation),
         }
     }
@@ -224,7 +224,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 impl<E: RpcEndpoint> std::fmt::Debug for EndpointCore<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EndpointCore")
-            .field("address", &self.callee.text)
+            .field("address", &self.callee.address)
             .finish_non_exhaustive()
     }
 }

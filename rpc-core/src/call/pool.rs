@@ -67,7 +67,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             after: None,
             deadline: None,
         };
-        let address = Arc::new("model".parse().expect("it is an address"));
+        let address = "model".parse().expect("it is an address");
         let asked = Asked {
             callee: &Arc::new(crate::callee::Callee::new(address, 0, None)),
             method: &MODEL,
@@ -155,22 +155,3 @@ fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
 
 /// As many calls of a type as a thread commonly has under way at once.
 const KEPT_MAX: usize = 512;
-
-#[cfg(test)]
-mod sizes {
-    #[test]
-    fn sizes() {
-        use std::mem::size_of;
-        type E = crate::Never;
-        println!("Waiting {}", size_of::<super::Waiting<u64, E>>());
-        println!("RemoteCall {}", size_of::<Option<super::RemoteCall>>());
-        println!("Slot {}", size_of::<super::ReplySlot<u64, E>>());
-        println!("Result {}", size_of::<crate::RpcResult<u64>>());
-        println!("Error {}", size_of::<crate::RpcError>());
-        println!("Waits {}", size_of::<crate::deadlines::Waits>());
-        println!("ReplyTo {}", size_of::<crate::ReplyTo<u64>>());
-        println!("Head {}", size_of::<crate::gateway::Head>());
-        println!("Incoming {}", size_of::<crate::__private::IncomingCall>());
-        println!("Span {}", size_of::<tracing::Span>());
-    }
-}

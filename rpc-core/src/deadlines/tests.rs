@@ -248,7 +248,7 @@ fn assert_late(elapsed: Duration, deadline: Duration) {
 
 fn call(deadlines: &Deadlines, after: Duration) -> (Call<u32>, Slot) {
     let time = Time::new(CallTimeout::After(after), Duration::MAX);
-    let address = Arc::new("tests".parse().unwrap());
+    let address = "tests".parse().unwrap();
     let asked = Asked {
         callee: &Arc::new(Callee::new(address, 0, None)),
         method: &WAIT,

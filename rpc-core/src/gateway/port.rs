@@ -78,7 +78,7 @@ impl<R: Send + 'static> Port<R> {
 
     /// Returns the endpoint's address.
     pub fn address(&self) -> &str {
-        &self.callee.text
+        self.callee.address.as_str()
     }
 
     /// Returns the host in the address.
@@ -217,7 +217,7 @@ impl<R: Send + 'static> Port<R> {
     /// Returns the place in a trace of a call that is made here, and tells of it.
     fn trace(&self, info: &MethodInfo) -> Option<TraceContext> {
         let trace = scope::outgoing_trace()?;
-        handler::made(trace, info, &self.callee.text);
+        handler::made(trace, info, self.callee.address.as_str());
         Some(trace)
     }
 
@@ -271,7 +271,7 @@ impl<R> Clone for Port<R> {
 impl<R> fmt::Debug for Port<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port")
-            .field("address", &self.callee.text)
+            .field("address", &self.callee.address)
             .field("token", &self.token)
             .finish_non_exhaustive()
     }

@@ -145,7 +145,7 @@ impl RpcService {
             gateway: G::NAME,
         })?;
         let caller = Arc::clone(&self.inner.caller);
-        let callee = caller.callee(Arc::new(address), self.inner.id, G::METHODS.len());
+        let callee = caller.callee(address, self.inner.id, G::METHODS.len());
         let port = Port::local(Arc::clone(route), callee, token, caller);
         Ok(G::client(port))
     }
@@ -167,9 +167,8 @@ impl RpcService {
         };
         let resolved = connection.resolve(&resolve).await;
         let resolved = resolved.map_err(|error| resolve_error::<G>(&address, error))?;
-        let address = Arc::new(address);
         let caller = Arc::clone(&self.inner.caller);
-        let callee = caller.callee(Arc::clone(&address), connection.service(), G::METHODS.len());
+        let callee = caller.callee(address.clone(), connection.service(), G::METHODS.len());
         let service = self.downgrade();
         let gateway = RemoteGateway::new(service, address, resolve, connection, resolved);
         Ok(G::client(Port::remote(gateway, callee, token, caller)))

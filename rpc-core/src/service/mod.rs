@@ -202,19 +202,21 @@ impl RpcService {
         let service = self.downgrade();
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        let ending = Ending(Arc::clone(&core.termination));
-        let running = async move {
-            let ending = ending;
-            let result = main_loop::run(Arc::clone(&core), endpoint).await;
+        let (ending, name) = (
+            Ending(Arc::clone(&core.termination)),
+            Arc::clone(&core.name),
+        );
+        let ended = move |result: Result<(), EndpointError>| {
             if let Err(error) = &result {
-                tracing::warn!(endpoint = %core.name, %error, "endpoint ended");
+                tracing::warn!(endpoint = %name, %error, "endpoint ended");
             }
             // The name first: whoever sees the endpoint ended may start the next one.
             if let Some(service) = service.upgrade() {
-                service.inner.registry.remove(&core.name);
+                service.inner.registry.remove(&name);
             }
             ending.0.set(result);
         };
+        let running = main_loop::run(core, endpoint, ended);
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}
         endpoints.spawn(running.instrument(span));

@@ -53,7 +53,7 @@ impl RpcService {
             handler: handler
                 .filter(|_| own.is_some())
                 .map(|it| it.name.to_owned()),
-            to: callee.text.to_string(),
+            to: callee.address.to_string(),
             to_service: id(callee.service),
             method: about.method.name.to_owned(),
             waited: now.saturating_duration_since(waits.since()),
@@ -82,7 +82,7 @@ async fn watch(service: WeakService, limit: Duration) {
             return;
         };
         let now = Instant::now();
-        let endpoints = service.inner.registry.servers();
+        let endpoints = service.inner.registry.endpoints();
         // Those that have ended are forgotten.
         let mut before = std::mem::take(&mut watched);
         for endpoint in endpoints {

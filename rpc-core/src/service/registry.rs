@@ -14,9 +14,9 @@ use crate::diagnostics::EndpointDiagnostics;
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::gateway::Exposed;
+use crate::lifecycle::Command;
 use crate::pulse::Doing;
-use crate::server::RpcServer;
-use crate::shared::EndpointCore;
+use crate::shared::{Control, EndpointCore};
 use crate::watchdog::Progress;
 
 #[derive(Default)]
@@ -26,11 +26,11 @@ pub(super) struct Registry {
 
 struct Entry {
     listing: Listing,
-    owner: Arc<dyn AnyServer>,
+    endpoint: Arc<dyn AnyEndpoint>,
 }
 
 /// An endpoint of whatever type.
-pub(super) trait AnyServer: Send + Sync {
+pub(super) trait AnyEndpoint: Send + Sync {
     /// Stops the endpoint, whether the future is polled or not.
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>>;
     fn name(&self) -> &Arc<str>;
@@ -41,31 +41,30 @@ pub(super) trait AnyServer: Send + Sync {
     fn name_of(&self, doing: Doing) -> Option<String>;
 }
 
-impl<E: RpcEndpoint> AnyServer for RpcServer<E> {
+impl<E: RpcEndpoint> AnyEndpoint for EndpointCore<E> {
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>> {
-        self.terminate();
-        let server = self.clone();
-        async move { server.terminated().await }.boxed()
+        self.mailbox.push_control(Control::Life(Command::Terminate));
+        self.termination.wait().boxed()
     }
 
     fn name(&self) -> &Arc<str> {
-        &self.core().name
+        &self.name
     }
 
     fn incarnation(&self) -> u64 {
-        self.core().incarnation
+        self.incarnation
     }
 
     fn report(&self) -> EndpointDiagnostics {
-        self.core().report()
+        self.report()
     }
 
     fn progress(&self) -> Progress {
-        self.core().progress()
+        self.progress()
     }
 
     fn name_of(&self, doing: Doing) -> Option<String> {
-        self.core().name_of(doing)
+        self.name_of(doing)
     }
 }
 
@@ -84,13 +83,13 @@ impl Registry {
                 name: core.name.to_string(),
             });
         }
-        let owner = Arc::new(RpcServer::new(Arc::clone(core), Arc::clone(&exposed)));
+        let endpoint = Arc::clone(core) as _;
         let listing = Listing {
             exposed,
             incarnation: core.incarnation,
             watchers: Arc::default(),
         };
-        endpoints.insert(Arc::clone(&core.name), Entry { listing, owner });
+        endpoints.insert(Arc::clone(&core.name), Entry { listing, endpoint });
         Ok(())
     }
 
@@ -118,25 +117,28 @@ impl Registry {
     }
 
     /// Returns all endpoints, by name.
-    pub(super) fn servers(&self) -> Vec<Arc<dyn AnyServer>> {
+    pub(super) fn endpoints(&self) -> Vec<Arc<dyn AnyEndpoint>> {
         let endpoints = self.endpoints.read();
-        endpoints.values().map(|it| Arc::clone(&it.owner)).collect()
+        endpoints
+            .values()
+            .map(|it| Arc::clone(&it.endpoint))
+            .collect()
     }
 
     pub(super) fn reports(&self) -> Vec<EndpointDiagnostics> {
-        self.servers().iter().map(|it| it.report()).collect()
+        self.endpoints().iter().map(|it| it.report()).collect()
     }
 
     /// Tells whether an endpoint of this service owns this very name.
     pub(super) fn has(&self, name: &Arc<str>) -> bool {
         let endpoints = self.endpoints.read();
         let entry = endpoints.get(name);
-        entry.is_some_and(|it| Arc::ptr_eq(it.owner.name(), name))
+        entry.is_some_and(|it| Arc::ptr_eq(it.endpoint.name(), name))
     }
 
     /// Stops all endpoints at once, and waits for all of them.
     pub(super) async fn terminate_all(&self) -> Result<(), EndpointError> {
-        let closing: Vec<_> = self.servers().iter().map(|it| it.close()).collect();
+        let closing: Vec<_> = self.endpoints().iter().map(|it| it.close()).collect();
         // In turn: polled together, those that the runtime puts off would all be polled again, and
         // again, so that many endpoints would take the square of their number.
         let mut result = Ok(());

@@ -52,7 +52,7 @@ use crate::trace::TraceContext;
 pub(crate) struct RemoteGateway {
     me: Weak<Self>,
     service: WeakService,
-    address: Arc<Address>,
+    address: Address,
     resolve: Resolve,
     incarnation: Incarnation,
     state: RwLock<State>,
@@ -96,7 +96,7 @@ pub(crate) struct Ask {
 impl RemoteGateway {
     pub(crate) fn new(
         service: WeakService,
-        address: Arc<Address>,
+        address: Address,
         resolve: Resolve,
         connection: Arc<OutgoingConnection>,
         resolved: Resolved,
