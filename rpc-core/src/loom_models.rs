@@ -25,7 +25,7 @@ type Slot = ReplySlot<Counted, crate::Never>;
 #[test]
 fn an_answer_finds_the_caller_that_waits() {
     check("an answer finds the caller that waits", || {
-        let (slot, dropped) = (Arc::new(Slot::new(None)), Dropped::default());
+        let (slot, dropped) = (Arc::new(Slot::new()), Dropped::default());
         let callee = answer(&slot, &dropped, 1);
         // Another task had polled the call before.
         let first = poll(&slot);
@@ -46,7 +46,7 @@ fn an_answer_finds_the_caller_that_waits() {
 #[test]
 fn the_first_of_two_answers_is_delivered_and_the_other_dropped() {
     check("the first of two answers is delivered", || {
-        let (slot, dropped) = (Arc::new(Slot::new(None)), Dropped::default());
+        let (slot, dropped) = (Arc::new(Slot::new()), Dropped::default());
         let callees = [1, 2].map(|number| answer(&slot, &dropped, number));
         let answer = block_on(poll_fn(|cx| slot.poll(cx)));
         for callee in callees {
@@ -62,7 +62,7 @@ fn the_first_of_two_answers_is_delivered_and_the_other_dropped() {
 #[test]
 fn an_answer_to_a_caller_that_goes_is_dropped_or_delivered() {
     check("an answer to a caller that goes", || {
-        let (slot, dropped) = (Arc::new(Slot::new(None)), Dropped::default());
+        let (slot, dropped) = (Arc::new(Slot::new()), Dropped::default());
         let callee = answer(&slot, &dropped, 1);
         let answer = poll(&slot);
         let late = slot.abandon();
@@ -84,7 +84,7 @@ fn an_answer_to_a_caller_that_goes_is_dropped_or_delivered() {
 #[test]
 fn a_handler_hears_that_its_caller_has_gone() {
     check("a handler hears that its caller has gone", || {
-        let slot = Arc::new(Slot::new(None));
+        let slot = Arc::new(Slot::new());
         let handler = {
             let slot = Arc::clone(&slot);
             thread::spawn(move || block_on(poll_fn(|cx| slot.poll_abandoned(cx))))
@@ -100,7 +100,7 @@ fn a_handler_hears_that_its_caller_has_gone() {
 #[test]
 fn a_handler_answers_unless_it_sees_that_its_caller_has_gone() {
     check("a handler answers or sees its caller gone", || {
-        let (slot, dropped) = (Arc::new(Slot::new(None)), Dropped::default());
+        let (slot, dropped) = (Arc::new(Slot::new()), Dropped::default());
         let handler = {
             let (slot, answer) = (Arc::clone(&slot), dropped.counted(1));
             thread::spawn(move || {
@@ -125,7 +125,7 @@ fn a_handler_answers_unless_it_sees_that_its_caller_has_gone() {
 #[test]
 fn a_right_to_answer_that_is_dropped_fails_the_call() {
     check("a right to answer that is dropped", || {
-        let slot = Arc::new(Slot::new(None));
+        let slot = Arc::new(Slot::new());
         let reply = ReplyTo::caller(Arc::clone(&slot));
         let callee = thread::spawn(move || drop(reply));
         assert!(block_on(call(&slot)).is_err());
@@ -211,7 +211,7 @@ fn a_call_that_is_dropped_before_its_request_is_taken_is_not_handled() {
             let caller = {
                 let (mailbox, gone) = (Arc::clone(&mailbox), Arc::clone(&gone));
                 thread::spawn(move || {
-                    let slot = Arc::new(Slot::new(None));
+                    let slot = Arc::new(Slot::new());
                     assert!(mailbox.push(Arc::clone(&slot), 0).is_ok());
                     drop(call(&slot));
                     gone.store(true, Ordering::Release);

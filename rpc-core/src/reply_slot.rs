@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use crate::call::Time;
-use crate::deadlines::{About, Look, Waiter, Waits};
+use crate::deadlines::{About, Asked, Look, Waiter, Waits, Who};
 use crate::error::RpcResult;
 use crate::scope::CallScope;
 use crate::sync::Mutex;
@@ -32,9 +32,11 @@ struct State<T, E> {
     deadline: Option<Instant>,
     /// The caller was found waiting, and its time is not known to be over.
     waiting: bool,
-    /// What is known of the call that waits, or of one before: it changes little. Elsewhere, since most
-    /// of many calls that are made at once are answered before they are waited for.
-    waits: Option<Box<Waits>>,
+    /// The call, as its caller knows it.
+    about: Option<About>,
+    /// Who waits, or has waited for a call before: it changes little. Elsewhere, since most of many
+    /// calls that are made at once are answered before they are waited for.
+    who: Option<Box<Who>>,
 }
 
 enum Answer<T, E> {
@@ -68,31 +70,41 @@ impl<T, E> State<T, E> {
 }
 
 impl<T, E> ReplySlot<T, E> {
-    pub(crate) fn new(deadline: Option<Instant>) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             abandoned: AtomicBool::new(false),
             state: Mutex::new(State {
                 answer: Answer::Pending,
                 caller: None,
                 callee: None,
-                deadline,
+                deadline: None,
                 waiting: false,
-                waits: None,
+                about: None,
+                who: None,
             }),
         }
     }
 
     /// Begins anew, for another call. Nobody else may have the slot.
-    pub(crate) fn renew(&self, deadline: Option<Instant>) {
+    pub(crate) fn renew(&self, asked: Asked<'_>, deadline: Option<Instant>) {
         let mut state = self.state.lock();
         self.abandoned.store(false, Ordering::Relaxed);
         let before = mem::replace(&mut state.answer, Answer::Pending);
+        match &mut state.about {
+            Some(about) => about.renew(asked),
+            None => state.about = Some(About::new(asked)),
+        }
         state.deadline = deadline;
         state.waiting = false;
         let wakers = (state.caller.take(), state.callee.take());
         // Outside the lock: with a waker may go a task, and other calls with it.
         drop(state);
         drop((before, wakers));
+    }
+
+    /// Tells what is known of the call.
+    pub(crate) fn about(&self) -> Option<About> {
+        self.state.lock().about.clone()
     }
 
     /// Puts the answer, and wakes the caller when the turn ends. It is dropped if there is one or if
@@ -117,7 +129,7 @@ impl<T, E> ReplySlot<T, E> {
 
     /// Takes the answer, or has `cx` woken when it comes or the call's time is over, if somebody looks
     /// after that: the call counts as one that waits.
-    pub(crate) fn find(&self, cx: &Context<'_>, call: Option<(&About, Time)>) -> Found<T, E> {
+    pub(crate) fn find(&self, cx: &Context<'_>, time: Option<Time>) -> Found<T, E> {
         let mut state = self.state.lock();
         if let Some(answer) = state.take_answer() {
             return Found::Answer(answer);
@@ -131,11 +143,12 @@ impl<T, E> ReplySlot<T, E> {
         if !known.is_some_and(|it| it.will_wake(cx.waker())) {
             state.caller = Some(cx.waker().clone());
         }
-        if let Some((about, time)) = call.filter(|_| !state.waiting) {
+        if let Some(time) = time.filter(|_| !state.waiting) {
             state.waiting = true;
-            match &mut state.waits {
-                Some(waits) => waits.renew(about, time),
-                None => state.waits = Some(Box::new(Waits::new(about, time))),
+            let who = Who::new(time);
+            match &mut state.who {
+                Some(before) => **before = who,
+                None => state.who = Some(Box::new(who)),
             }
         }
         Found::Nothing
@@ -224,9 +237,11 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
 
     fn waits(&self) -> Option<Waits> {
         let state = self.state.lock();
-        let waits = state.waits.as_deref().filter(|_| state.waiting)?;
-        let mut waits = Waits::clone(waits);
-        waits.deadline = state.deadline;
-        Some(waits)
+        let (about, who) = (state.about.as_ref()?, state.who.as_deref()?);
+        state.waiting.then(|| Waits {
+            about: about.clone(),
+            who: who.clone(),
+            deadline: state.deadline,
+        })
     }
 }

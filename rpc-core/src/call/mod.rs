@@ -120,7 +120,7 @@ impl<T, E> Drop for Call<T, E> {
 
 impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
-        let result = match self.slot.find(cx, Some((&self.about, self.time))) {
+        let result = match self.slot.find(cx, Some(self.time)) {
             Found::Answer(result) => result,
             Found::Nothing if !self.is_over() => {
                 turn::waits(cx.waker());
@@ -129,24 +129,34 @@ impl<T, E> Waiting<T, E> {
             Found::Nothing | Found::Expired => match self.give_up() {
                 GivenUp::NeverSent(error) => Err(error),
                 GivenUp::Sent => Err(RpcError::Timeout {
-                    method: self.about.method.name.to_owned(),
+                    method: self.method().to_owned(),
                     after: self.time.after.unwrap_or_default(),
                 }),
                 // In the last moment.
                 GivenUp::Answered(result) => result,
             },
         };
-        if let Err(error) = &result {
-            self.about.failed(error);
+        if let Err(error) = &result
+            && let Some(about) = self.slot.about()
+        {
+            about.failed(error);
         }
         Poll::Ready(result)
     }
 
     /// Tells whether the call's time is over already; if not, it will be woken then.
-    fn is_over(&self) -> bool {
+    fn is_over(&mut self) -> bool {
+        let noted = &mut self.noted;
         // A call that was made too late, within another whose time is over, need not wait.
         self.time.after == Some(Duration::ZERO)
-            || self.time.deadline.is_some_and(|it| self.shard.note(it))
+            || self
+                .time
+                .deadline
+                .is_some_and(|it| self.shard.note(it, noted))
+    }
+
+    fn method(&self) -> &'static str {
+        self.slot.about().map_or("a method", |it| it.method.name)
     }
 
     fn set_time(&mut self, time: Time) {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use super::Time;
 use crate::connection::RemoteCall;
-use crate::deadlines::{About, Asked, Deadlines, Shard};
+use crate::deadlines::{Asked, Deadlines, Noted, Shard};
 use crate::reply_slot::ReplySlot;
 
 /// A call whose answer is to come.
@@ -18,7 +18,8 @@ pub(crate) struct Waiting<T, E> {
     pub(super) slot: Arc<ReplySlot<T, E>>,
     /// Looks after the slot.
     pub(super) shard: Arc<Shard>,
-    pub(super) about: About,
+    /// What the sweeper was told of this and of earlier calls.
+    pub(super) noted: Noted,
     pub(super) time: Time,
     pub(crate) remote: Option<RemoteCall>,
     pub(super) detached: bool,
@@ -30,30 +31,24 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
     /// Begins a call.
     pub(crate) fn begin(deadlines: &Deadlines, asked: Asked<'_>, time: Time) -> Box<Self> {
         let shard = deadlines.shard();
-        if let Some(mut waiting) = take::<T, E>(shard) {
-            waiting.slot.renew(time.deadline);
-            waiting.about.renew(asked);
-            waiting.time = time;
-            waiting.detached = false;
-            return waiting;
-        }
-        let slot = Arc::new(ReplySlot::new(time.deadline));
-        let listed: Weak<ReplySlot<T, E>> = Arc::downgrade(&slot);
-        shard.list(listed);
-        Self::new(slot, shard, asked, time)
+        let mut waiting = take::<T, E>(shard).unwrap_or_else(|| {
+            let slot = Arc::new(ReplySlot::new());
+            let listed: Weak<ReplySlot<T, E>> = Arc::downgrade(&slot);
+            shard.list(listed);
+            Self::new(slot, shard)
+        });
+        waiting.slot.renew(asked, time.deadline);
+        waiting.time = time;
+        waiting.detached = false;
+        waiting
     }
 
-    fn new(
-        slot: Arc<ReplySlot<T, E>>,
-        shard: &Arc<Shard>,
-        asked: Asked<'_>,
-        time: Time,
-    ) -> Box<Self> {
+    fn new(slot: Arc<ReplySlot<T, E>>, shard: &Arc<Shard>) -> Box<Self> {
         Box::new(Self {
             slot,
             shard: Arc::clone(shard),
-            about: About::new(asked),
-            time,
+            noted: Noted::default(),
+            time: Time::ENDLESS,
             remote: None,
             detached: false,
             keep,
@@ -63,24 +58,9 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
     /// Makes a call without a deadline whose slot is at hand.
     #[cfg(all(test, rpc_loom))]
     pub(crate) fn for_slot(slot: Arc<ReplySlot<T, E>>) -> Box<Self> {
-        let time = Time {
-            after: None,
-            deadline: None,
-        };
-        let address = "model".parse().expect("it is an address");
-        let asked = Asked {
-            callee: &Arc::new(crate::callee::Callee::new(address, 0, None)),
-            method: &MODEL,
-            place: 0,
-            trace: None,
-        };
-        Self::new(slot, Deadlines::default().shard(), asked, time)
+        Self::new(slot, Deadlines::default().shard())
     }
 }
-
-#[cfg(all(test, rpc_loom))]
-static MODEL: crate::method::MethodInfo =
-    crate::method::MethodInfo::internal("model", crate::method::CallTimeout::Never);
 
 impl<T, E> Waiting<T, E> {
     /// Returns where the answer is to be put.

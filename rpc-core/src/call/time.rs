@@ -16,7 +16,7 @@ pub(crate) struct Time {
 
 impl Time {
     /// A call with all the time that there is.
-    const ENDLESS: Self = Self {
+    pub(super) const ENDLESS: Self = Self {
         after: None,
         deadline: None,
     };

@@ -117,7 +117,7 @@ impl Caller {
     /// come.
     async fn ask_twice(&mut self) -> [(u64, Arc<Slot>); 2] {
         let asked = [(); 2].map(|()| {
-            let slot = Arc::new(Slot::new(None));
+            let slot = Arc::new(Slot::new());
             (self.ask(1, 1, &slot), slot)
         });
         self.main.kinds(2).await;
@@ -159,7 +159,7 @@ async fn from_its_first_large_request_on_a_gateway_keeps_to_the_bulk_lane() {
     let mut bulk = caller.widen().await;
     caller.tell(1, 1);
     caller.tell(1, LARGE);
-    let slot = Arc::new(Slot::new(None));
+    let slot = Arc::new(Slot::new());
     let id = caller.ask(1, 1, &slot);
     caller.connection.extend(id, Some(9));
     caller.connection.cancel(id);
@@ -223,7 +223,7 @@ async fn a_goodbye_waits_for_what_the_bulk_lane_carries() {
 async fn a_connection_whose_bulk_lane_is_lost_is_lost() {
     for says_nonsense in [false, true] {
         let (mut caller, mut bulk) = Caller::widened().await;
-        let slot = Arc::new(Slot::new(None));
+        let slot = Arc::new(Slot::new());
         caller.ask(1, 1, &slot);
         if says_nonsense {
             bulk.send(Header::new(Kind::Gone, 0), &()).await;

@@ -14,10 +14,10 @@
 
 mod waiting;
 
-pub(crate) use self::waiting::{About, Asked, Look, Waiter, Waits};
+pub(crate) use self::waiting::{About, Asked, Look, Waiter, Waits, Who};
 
 use std::array;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -41,7 +41,7 @@ impl Deadlines {
     pub(crate) fn waiting(&self) -> Vec<Waits> {
         let waiters = self.shards.iter().flat_map(|it| it.waiters());
         let mut waiting: Vec<_> = waiters.filter_map(|it| it.waits()).collect();
-        waiting.sort_by_key(Waits::since);
+        waiting.sort_by_key(|it| it.who.since());
         waiting
     }
 }
@@ -69,9 +69,23 @@ pub(crate) struct Shard {
     base: Instant,
     /// No call that waits has an earlier deadline than this, in nanoseconds from `base`.
     earliest: AtomicI64,
+    /// How often `earliest` has become later, which it only does when all slots are looked at.
+    sweeps: AtomicU64,
     slots: Mutex<Slots>,
     /// Wakes the sweeper: there is an earlier deadline, or the service is gone.
     changed: Notify,
+}
+
+/// A deadline that the sweeper was told of, and after how many sweeps. Until the next one it wakes no
+/// later than that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Noted(Option<(Instant, u64)>);
+
+impl Noted {
+    fn covers(self, deadline: Instant, sweeps: u64) -> bool {
+        self.0
+            .is_some_and(|(noted, then)| then == sweeps && deadline >= noted)
+    }
 }
 
 #[derive(Default)]
@@ -101,6 +115,7 @@ impl Shard {
         Self {
             base,
             earliest: AtomicI64::new(NEVER),
+            sweeps: AtomicU64::new(0),
             slots: Mutex::default(),
             changed: Notify::new(),
         }
@@ -121,8 +136,13 @@ impl Shard {
     }
 
     /// Sees to it that a call is woken at its deadline, which its slot has been told. Returns whether
-    /// the deadline has passed.
-    pub(crate) fn note(self: &Arc<Self>, deadline: Instant) -> bool {
+    /// the deadline has passed. `noted` is what was noted of the slot's calls before.
+    pub(crate) fn note(self: &Arc<Self>, deadline: Instant, noted: &mut Noted) -> bool {
+        let sweeps = self.sweeps.load(Ordering::Acquire);
+        if noted.covers(deadline, sweeps) {
+            return false;
+        }
+        *noted = Noted(Some((deadline, sweeps)));
         // Whoever changes `earliest` looks at all slots afterwards.
         if self.nanos(deadline) >= self.earliest.load(Ordering::Acquire) {
             return false;
@@ -160,7 +180,7 @@ impl Shard {
     fn sweep(&self, now: Instant) -> Option<Instant> {
         {
             let mut slots = self.slots.lock();
-            self.set_earliest(&mut slots, None);
+            self.forget_earliest(&mut slots);
             slots.tidy();
         }
         let waiters = self.waiters();
@@ -191,7 +211,7 @@ impl Shard {
     fn orphan(&self) {
         let mut slots = self.slots.lock();
         slots.swept = false;
-        self.set_earliest(&mut slots, None);
+        self.forget_earliest(&mut slots);
         drop(slots);
         let orphans = self.waiters();
         let wakers: Vec<_> = orphans.iter().filter_map(|it| it.waker()).collect();
@@ -206,6 +226,12 @@ impl Shard {
             slots.swept = false;
         }
         over
+    }
+
+    /// From here on all slots are looked at.
+    fn forget_earliest(&self, slots: &mut Slots) {
+        self.set_earliest(slots, None);
+        self.sweeps.fetch_add(1, Ordering::Release);
     }
 
     fn set_earliest(&self, slots: &mut Slots, earliest: Option<Instant>) {

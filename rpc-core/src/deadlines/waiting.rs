@@ -38,11 +38,17 @@ pub(crate) struct Asked<'a> {
 #[derive(Clone)]
 pub(crate) struct Waits {
     pub(crate) about: About,
+    pub(crate) who: Who,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// Who waits for a call.
+#[derive(Clone)]
+pub(crate) struct Who {
     /// The endpoint whose code waits, and the method that it handles.
     pub(crate) endpoint: Option<Arc<str>>,
     pub(crate) handler: Option<&'static MethodInfo>,
     since: Since,
-    pub(crate) deadline: Option<Instant>,
 }
 
 /// Since when a call waits: so long before that. It is worked out for whoever asks, which is nobody
@@ -95,15 +101,6 @@ impl About {
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
-        Asked {
-            callee: &self.callee,
-            method: self.method,
-            place: self.place,
-            trace: self.trace.as_deref().copied(),
-        }
-    }
-
     /// The call has failed.
     pub(crate) fn failed<E>(&self, error: &RpcError<E>) {
         if let Some(meter) = &self.callee.meter {
@@ -124,25 +121,15 @@ impl About {
     }
 }
 
-impl Waits {
-    /// Writes a call down that is found waiting here and now.
-    pub(crate) fn new(about: &About, time: Time) -> Self {
+impl Who {
+    /// Writes down who is found waiting here and now, for a call with so much time.
+    pub(crate) fn new(time: Time) -> Self {
         let (endpoint, handler) = scope::current_handler();
         Self {
-            about: about.clone(),
             endpoint,
             handler,
             since: Since::new(time),
-            deadline: time.deadline,
         }
-    }
-
-    /// The same, in the place of another.
-    pub(crate) fn renew(&mut self, about: &About, time: Time) {
-        self.about.renew(about.asked());
-        (self.endpoint, self.handler) = scope::current_handler();
-        self.since = Since::new(time);
-        self.deadline = time.deadline;
     }
 
     /// Returns since when it waits.

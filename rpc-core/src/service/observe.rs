@@ -40,23 +40,25 @@ impl RpcService {
     fn waiting(&self, waits: &Waits, now: Instant) -> WaitingCall {
         let Waits {
             about,
-            endpoint,
-            handler,
+            who,
             deadline,
-            ..
         } = waits;
         let callee = &about.callee;
         // An endpoint of another service may use a gateway of this one.
-        let own = endpoint.as_ref().filter(|it| self.inner.registry.has(it));
+        let own = who
+            .endpoint
+            .as_ref()
+            .filter(|it| self.inner.registry.has(it));
         WaitingCall {
             from: own.map(|it| it.to_string()),
-            handler: handler
+            handler: who
+                .handler
                 .filter(|_| own.is_some())
                 .map(|it| it.name.to_owned()),
             to: callee.address.to_string(),
             to_service: id(callee.service),
             method: about.method.name.to_owned(),
-            waited: now.saturating_duration_since(waits.since()),
+            waited: now.saturating_duration_since(who.since()),
             left: deadline.map(|it| it.saturating_duration_since(now)),
             trace: about.trace.as_ref().map(|it| id(it.trace_id())),
         }

@@ -233,7 +233,7 @@ impl OutgoingConnection {
 
     /// Asks for the number of an endpoint's gateway.
     pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
-        let slot = Arc::new(ReplySlot::new(None));
+        let slot = Arc::new(ReplySlot::new());
         let pending = Pending::new(&RESOLVE, 0, Arc::clone(&slot) as _, None);
         let put =
             |out: &mut FrameBuffer, header: &Header| out.put(header, resolve, self.frame_bytes_max);
