@@ -10,7 +10,6 @@ use crate::caller::Caller;
 use crate::closed::{Closed, GatewayClosed};
 use crate::connection::{Ask, RemoteCall, RemoteGateway};
 use crate::deadlines::Asked;
-use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::handler;
 use crate::method::MethodInfo;
@@ -147,13 +146,21 @@ impl<R: Send + 'static> Port<R> {
             Route::Local(route) => route,
             Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
         };
-        match self.local_arguments(arguments, ask.info) {
-            Ok(arguments) => {
-                let head = Head::local(Some(Arc::clone(slot) as _), ask.token, ask.trace);
-                let reply = self.local_reply(slot, ask.info);
-                route.push(head, request(arguments, reply));
-            }
-            Err(error) => slot.fill(Err(error.widen())),
+        let head = Head::local(Some(Arc::clone(slot) as _), ask.token, ask.trace);
+        let slot = Arc::clone(slot);
+        match self.strict(ask.info) {
+            None => route.push(head, request(arguments, ReplyTo::caller(slot))),
+            Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
+                Ok(arguments) => {
+                    let check = Check {
+                        method: ask.info,
+                        limit,
+                        check: strict::result,
+                    };
+                    route.push(head, request(arguments, ReplyTo::strict(slot, check)));
+                }
+                Err(error) => slot.fill(Err(error.widen())),
+            },
         }
         None
     }
@@ -196,17 +203,18 @@ impl<R: Send + 'static> Port<R> {
         request: impl FnOnce(A) -> R,
     ) {
         let sent = match &self.route {
-            Route::Local(route) => match self.local_arguments(arguments, ask.info) {
-                Ok(arguments) => {
-                    let head = Head::local(None, ask.token, ask.trace);
-                    route.push(head, request(arguments));
-                    true
-                }
-                Err(error) => {
+            Route::Local(route) => {
+                let arguments = match self.strict(ask.info) {
+                    None => Ok(arguments),
+                    Some(limit) => strict::arguments(&arguments, ask.info, limit),
+                };
+                let head = Head::local(None, ask.token, ask.trace);
+                let pushed = arguments.map(|it| route.push(head, request(it)));
+                if let Err(error) = &pushed {
                     tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
-                    false
                 }
-            },
+                pushed.is_ok()
+            }
             Route::Remote(gateway) => gateway.tell(ask, &arguments),
         };
         if let Some(meter) = self.callee.meter.as_ref().filter(|_| !sent) {
@@ -230,30 +238,10 @@ impl<R: Send + 'static> Port<R> {
         }
     }
 
-    fn local_arguments<A: Message>(&self, arguments: A, info: &MethodInfo) -> Result<A, RpcError> {
-        match self.caller.strict.filter(|_| !info.local) {
-            Some(limit) => strict::arguments(&arguments, info, limit),
-            None => Ok(arguments),
-        }
-    }
-
-    fn local_reply<T: Message, E: Message>(
-        &self,
-        slot: &Arc<ReplySlot<T, E>>,
-        info: &'static MethodInfo,
-    ) -> ReplyTo<T, E> {
-        let slot = Arc::clone(slot);
-        match self.caller.strict.filter(|_| !info.local) {
-            Some(limit) => {
-                let check = Check {
-                    method: info,
-                    limit,
-                    check: strict::result,
-                };
-                ReplyTo::strict(slot, check)
-            }
-            None => ReplyTo::caller(slot),
-        }
+    /// Returns how large a message of a call within the service may be that is encoded as if it
+    /// travelled; `None` if its values are moved.
+    fn strict(&self, info: &MethodInfo) -> Option<usize> {
+        self.caller.strict.filter(|_| !info.local)
     }
 }
 
