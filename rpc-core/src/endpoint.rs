@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -108,17 +109,16 @@ impl std::fmt::Debug for Routes {
 }
 
 impl Routes {
-    fn add<E, G>(
-        &mut self,
-        core: &Arc<EndpointCore<E>>,
-        wrap: fn(G::Request) -> <E::Gateways as GatewayList<E>>::Request,
-    ) where
+    fn add<E, G, W>(&mut self, core: &Arc<EndpointCore<E>>, wrap: W)
+    where
         E: Handles<G>,
         G: Gateway + ?Sized,
+        W: Wrap<E, G>,
     {
-        let route: Arc<RouteTo<E, G>> = Arc::new(RouteTo {
+        let route = Arc::new(RouteTo {
             core: Arc::clone(core),
             wrap,
+            gateway: PhantomData,
         });
         let local: Arc<dyn LocalRoute<G::Request>> = Arc::clone(&route) as _;
         self.0.push(Exposed {
@@ -132,15 +132,35 @@ impl Routes {
     }
 }
 
-/// The way to one gateway of one endpoint.
-struct RouteTo<E: RpcEndpoint, G: Gateway + ?Sized> {
-    core: Arc<EndpointCore<E>>,
-    wrap: fn(G::Request) -> <E::Gateways as GatewayList<E>>::Request,
+/// Makes of a gateway's request one for any gateway of an endpoint.
+trait Wrap<E: RpcEndpoint, G: Gateway + ?Sized>:
+    Fn(G::Request) -> <E::Gateways as GatewayList<E>>::Request + Send + Sync + 'static
+{
 }
 
-impl<E: RpcEndpoint, G: Gateway + ?Sized> LocalRoute<G::Request> for RouteTo<E, G> {
+impl<E, G, W> Wrap<E, G> for W
+where
+    E: RpcEndpoint,
+    G: Gateway + ?Sized,
+    W: Fn(G::Request) -> <E::Gateways as GatewayList<E>>::Request + Send + Sync + 'static,
+{
+}
+
+/// The way to one gateway of one endpoint.
+struct RouteTo<E: RpcEndpoint, G: ?Sized, W> {
+    core: Arc<EndpointCore<E>>,
+    wrap: W,
+    gateway: PhantomData<fn() -> Box<G>>,
+}
+
+impl<E, G, W> LocalRoute<G::Request> for RouteTo<E, G, W>
+where
+    E: RpcEndpoint,
+    G: Gateway + ?Sized,
+    W: Wrap<E, G>,
+{
     fn push(&self, head: Head, request: G::Request) {
-        self.core.push(head, (self.wrap)(request));
+        self.core.push(head, request, &self.wrap);
     }
 
     fn ended(&self) -> BoxFuture<'static, ()> {
@@ -148,7 +168,12 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> LocalRoute<G::Request> for RouteTo<E, 
     }
 }
 
-impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
+impl<E, G, W> WireRoute for RouteTo<E, G, W>
+where
+    E: RpcEndpoint,
+    G: Gateway + ?Sized,
+    W: Wrap<E, G>,
+{
     fn deliver(&self, delivery: Delivery<'_>) {
         let Delivery {
             method,
@@ -177,7 +202,7 @@ impl<E: RpcEndpoint, G: Gateway + ?Sized> WireRoute for RouteTo<E, G> {
                     charge: Some(charge),
                     queued: None,
                 };
-                self.core.push(head, (self.wrap)(request));
+                self.core.push(head, request, &self.wrap);
             }
             Err(error) => IncomingCall::deny(call, error),
         }
@@ -237,7 +262,7 @@ macro_rules! gateway_list {
             }
 
             fn expose(core: &Arc<EndpointCore<Z>>, routes: &mut Routes) {
-                $(routes.add::<Z, $gateway>(core, $any::$gateway);)+
+                $(routes.add::<Z, $gateway, _>(core, $any::$gateway);)+
             }
         }
     };

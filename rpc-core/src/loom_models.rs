@@ -141,14 +141,14 @@ fn messages_of_two_senders_are_each_taken_once_and_in_order() {
         let sender = {
             let mailbox = Arc::clone(&mailbox);
             thread::spawn(move || {
-                assert!(mailbox.push(1, 0).is_ok());
+                assert!(mailbox.push(|| 1, 0).is_ok());
                 assert!(mailbox.push_own(2).is_ok());
             })
         };
         let other = {
             let mailbox = Arc::clone(&mailbox);
             thread::spawn(move || {
-                assert!(mailbox.push(3, 0).is_ok());
+                assert!(mailbox.push(|| 3, 0).is_ok());
                 mailbox.push_control(4);
             })
         };
@@ -175,9 +175,9 @@ fn a_mailbox_that_is_closed_has_taken_given_back_or_rejected_each_message() {
         let dropped = Dropped::default();
         let senders = [1, 2].map(|number| {
             let (mailbox, message) = (Arc::clone(&mailbox), dropped.counted(number));
-            thread::spawn(move || match mailbox.push(message, 0) {
+            thread::spawn(move || match mailbox.push(move || message, 0) {
                 Ok(()) => None,
-                Err(Rejected::Closed(it) | Rejected::Full(it, _)) => Some(it.number),
+                Err(Rejected::Closed(make) | Rejected::Full(make, _)) => Some(make().number),
             })
         });
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
@@ -212,7 +212,7 @@ fn a_call_that_is_dropped_before_its_request_is_taken_is_not_handled() {
                 let (mailbox, gone) = (Arc::clone(&mailbox), Arc::clone(&gone));
                 thread::spawn(move || {
                     let slot = Arc::new(Slot::new());
-                    assert!(mailbox.push(Arc::clone(&slot), 0).is_ok());
+                    assert!(mailbox.push(|| Arc::clone(&slot), 0).is_ok());
                     drop(call(&slot));
                     gone.store(true, Ordering::Release);
                 })

@@ -45,11 +45,11 @@ enum Reader {
     Woken,
 }
 
-/// A message that was not taken.
-pub(crate) enum Rejected<M> {
-    Closed(M),
+/// A message that was not taken, and not made.
+pub(crate) enum Rejected<F> {
+    Closed(F),
     /// With the limit that is reached.
-    Full(M, usize),
+    Full(F, usize),
 }
 
 impl<M, C> Mailbox<M, C> {
@@ -74,19 +74,21 @@ impl<M, C> Mailbox<M, C> {
 
     /// Queues a message that a peer may have sent, of so many bytes: the limits hold. The last may go
     /// beyond that of bytes.
-    pub(crate) fn push(&self, message: M, bytes: usize) -> Result<(), Rejected<M>> {
+    ///
+    /// It is made when there is room for it, where it is to be: to move it is much of what it costs.
+    pub(crate) fn push<F: FnOnce() -> M>(&self, make: F, bytes: usize) -> Result<(), Rejected<F>> {
         let mut inbox = self.inbox.lock();
         if inbox.closed {
-            return Err(Rejected::Closed(message));
+            return Err(Rejected::Closed(make));
         }
         if inbox.mail.len() >= self.limit.messages && !mutant::is(Mutant::MailboxUnlimited) {
-            return Err(Rejected::Full(message, self.limit.messages));
+            return Err(Rejected::Full(make, self.limit.messages));
         }
         if bytes > 0 && inbox.bytes >= self.limit.bytes {
-            return Err(Rejected::Full(message, self.limit.bytes));
+            return Err(Rejected::Full(make, self.limit.bytes));
         }
         inbox.bytes += bytes;
-        inbox.mail.push_back(message);
+        inbox.mail.push_back(make());
         wake(inbox);
         Ok(())
     }
@@ -127,6 +129,8 @@ impl<M, C> Mailbox<M, C> {
             control.append(&mut inbox.control);
         }
         if mail.is_empty() {
+            // From its beginning on: a ring that goes round through all of its memory is cold.
+            mail.clear();
             mem::swap(mail, &mut inbox.mail);
             inbox.bytes = 0;
         } else if !inbox.mail.is_empty() {
@@ -189,7 +193,7 @@ mod tests {
     fn mail_is_taken_in_order_and_all_at_once() {
         let mailbox = Mailbox::<_, ()>::new(messages(3));
         for message in 0..3 {
-            assert!(mailbox.push(message, 0).is_ok());
+            assert!(mailbox.push(|| message, 0).is_ok());
         }
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(take(&mailbox, &mut mail, &mut control));
@@ -202,7 +206,7 @@ mod tests {
     fn what_was_taken_is_handled_before_more_is_taken() {
         let mailbox = Mailbox::<_, ()>::new(messages(3));
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
-        assert!(mailbox.push(1, 0).is_ok());
+        assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0]);
         mail.clear();
@@ -213,7 +217,7 @@ mod tests {
     #[test]
     fn control_messages_do_not_wait_behind_mail() {
         let mailbox = Mailbox::new(messages(3));
-        assert!(mailbox.push(1, 0).is_ok());
+        assert!(mailbox.push(|| 1, 0).is_ok());
         mailbox.push_control("first");
         mailbox.push_control("second");
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::from(["earlier"]));
@@ -225,15 +229,15 @@ mod tests {
     #[test]
     fn the_limit_holds_for_what_a_peer_sends() {
         let mailbox = Mailbox::<_, ()>::new(messages(2));
-        assert!(mailbox.push(0, 0).is_ok());
-        assert!(mailbox.push(1, 0).is_ok());
-        assert!(matches!(mailbox.push(2, 0), Err(Rejected::Full(2, 2))));
+        assert!(mailbox.push(|| 0, 0).is_ok());
+        assert!(mailbox.push(|| 1, 0).is_ok());
+        assert!(matches!(mailbox.push(|| 2, 0), Err(Rejected::Full(_, 2))));
         assert_eq!(mailbox.push_own(3), Ok(()));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0, 1, 3]);
         // What is being handled does not count any more.
-        assert!(mailbox.push(4, 0).is_ok());
+        assert!(mailbox.push(|| 4, 0).is_ok());
     }
 
     #[test]
@@ -243,23 +247,23 @@ mod tests {
             bytes: 10,
         };
         let mailbox = Mailbox::<_, ()>::new(limit);
-        assert!(mailbox.push(0, 9).is_ok());
-        assert!(mailbox.push(1, 9).is_ok(), "the last may go beyond");
-        assert!(matches!(mailbox.push(2, 1), Err(Rejected::Full(2, 10))));
-        assert!(mailbox.push(3, 0).is_ok(), "values have no size");
+        assert!(mailbox.push(|| 0, 9).is_ok());
+        assert!(mailbox.push(|| 1, 9).is_ok(), "the last may go beyond");
+        assert!(matches!(mailbox.push(|| 2, 1), Err(Rejected::Full(_, 10))));
+        assert!(mailbox.push(|| 3, 0).is_ok(), "values have no size");
         assert_eq!(mailbox.len(), 3);
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(take(&mailbox, &mut mail, &mut control));
-        assert!(mailbox.push(4, 9).is_ok());
+        assert!(mailbox.push(|| 4, 9).is_ok());
     }
 
     #[test]
     fn a_closed_mailbox_gives_back_what_it_held_and_takes_no_more() {
         let mailbox = Mailbox::new(messages(2));
-        assert!(mailbox.push(0, 0).is_ok());
+        assert!(mailbox.push(|| 0, 0).is_ok());
         mailbox.push_control(());
         assert_eq!(mailbox.close(), [0]);
-        assert!(matches!(mailbox.push(1, 0), Err(Rejected::Closed(1))));
+        assert!(matches!(mailbox.push(|| 1, 0), Err(Rejected::Closed(_))));
         assert_eq!(mailbox.push_own(2), Err(2));
         mailbox.push_control(());
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
@@ -276,13 +280,13 @@ mod tests {
         let mut take = |mail: &mut VecDeque<u32>| {
             mailbox.take(&Context::from_waker(&waker), mail, &mut control)
         };
-        assert!(mailbox.push(0, 0).is_ok());
+        assert!(mailbox.push(|| 0, 0).is_ok());
         assert_eq!(wakes.count(), 0, "nobody has looked yet");
         for round in 1..3 {
             assert!(take(&mut mail));
             mail.clear();
-            assert!(mailbox.push(1, 0).is_ok());
-            assert!(mailbox.push(2, 0).is_ok());
+            assert!(mailbox.push(|| 1, 0).is_ok());
+            assert!(mailbox.push(|| 2, 0).is_ok());
             assert_eq!(wakes.count(), round);
         }
         assert!(take(&mut mail));
@@ -297,7 +301,7 @@ mod tests {
         let cx = Context::from_waker(Waker::noop());
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
         assert!(mailbox.take(&cx, &mut mail, &mut control), "none is left");
-        assert!(mailbox.push(1, 0).is_ok());
+        assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(!mailbox.take(&cx, &mut mail, &mut control));
         mail.clear();
         assert!(mailbox.take(&cx, &mut mail, &mut control));

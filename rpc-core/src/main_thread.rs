@@ -7,8 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::call::{Call, ReplyTo, Time, Waiting};
+use crate::connection::Ask;
 use crate::context::{Context, TimerHandle};
-use crate::deadlines::Asked;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::RpcError;
 use crate::lifecycle::Command;
@@ -187,13 +187,14 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
         f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
     ) -> Call<T> {
         let time = Time::new(CallTimeout::Default, self.core.caller.call_timeout);
-        let asked = Asked {
-            callee: &self.core.callee,
-            method: &CALL_ASYNC,
-            place: 0,
+        let ask = Ask {
+            method: 0,
+            info: &CALL_ASYNC,
+            token: None,
             trace: None,
         };
-        let waiting = Waiting::begin(&self.core.caller.deadlines, asked, time);
+        let caller = &self.core.caller;
+        let waiting = Waiting::begin(&caller.deadlines, &self.core.callee, &ask, &time);
         let reply = ReplyTo::caller(Arc::clone(waiting.slot()));
         let run: Run<E> = Box::new(move |access| match access {
             Ok((endpoint, cx)) => reply.answer(Ok(f(endpoint, cx))),

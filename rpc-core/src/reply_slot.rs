@@ -4,13 +4,16 @@
 //! callee has let go of it.
 
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
 use crate::call::Time;
-use crate::deadlines::{About, Asked, Look, Waiter, Waits, Who};
+use crate::callee::Callee;
+use crate::connection::Ask;
+use crate::deadlines::{About, Look, Waiter, Waits, Who};
 use crate::error::RpcResult;
 use crate::scope::CallScope;
 use crate::sync::Mutex;
@@ -29,7 +32,7 @@ struct State<T, E> {
     caller: Option<Waker>,
     /// Wakes the handler, which wants to know when nobody waits any more.
     callee: Option<Waker>,
-    deadline: Option<Instant>,
+    time: Time,
     /// The caller was found waiting, and its time is not known to be over.
     waiting: bool,
     /// The call, as its caller knows it.
@@ -53,7 +56,10 @@ enum Answer<T, E> {
 pub(crate) enum Found<T, E> {
     Answer(RpcResult<T, E>),
     Expired,
+    /// Nothing, and there will be nothing.
     Nothing,
+    /// Nothing yet.
+    Waits(Time),
 }
 
 impl<T, E> State<T, E> {
@@ -77,7 +83,7 @@ impl<T, E> ReplySlot<T, E> {
                 answer: Answer::Pending,
                 caller: None,
                 callee: None,
-                deadline: None,
+                time: Time::ENDLESS,
                 waiting: false,
                 about: None,
                 who: None,
@@ -86,15 +92,15 @@ impl<T, E> ReplySlot<T, E> {
     }
 
     /// Begins anew, for another call. Nobody else may have the slot.
-    pub(crate) fn renew(&self, asked: Asked<'_>, deadline: Option<Instant>) {
+    pub(crate) fn renew(&self, callee: &Arc<Callee>, ask: &Ask, time: &Time) {
         let mut state = self.state.lock();
         self.abandoned.store(false, Ordering::Relaxed);
         let before = mem::replace(&mut state.answer, Answer::Pending);
         match &mut state.about {
-            Some(about) => about.renew(asked),
-            None => state.about = Some(About::new(asked)),
+            Some(about) => about.renew(callee, ask),
+            None => state.about = Some(About::new(callee, ask)),
         }
-        state.deadline = deadline;
+        state.time = *time;
         state.waiting = false;
         let wakers = (state.caller.take(), state.callee.take());
         // Outside the lock: with a waker may go a task, and other calls with it.
@@ -121,15 +127,15 @@ impl<T, E> ReplySlot<T, E> {
 
     /// Takes the answer, or has `cx` woken when it comes.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
-        match self.find(cx, None) {
+        match self.find(cx, false) {
             Found::Answer(answer) => Poll::Ready(answer),
-            Found::Expired | Found::Nothing => Poll::Pending,
+            Found::Expired | Found::Nothing | Found::Waits(_) => Poll::Pending,
         }
     }
 
     /// Takes the answer, or has `cx` woken when it comes or the call's time is over, if somebody looks
     /// after that: the call counts as one that waits.
-    pub(crate) fn find(&self, cx: &Context<'_>, time: Option<Time>) -> Found<T, E> {
+    pub(crate) fn find(&self, cx: &Context<'_>, watched: bool) -> Found<T, E> {
         let mut state = self.state.lock();
         if let Some(answer) = state.take_answer() {
             return Found::Answer(answer);
@@ -143,15 +149,17 @@ impl<T, E> ReplySlot<T, E> {
         if !known.is_some_and(|it| it.will_wake(cx.waker())) {
             state.caller = Some(cx.waker().clone());
         }
-        if let Some(time) = time.filter(|_| !state.waiting) {
+        if watched && !state.waiting {
+            let state = &mut *state;
             state.waiting = true;
-            let who = Who::new(time);
+            state.time.begin();
+            let who = Who::new(&state.time);
             match &mut state.who {
                 Some(before) => **before = who,
                 None => state.who = Some(Box::new(who)),
             }
         }
-        Found::Nothing
+        Found::Waits(state.time)
     }
 
     /// Says that nobody waits any more. Returns the answer if it was there before.
@@ -184,19 +192,28 @@ impl<T, E> ReplySlot<T, E> {
         drop(caller);
     }
 
-    /// Sets another deadline; the caller is to be polled before it counts.
-    pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
+    /// Sets another time; the caller is to be polled before it counts. Returns whether it is longer.
+    pub(crate) fn set_time(&self, mut time: Time) -> bool {
         let mut state = self.state.lock();
-        state.deadline = deadline;
+        let now = Instant::now();
+        let before = state.time.begin_at(now);
+        let is_longer = before.is_some_and(|it| time.begin_at(now).is_none_or(|time| time > it));
+        state.time = time;
         if matches!(state.answer, Answer::Expired) {
             state.answer = Answer::Pending;
         }
+        is_longer
+    }
+
+    /// Returns how long the call may take.
+    pub(crate) fn time(&self) -> Time {
+        self.state.lock().time
     }
 }
 
 impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
     fn deadline(&self) -> Option<Instant> {
-        self.state.lock().deadline
+        self.state.lock().time.begin()
     }
 
     fn is_abandoned(&self) -> bool {
@@ -216,7 +233,7 @@ impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
 impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
     fn look(&self, now: Instant) -> Look {
         let mut state = self.state.lock();
-        match state.deadline.filter(|_| state.waiting) {
+        match state.time.deadline().filter(|_| state.waiting) {
             Some(deadline) if deadline <= now => {
                 // It is not looked at again unless it gets another deadline.
                 state.waiting = false;
@@ -241,7 +258,7 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
         state.waiting.then(|| Waits {
             about: about.clone(),
             who: who.clone(),
-            deadline: state.deadline,
+            deadline: state.time.deadline(),
         })
     }
 }

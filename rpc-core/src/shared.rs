@@ -112,18 +112,28 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 
     /// Queues a request, or says at once why not.
-    pub(crate) fn push(&self, mut head: Head, request: <E::Gateways as GatewayList<E>>::Request) {
+    pub(crate) fn push<R>(
+        &self,
+        mut head: Head,
+        request: R,
+        wrap: impl FnOnce(R) -> <E::Gateways as GatewayList<E>>::Request,
+    ) {
         let bytes = head.charge.as_ref().map_or(0, |it| it.bytes());
         if let Some(meter) = &self.meter {
             // Counted before it can be taken.
             meter.queued();
             head.queued = Some(Instant::now());
         }
-        let (mail, error) = match self.mailbox.push(Mail::Call(head, request), bytes) {
+        let (mail, error) = match self.mailbox.push(|| Mail::Call(head, wrap(request)), bytes) {
             Ok(()) => return,
-            Err(Rejected::Closed(mail)) => (mail, self.unreachable()),
-            Err(Rejected::Full(mail, limit)) => (mail, self.overloaded(limit)),
+            Err(Rejected::Closed(make)) => (make(), self.unreachable()),
+            Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),
         };
+        self.refuse(mail, error);
+    }
+
+    #[cold]
+    fn refuse(&self, mail: Mail<E>, error: RpcError) {
         self.meter.iter().for_each(|it| it.taken());
         if let Mail::Call(head, request) = mail {
             if head.call.is_none() {

@@ -120,17 +120,17 @@ impl<T, E> Drop for Call<T, E> {
 
 impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
-        let result = match self.slot.find(cx, Some(self.time)) {
+        let result = match self.slot.find(cx, true) {
             Found::Answer(result) => result,
-            Found::Nothing if !self.is_over() => {
+            Found::Waits(time) if !self.is_over(&time) => {
                 turn::waits(cx.waker());
                 return Poll::Pending;
             }
-            Found::Nothing | Found::Expired => match self.give_up() {
+            Found::Waits(_) | Found::Nothing | Found::Expired => match self.give_up() {
                 GivenUp::NeverSent(error) => Err(error),
                 GivenUp::Sent => Err(RpcError::Timeout {
                     method: self.method().to_owned(),
-                    after: self.time.after.unwrap_or_default(),
+                    after: self.slot.time().after().unwrap_or_default(),
                 }),
                 // In the last moment.
                 GivenUp::Answered(result) => result,
@@ -145,14 +145,11 @@ impl<T, E> Waiting<T, E> {
     }
 
     /// Tells whether the call's time is over already; if not, it will be woken then.
-    fn is_over(&mut self) -> bool {
+    fn is_over(&mut self, time: &Time) -> bool {
         let noted = &mut self.noted;
         // A call that was made too late, within another whose time is over, need not wait.
-        self.time.after == Some(Duration::ZERO)
-            || self
-                .time
-                .deadline
-                .is_some_and(|it| self.shard.note(it, noted))
+        time.after() == Some(Duration::ZERO)
+            || time.deadline().is_some_and(|it| self.shard.note(it, noted))
     }
 
     fn method(&self) -> &'static str {
@@ -160,14 +157,12 @@ impl<T, E> Waiting<T, E> {
     }
 
     fn set_time(&mut self, time: Time) {
-        self.slot.set_deadline(time.deadline);
         // One that is shorter needs no word: the callee hears of it when the time is over.
-        if let Some(remote) = &self.remote
-            && time.is_longer(self.time.deadline)
+        if self.slot.set_time(time)
+            && let Some(remote) = &self.remote
         {
             remote.extend(time.remaining_us());
         }
-        self.time = time;
     }
 
     /// Tells the callee that nobody waits.

@@ -9,8 +9,9 @@ use std::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use super::Time;
-use crate::connection::RemoteCall;
-use crate::deadlines::{Asked, Deadlines, Noted, Shard};
+use crate::callee::Callee;
+use crate::connection::{Ask, RemoteCall};
+use crate::deadlines::{Deadlines, Noted, Shard};
 use crate::reply_slot::ReplySlot;
 
 /// A call whose answer is to come.
@@ -20,7 +21,6 @@ pub(crate) struct Waiting<T, E> {
     pub(super) shard: Arc<Shard>,
     /// What the sweeper was told of this and of earlier calls.
     pub(super) noted: Noted,
-    pub(super) time: Time,
     pub(crate) remote: Option<RemoteCall>,
     pub(super) detached: bool,
     /// Keeps what the call had; a plain function, so that a call's end needs no bounds.
@@ -29,7 +29,12 @@ pub(crate) struct Waiting<T, E> {
 
 impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
     /// Begins a call.
-    pub(crate) fn begin(deadlines: &Deadlines, asked: Asked<'_>, time: Time) -> Box<Self> {
+    pub(crate) fn begin(
+        deadlines: &Deadlines,
+        callee: &Arc<Callee>,
+        ask: &Ask,
+        time: &Time,
+    ) -> Box<Self> {
         let shard = deadlines.shard();
         let mut waiting = take::<T, E>(shard).unwrap_or_else(|| {
             let slot = Arc::new(ReplySlot::new());
@@ -37,8 +42,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             shard.list(listed);
             Self::new(slot, shard)
         });
-        waiting.slot.renew(asked, time.deadline);
-        waiting.time = time;
+        waiting.slot.renew(callee, ask, time);
         waiting.detached = false;
         waiting
     }
@@ -48,7 +52,6 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             slot,
             shard: Arc::clone(shard),
             noted: Noted::default(),
-            time: Time::ENDLESS,
             remote: None,
             detached: false,
             keep,

@@ -14,7 +14,7 @@
 
 mod waiting;
 
-pub(crate) use self::waiting::{About, Asked, Look, Waiter, Waits, Who};
+pub(crate) use self::waiting::{About, Look, Waiter, Waits, Who};
 
 use std::array;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};

@@ -10,9 +10,10 @@ use futures_util::stream::FuturesUnordered;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
-use super::{Asked, Deadlines, TICK};
+use super::{Deadlines, TICK};
 use crate::call::{Call, Time, Waiting};
 use crate::callee::Callee;
+use crate::connection::Ask;
 use crate::error::RpcError;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
@@ -249,13 +250,14 @@ fn assert_late(elapsed: Duration, deadline: Duration) {
 fn call(deadlines: &Deadlines, after: Duration) -> (Call<u32>, Slot) {
     let time = Time::new(CallTimeout::After(after), Duration::MAX);
     let address = "tests".parse().unwrap();
-    let asked = Asked {
-        callee: &Arc::new(Callee::new(address, 0, None)),
-        method: &WAIT,
-        place: 0,
+    let ask = Ask {
+        method: 0,
+        info: &WAIT,
+        token: None,
         trace: None,
     };
-    let waiting = Waiting::begin(deadlines, asked, time);
+    let callee = Arc::new(Callee::new(address, 0, None));
+    let waiting = Waiting::begin(deadlines, &callee, &ask, &time);
     let slot = Arc::clone(waiting.slot());
     (Call::waiting(waiting), slot)
 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::call::Time;
 use crate::callee::Callee;
+use crate::connection::Ask;
 use crate::error::RpcError;
 use crate::method::MethodInfo;
 use crate::scope;
@@ -22,16 +23,6 @@ pub(crate) struct About {
     pub(crate) place: usize,
     /// Behind a pointer, since most calls have none.
     pub(crate) trace: Option<Box<TraceContext>>,
-}
-
-/// What a call that begins asks, of whom.
-#[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
-    pub(crate) callee: &'a Arc<Callee>,
-    pub(crate) method: &'static MethodInfo,
-    /// The method's place in its gateway.
-    pub(crate) place: usize,
-    pub(crate) trace: Option<TraceContext>,
 }
 
 /// A call that waits, and who waits for it.
@@ -57,13 +48,10 @@ pub(crate) struct Who {
 struct Since(Instant, Duration);
 
 impl Since {
-    /// The clock was read when a time was set, and need not be read again.
-    fn new(time: Time) -> Self {
-        match time {
-            Time {
-                after: Some(after),
-                deadline: Some(deadline),
-            } => Self(deadline, after),
+    /// The clock was read when the time began, and need not be read again.
+    fn new(time: &Time) -> Self {
+        match (time.deadline(), time.after()) {
+            (Some(deadline), Some(after)) => Self(deadline, after),
             _ => Self(Instant::now(), Duration::ZERO),
         }
     }
@@ -92,12 +80,12 @@ pub(crate) enum Look {
 }
 
 impl About {
-    pub(crate) fn new(asked: Asked<'_>) -> Self {
+    pub(crate) fn new(callee: &Arc<Callee>, ask: &Ask) -> Self {
         Self {
-            callee: Arc::clone(asked.callee),
-            method: asked.method,
-            place: asked.place,
-            trace: asked.trace.map(Box::new),
+            callee: Arc::clone(callee),
+            method: ask.info,
+            place: ask.method,
+            trace: ask.trace.map(Box::new),
         }
     }
 
@@ -109,21 +97,21 @@ impl About {
     }
 
     /// Becomes that of another call; most are of the same gateway as the last.
-    pub(crate) fn renew(&mut self, asked: Asked<'_>) {
-        if !Arc::ptr_eq(&self.callee, asked.callee) {
-            self.callee = Arc::clone(asked.callee);
+    pub(crate) fn renew(&mut self, callee: &Arc<Callee>, ask: &Ask) {
+        if !Arc::ptr_eq(&self.callee, callee) {
+            self.callee = Arc::clone(callee);
         }
-        self.method = asked.method;
-        self.place = asked.place;
-        if self.trace.is_some() || asked.trace.is_some() {
-            self.trace = asked.trace.map(Box::new);
+        self.method = ask.info;
+        self.place = ask.method;
+        if self.trace.is_some() || ask.trace.is_some() {
+            self.trace = ask.trace.map(Box::new);
         }
     }
 }
 
 impl Who {
     /// Writes down who is found waiting here and now, for a call with so much time.
-    pub(crate) fn new(time: Time) -> Self {
+    pub(crate) fn new(time: &Time) -> Self {
         let (endpoint, handler) = scope::current_handler();
         Self {
             endpoint,

@@ -9,7 +9,6 @@ use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::closed::{Closed, GatewayClosed};
 use crate::connection::{Ask, RemoteCall, RemoteGateway};
-use crate::deadlines::Asked;
 use crate::fencing::FencingToken;
 use crate::handler;
 use crate::method::MethodInfo;
@@ -128,16 +127,16 @@ impl<R: Send + 'static> Port<R> {
         if let Some(fault) = self.caller.faults.next(info.name) {
             return crate::testing::faults::call(self, fault, ask, time, arguments, request);
         }
-        let mut waiting = self.waiting(ask, time);
-        waiting.remote = self.begin(ask, time, arguments, request, waiting.slot());
+        let mut waiting = self.waiting(&ask, &time);
+        waiting.remote = self.begin(&ask, &time, arguments, request, waiting.slot());
         Call::waiting(waiting)
     }
 
     /// Sends a request, or puts it into the mailbox.
     pub(crate) fn begin<A: Message, T: Message, E: Message>(
         &self,
-        ask: Ask,
-        time: Time,
+        ask: &Ask,
+        time: &Time,
         arguments: A,
         request: impl FnOnce(A, ReplyTo<T, E>) -> R,
         slot: &Arc<ReplySlot<T, E>>,
@@ -168,16 +167,10 @@ impl<R: Send + 'static> Port<R> {
     /// Makes what a caller waits for.
     pub(crate) fn waiting<T: Message, E: Message>(
         &self,
-        ask: Ask,
-        time: Time,
+        ask: &Ask,
+        time: &Time,
     ) -> Box<Waiting<T, E>> {
-        let asked = Asked {
-            callee: &self.callee,
-            method: ask.info,
-            place: ask.method,
-            trace: ask.trace,
-        };
-        Waiting::begin(&self.caller.deadlines, asked, time)
+        Waiting::begin(&self.caller.deadlines, &self.callee, ask, time)
     }
 
     /// Makes a call that wants none.
@@ -193,12 +186,12 @@ impl<R: Send + 'static> Port<R> {
         if let Some(fault) = self.caller.faults.next(info.name) {
             return crate::testing::faults::tell(self, fault, ask, arguments, request);
         }
-        self.begin_one_way(ask, arguments, request);
+        self.begin_one_way(&ask, arguments, request);
     }
 
     pub(crate) fn begin_one_way<A: Message>(
         &self,
-        ask: Ask,
+        ask: &Ask,
         arguments: A,
         request: impl FnOnce(A) -> R,
     ) {

@@ -96,15 +96,15 @@ where
     T: Message,
     E: Message,
 {
-    let mut waiting = port.waiting(ask, time);
+    let mut waiting = port.waiting(&ask, &time);
     // The answer, when it is not the one that the caller waits for.
-    let mut aside = port.waiting(ask, time);
+    let mut aside = port.waiting(&ask, &time);
     let slot = Arc::clone(waiting.slot());
     waiting.remote = match fault {
         Fault::DropRequest => None,
-        Fault::DropReply => port.begin(ask, time, arguments, request, aside.slot()),
+        Fault::DropReply => port.begin(&ask, &time, arguments, request, aside.slot()),
         Fault::DelayReply(delay) => {
-            aside.remote = port.begin(ask, time, arguments, request, aside.slot());
+            aside.remote = port.begin(&ask, &time, arguments, request, aside.slot());
             let call = Call::waiting(aside);
             tokio::spawn(async move {
                 let answer = call.await;
@@ -117,7 +117,7 @@ where
             let port = port.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                aside.remote = port.begin(ask, time, arguments, request, aside.slot());
+                aside.remote = port.begin(&ask, &time, arguments, request, aside.slot());
                 slot.fill(Call::waiting(aside).await);
             });
             None
@@ -140,10 +140,10 @@ pub(crate) fn tell<R: Send + 'static, A: Message>(
             let port = port.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                port.begin_one_way(ask, arguments, request);
+                port.begin_one_way(&ask, arguments, request);
             });
         }
         // It has none.
-        Fault::DropReply | Fault::DelayReply(_) => port.begin_one_way(ask, arguments, request),
+        Fault::DropReply | Fault::DelayReply(_) => port.begin_one_way(&ask, arguments, request),
     }
 }

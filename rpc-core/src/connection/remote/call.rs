@@ -72,7 +72,7 @@ impl Parked {
         };
         // If it is not sent now, nothing is known of one that was sent before.
         let lost = self.was_sent().then(|| bound.connection.lost());
-        if let Err(error) = bound.check(self.ask) {
+        if let Err(error) = bound.check(&self.ask) {
             self.forget();
             self.reply.fail(lost.unwrap_or(error));
             return None;
@@ -80,7 +80,7 @@ impl Parked {
         let now = Instant::now();
         let left = |deadline: Instant| deadline.saturating_duration_since(now);
         let remaining_us = self.reply.deadline().map(|it| micros(left(it)));
-        let header = bound.header(Kind::Request, self.ask, remaining_us);
+        let header = bound.header(Kind::Request, &self.ask, remaining_us);
         let (reply, ticket, body) = (
             Arc::clone(&self.reply),
             Arc::clone(&self.ticket),

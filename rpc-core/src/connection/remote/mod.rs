@@ -122,8 +122,8 @@ impl RemoteGateway {
     /// Makes a call whose answer `slot` gets. Returns how to give it up, if it is under way.
     pub(crate) fn call<A: Serialize, T: Message, E: Message>(
         self: &Arc<Self>,
-        ask: Ask,
-        time: Time,
+        ask: &Ask,
+        time: &Time,
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
     ) -> Option<RemoteCall> {
@@ -157,7 +157,7 @@ impl RemoteGateway {
     /// Makes a call that may have to wait for a connection, or to be made again.
     fn call_encoded<A: Serialize, T: Message, E: Message>(
         self: &Arc<Self>,
-        ask: Ask,
+        ask: &Ask,
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
     ) -> Option<RemoteCall> {
@@ -169,7 +169,7 @@ impl RemoteGateway {
         let ticket = Arc::new(Ticket::default());
         let parked = Box::new(Parked {
             gateway: Weak::clone(&self.me),
-            ask,
+            ask: *ask,
             body: body.into(),
             reply: Arc::clone(slot) as _,
             ticket: Arc::clone(&ticket),
@@ -232,7 +232,7 @@ impl RemoteGateway {
     }
 
     /// Sends a one-way message. Returns whether it is on its way.
-    pub(crate) fn tell<A: Serialize>(&self, ask: Ask, arguments: &A) -> bool {
+    pub(crate) fn tell<A: Serialize>(&self, ask: &Ask, arguments: &A) -> bool {
         let error = {
             let state = self.state.read();
             match &state.bound {

@@ -60,7 +60,7 @@ impl State {
 }
 
 impl Bound {
-    pub(super) fn check(&self, ask: Ask) -> Result<(), RpcError> {
+    pub(super) fn check(&self, ask: &Ask) -> Result<(), RpcError> {
         match self.compatible.get(ask.method) {
             Some(true) => Ok(()),
             _ => Err(RpcError::Incompatible {
@@ -69,7 +69,7 @@ impl Bound {
         }
     }
 
-    pub(super) fn header(&self, kind: Kind, ask: Ask, remaining_us: Option<u64>) -> Header {
+    pub(super) fn header(&self, kind: Kind, ask: &Ask, remaining_us: Option<u64>) -> Header {
         let mut header = Header::new(kind, 0);
         header.gateway = self.number;
         header.method = u16::try_from(ask.method).expect("a gateway has fewer than 65,536 methods");
@@ -79,7 +79,7 @@ impl Bound {
         header
     }
 
-    pub(super) fn tell<A: Serialize>(&self, ask: Ask, arguments: &A) -> Result<(), NotSent> {
+    pub(super) fn tell<A: Serialize>(&self, ask: &Ask, arguments: &A) -> Result<(), NotSent> {
         self.check(ask).map_err(NotSent::Refused)?;
         let header = self.header(Kind::OneWay, ask, None);
         self.connection.tell(&header, ask.info, arguments)
