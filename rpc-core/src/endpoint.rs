@@ -11,11 +11,14 @@ use futures_util::future::{BoxFuture, FutureExt};
 use crate::connection::IncomingCall;
 use crate::context::Context;
 use crate::error::{BoxError, RpcError};
+use crate::fencing::FencingToken;
 use crate::gateway::{Delivery, Exposed, Gateway, Head, LocalRoute, WireRoute};
 use crate::main_thread::MainThread;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
-use crate::shared::EndpointCore;
+use crate::scope::CallScope;
+use crate::shared::{EndpointCore, Mail};
+use crate::trace::TraceContext;
 
 /// A component: plain data, all of whose code runs on one logical main thread.
 ///
@@ -159,8 +162,25 @@ where
     G: Gateway + ?Sized,
     W: Wrap<E, G>,
 {
-    fn push(&self, head: Head, request: G::Request) {
-        self.core.push(head, request, &self.wrap);
+    fn push(
+        &self,
+        call: Option<Arc<dyn CallScope>>,
+        token: Option<FencingToken>,
+        trace: Option<Box<TraceContext>>,
+        request: G::Request,
+    ) {
+        let queued = self.core.queued();
+        let make = || {
+            let head = Head {
+                call,
+                token,
+                trace,
+                charge: None,
+                queued,
+            };
+            Mail::Call(head, (self.wrap)(request))
+        };
+        self.core.push(0, make);
     }
 
     fn ended(&self) -> BoxFuture<'static, ()> {
@@ -195,14 +215,18 @@ where
         }
         match G::decode(method, body, call.clone()) {
             Ok(request) => {
-                let head = Head {
-                    call: call.map(|call| call as _),
-                    token,
-                    trace,
-                    charge: Some(charge),
-                    queued: None,
+                let (bytes, queued) = (charge.bytes(), self.core.queued());
+                let make = || {
+                    let head = Head {
+                        call: call.map(|call| call as _),
+                        token,
+                        trace,
+                        charge: Some(charge),
+                        queued,
+                    };
+                    Mail::Call(head, (self.wrap)(request))
                 };
-                self.core.push(head, request, &self.wrap);
+                self.core.push(bytes, make);
             }
             Err(error) => IncomingCall::deny(call, error),
         }

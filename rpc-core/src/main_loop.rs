@@ -241,7 +241,11 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 method: Some(method),
             },
             span,
-            _timing: self.core.meter.as_ref().map(|it| it.begin(place, queued)),
+            _timing: self
+                .core
+                .meter
+                .as_ref()
+                .map(|it| it.begin(place, queued.map(|it| *it))),
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };

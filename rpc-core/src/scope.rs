@@ -70,12 +70,12 @@ pub(crate) fn inherited_deadline() -> Option<Instant> {
 
 /// Returns the place in a trace of a call that is made here: that of the call that is being handled
 /// goes on, and where there is none a trace begins if somebody records it.
-pub(crate) fn outgoing_trace() -> Option<TraceContext> {
+pub(crate) fn outgoing_trace() -> Option<Box<TraceContext>> {
     match current_trace() {
-        Some(trace) => Some(trace.child()),
+        Some(trace) => Some(Box::new(trace.child())),
         None => {
             let recorded = tracing::enabled!(target: "rpc_core::call", Level::INFO);
-            recorded.then(TraceContext::root)
+            recorded.then(|| Box::new(TraceContext::root()))
         }
     }
 }

@@ -111,20 +111,16 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         }
     }
 
-    /// Queues a request, or says at once why not.
-    pub(crate) fn push<R>(
-        &self,
-        mut head: Head,
-        request: R,
-        wrap: impl FnOnce(R) -> <E::Gateways as GatewayList<E>>::Request,
-    ) {
-        let bytes = head.charge.as_ref().map_or(0, |it| it.bytes());
-        if let Some(meter) = &self.meter {
-            // Counted before it can be taken.
-            meter.queued();
-            head.queued = Some(Instant::now());
-        }
-        let (mail, error) = match self.mailbox.push(|| Mail::Call(head, wrap(request)), bytes) {
+    /// Returns when a message is queued, if that is recorded; counted before it can be taken.
+    pub(crate) fn queued(&self) -> Option<Box<Instant>> {
+        let meter = self.meter.as_ref()?;
+        meter.queued();
+        Some(Box::new(Instant::now()))
+    }
+
+    /// Queues a request, of which so many bytes came over a connection, or says at once why not.
+    pub(crate) fn push(&self, bytes: usize, make: impl FnOnce() -> Mail<E>) {
+        let (mail, error) = match self.mailbox.push(make, bytes) {
             Ok(()) => return,
             Err(Rejected::Closed(make)) => (make(), self.unreachable()),
             Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),

@@ -13,7 +13,7 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::connection::RemoteCall;
@@ -94,32 +94,29 @@ impl<T, E> Future for Call<T, E> {
     type Output = RpcResult<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let result = match &mut self.progress {
-            Progress::Waiting(waiting) => ready!(waiting.poll(cx)),
+        match &mut self.progress {
+            Progress::Waiting(waiting) => waiting.poll(cx),
             Progress::Ready(_) | Progress::Over => {
                 match mem::replace(&mut self.progress, Progress::Over) {
-                    Progress::Ready(result) => return Poll::Ready(*result),
+                    Progress::Ready(result) => Poll::Ready(*result),
                     _ => panic!("a call is polled until it is ready"),
                 }
             }
-        };
-        if let Progress::Waiting(waiting) = mem::replace(&mut self.progress, Progress::Over) {
-            waiting.end();
         }
-        Poll::Ready(result)
     }
 }
 
 impl<T, E> Drop for Call<T, E> {
     fn drop(&mut self) {
-        if let Progress::Waiting(waiting) = &mut self.progress {
-            waiting.leave();
+        if let Progress::Waiting(waiting) = mem::replace(&mut self.progress, Progress::Over) {
+            waiting.end();
         }
     }
 }
 
 impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
+        assert!(!self.over, "a call is polled until it is ready");
         let result = match self.slot.find(cx, true) {
             Found::Answer(result) => result,
             Found::Waits(time) if !self.is_over(&time) => {
@@ -136,12 +133,20 @@ impl<T, E> Waiting<T, E> {
                 GivenUp::Answered(result) => result,
             },
         };
-        if let Err(error) = &result
+        self.over = true;
+        if result.is_err() {
+            self.failed(&result);
+        }
+        Poll::Ready(result)
+    }
+
+    #[cold]
+    fn failed(&self, result: &RpcResult<T, E>) {
+        if let Err(error) = result
             && let Some(about) = self.slot.about()
         {
             about.failed(error);
         }
-        Poll::Ready(result)
     }
 
     /// Tells whether the call's time is over already; if not, it will be woken then.
@@ -156,7 +161,7 @@ impl<T, E> Waiting<T, E> {
         self.slot.about().map_or("a method", |it| it.method.name)
     }
 
-    fn set_time(&mut self, time: Time) {
+    fn set_time(&self, time: Time) {
         // One that is shorter needs no word: the callee hears of it when the time is over.
         if self.slot.set_time(time)
             && let Some(remote) = &self.remote
@@ -175,7 +180,7 @@ impl<T, E> Waiting<T, E> {
     }
 
     /// Nobody waits any more, unless the call is to run on by itself.
-    fn leave(&mut self) {
+    pub(super) fn leave(&mut self) {
         if self.detached {
             self.slot.detach();
         } else {

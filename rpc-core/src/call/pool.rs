@@ -23,6 +23,8 @@ pub(crate) struct Waiting<T, E> {
     pub(super) noted: Noted,
     pub(crate) remote: Option<RemoteCall>,
     pub(super) detached: bool,
+    /// The answer was taken.
+    pub(super) over: bool,
     /// Keeps what the call had; a plain function, so that a call's end needs no bounds.
     keep: fn(Box<Self>),
 }
@@ -43,7 +45,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             Self::new(slot, shard)
         });
         waiting.slot.renew(callee, ask, time);
-        waiting.detached = false;
+        (waiting.detached, waiting.over) = (false, false);
         waiting
     }
 
@@ -54,6 +56,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             noted: Noted::default(),
             remote: None,
             detached: false,
+            over: false,
             keep,
         })
     }
@@ -71,9 +74,12 @@ impl<T, E> Waiting<T, E> {
         &self.slot
     }
 
-    /// The answer was taken: another call may have what this one had, unless the callee still looks
-    /// at it.
+    /// The call is dropped. If its answer was taken, another call may have what this one had, unless
+    /// the callee still looks at it.
     pub(super) fn end(mut self: Box<Self>) {
+        if !self.over {
+            return self.leave();
+        }
         if self.remote.is_some() {
             self.remote = None;
         }

@@ -59,18 +59,16 @@ impl<T, E> ReplyTo<T, E> {
     }
 
     /// Answers the call.
-    pub fn answer(self, result: RpcResult<T, E>) {
-        self.give(result.map_err(RpcError::into_answer));
+    pub fn answer(mut self, result: RpcResult<T, E>) {
+        if let Some(to) = self.to.take() {
+            to.give(result.map_err(RpcError::into_answer));
+        }
     }
 
     /// Answers with a failure that the runtime found.
-    pub(crate) fn deny(self, error: RpcError) {
-        self.give(Err(error.widen()));
-    }
-
-    fn give(mut self, result: RpcResult<T, E>) {
+    pub(crate) fn deny(mut self, error: RpcError) {
         if let Some(to) = self.to.take() {
-            to.give(result);
+            to.give(Err(error.widen()));
         }
     }
 

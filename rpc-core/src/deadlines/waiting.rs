@@ -85,7 +85,7 @@ impl About {
             callee: Arc::clone(callee),
             method: ask.info,
             place: ask.method,
-            trace: ask.trace.map(Box::new),
+            trace: ask.trace.clone(),
         }
     }
 
@@ -104,7 +104,7 @@ impl About {
         self.method = ask.info;
         self.place = ask.method;
         if self.trace.is_some() || ask.trace.is_some() {
-            self.trace = ask.trace.map(Box::new);
+            self.trace = ask.trace.clone();
         }
     }
 }

@@ -90,7 +90,15 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
 
 /// An endpoint of the same service, seen through one of its gateways.
 pub(crate) trait LocalRoute<R>: Send + Sync {
-    fn push(&self, head: Head, request: R);
+    /// Hands on a request, and what comes with it: piece by piece, since to put them together and take
+    /// them apart again would be much of what it costs.
+    fn push(
+        &self,
+        call: Option<Arc<dyn CallScope>>,
+        token: Option<FencingToken>,
+        trace: Option<Box<TraceContext>>,
+        request: R,
+    );
 
     /// Waits until the endpoint has ended.
     fn ended(&self) -> BoxFuture<'static, ()>;
@@ -136,24 +144,8 @@ pub(crate) struct Head {
     pub(crate) trace: Option<Box<TraceContext>>,
     /// What a message that came over a connection costs its sender until it is handled.
     pub(crate) charge: Option<Charge>,
-    /// When it was put into the mailbox, if that is recorded.
-    pub(crate) queued: Option<Instant>,
-}
-
-impl Head {
-    pub(crate) fn local(
-        call: Option<Arc<dyn CallScope>>,
-        token: Option<FencingToken>,
-        trace: Option<TraceContext>,
-    ) -> Self {
-        Self {
-            call,
-            token,
-            trace: trace.map(Box::new),
-            charge: None,
-            queued: None,
-        }
-    }
+    /// When it was put into the mailbox, if that is recorded. Behind a pointer, since mostly it is not.
+    pub(crate) queued: Option<Box<Instant>>,
 }
 
 /// Makes the future of an interleaving handler, which ends early when its caller has gone;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Head, LocalRoute, Message};
+use super::{LocalRoute, Message};
 use crate::call::{Call, Check, ReplyTo, Time, Waiting};
 use crate::callee::Callee;
 use crate::caller::Caller;
@@ -128,7 +128,10 @@ impl<R: Send + 'static> Port<R> {
             return crate::testing::faults::call(self, fault, ask, time, arguments, request);
         }
         let mut waiting = self.waiting(&ask, &time);
-        waiting.remote = self.begin(&ask, &time, arguments, request, waiting.slot());
+        let remote = self.begin(&ask, &time, arguments, request, waiting.slot());
+        if remote.is_some() {
+            waiting.remote = remote;
+        }
         Call::waiting(waiting)
     }
 
@@ -145,10 +148,10 @@ impl<R: Send + 'static> Port<R> {
             Route::Local(route) => route,
             Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
         };
-        let head = Head::local(Some(Arc::clone(slot) as _), ask.token, ask.trace);
-        let slot = Arc::clone(slot);
+        let (call, slot) = (Arc::clone(slot), Arc::clone(slot));
+        let push = |request| route.push(Some(call), ask.token, ask.trace.clone(), request);
         match self.strict(ask.info) {
-            None => route.push(head, request(arguments, ReplyTo::caller(slot))),
+            None => push(request(arguments, ReplyTo::caller(slot))),
             Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
                 Ok(arguments) => {
                     let check = Check {
@@ -156,7 +159,7 @@ impl<R: Send + 'static> Port<R> {
                         limit,
                         check: strict::result,
                     };
-                    route.push(head, request(arguments, ReplyTo::strict(slot, check)));
+                    push(request(arguments, ReplyTo::strict(slot, check)));
                 }
                 Err(error) => slot.fill(Err(error.widen())),
             },
@@ -201,8 +204,8 @@ impl<R: Send + 'static> Port<R> {
                     None => Ok(arguments),
                     Some(limit) => strict::arguments(&arguments, ask.info, limit),
                 };
-                let head = Head::local(None, ask.token, ask.trace);
-                let pushed = arguments.map(|it| route.push(head, request(it)));
+                let trace = ask.trace.clone();
+                let pushed = arguments.map(|it| route.push(None, ask.token, trace, request(it)));
                 if let Err(error) = &pushed {
                     tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
                 }
@@ -216,9 +219,9 @@ impl<R: Send + 'static> Port<R> {
     }
 
     /// Returns the place in a trace of a call that is made here, and tells of it.
-    fn trace(&self, info: &MethodInfo) -> Option<TraceContext> {
+    fn trace(&self, info: &MethodInfo) -> Option<Box<TraceContext>> {
         let trace = scope::outgoing_trace()?;
-        handler::made(trace, info, self.callee.address.as_str());
+        handler::made(*trace, info, self.callee.address.as_str());
         Some(trace)
     }
 

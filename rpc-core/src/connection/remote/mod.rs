@@ -85,12 +85,13 @@ struct Status {
 }
 
 /// What a caller asks.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct Ask {
     pub(crate) method: usize,
     pub(crate) info: &'static MethodInfo,
     pub(crate) token: Option<FencingToken>,
-    pub(crate) trace: Option<TraceContext>,
+    /// Behind a pointer, since most calls have none.
+    pub(crate) trace: Option<Box<TraceContext>>,
 }
 
 impl RemoteGateway {
@@ -169,7 +170,7 @@ impl RemoteGateway {
         let ticket = Arc::new(Ticket::default());
         let parked = Box::new(Parked {
             gateway: Weak::clone(&self.me),
-            ask: *ask,
+            ask: ask.clone(),
             body: body.into(),
             reply: Arc::clone(slot) as _,
             ticket: Arc::clone(&ticket),
