@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
-use crate::connection::IncomingCall;
+use crate::connection::{Charge, IncomingCall};
 use crate::context::Context;
 use crate::error::{BoxError, RpcError};
 use crate::fencing::FencingToken;
-use crate::gateway::{Delivery, Exposed, Gateway, Head, LocalRoute, WireRoute};
+use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
 use crate::main_thread::MainThread;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
@@ -194,15 +194,15 @@ where
     G: Gateway + ?Sized,
     W: Wrap<E, G>,
 {
-    fn deliver(&self, delivery: Delivery<'_>) {
-        let Delivery {
-            method,
-            body,
-            token,
-            trace,
-            call,
-            charge,
-        } = delivery;
+    fn deliver(
+        &self,
+        method: usize,
+        body: &[u8],
+        token: Option<FencingToken>,
+        trace: Option<Box<TraceContext>>,
+        call: Option<Arc<IncomingCall>>,
+        charge: Charge,
+    ) {
         // A wrong token is refused before anything of the message is decoded.
         let info = &G::METHODS[method];
         let unchecked = info.one_way && mutant::is(Mutant::TokenIgnoredOneWay);

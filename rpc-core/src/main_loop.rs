@@ -250,7 +250,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             doing: Doing::method(place),
         };
         let main = self.main;
-        let handling = self.caught(|_| around.enter(|| E::Gateways::handle(main, request)));
+        // Taken where it lies, since what is caught is moved twice.
+        let mut request = Some(request);
+        let handling = self.caught(|_| around.enter(|| E::Gateways::handle(main, request.take()?)));
         let Some(Some(future)) = handling else {
             return;
         };

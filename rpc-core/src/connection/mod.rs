@@ -144,7 +144,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     }
 
     /// Returns the next frame of what was read; `None` when [`read`](Self::read) has to read more.
-    fn next(&mut self) -> Result<Option<Frame<'_>>, ReadError> {
+    fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let there = self.input.len() - self.cut;
         let size = self.cutter.size(&self.input[self.cut..])?;
         let Some(size) = size.filter(|it| *it <= there) else {
@@ -154,13 +154,13 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         if size < LARGE_BYTES {
             let begin = self.cut;
             self.cut += size;
-            return Ok(Some(self.cutter.cut_one(&self.input[begin..self.cut])?));
+            return self.cutter.cut(&self.input[begin..self.cut]);
         }
         // Its payloads outlive it, and are not copied.
         self.input.advance(mem::take(&mut self.cut));
         self.large = self.input.split_to(size).freeze();
-        let frame = self.cutter.cut_one(&self.large)?;
-        Ok(Some(Frame {
+        let frame = self.cutter.cut(&self.large)?;
+        Ok(frame.map(|frame| Frame {
             owner: Some(&self.large),
             ..frame
         }))

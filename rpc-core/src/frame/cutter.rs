@@ -69,14 +69,9 @@ impl FrameCutter {
     ///
     /// After an error the connection is of no use: nothing tells where the next frame begins.
     pub(crate) fn cut<'a>(&mut self, input: &'a [u8]) -> Result<Option<Frame<'a>>, FrameError> {
-        match self.size(input)?.and_then(|size| input.get(..size)) {
-            Some(frame) => self.cut_one(frame).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Reads the frame that all of `frame` is, according to its [`size`](Self::size).
-    pub(crate) fn cut_one<'a>(&mut self, frame: &'a [u8]) -> Result<Frame<'a>, FrameError> {
+        let Some(frame) = self.size(input)?.and_then(|size| input.get(..size)) else {
+            return Ok(None);
+        };
         let (head, content) = frame.split_at(8);
         let expected = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
         let mut found = checksum(self.next, content);
@@ -98,13 +93,13 @@ impl FrameCutter {
         let (header, behind) = Header::get(&mut rest)?;
         let (body, behind) = rest.split_at(rest.len() - behind);
         self.next += 1;
-        Ok(Frame {
+        Ok(Some(Frame {
             header,
             body,
             behind,
             owner: None,
             size: frame.len(),
-        })
+        }))
     }
 }
 

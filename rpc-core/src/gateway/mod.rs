@@ -106,20 +106,19 @@ pub(crate) trait LocalRoute<R>: Send + Sync {
 
 /// An endpoint seen by a connection through one of its gateways.
 pub(crate) trait WireRoute: Send + Sync {
-    /// Hands on a message that came.
-    fn deliver(&self, delivery: Delivery<'_>);
-}
-
-/// A message that came over a connection.
-pub(crate) struct Delivery<'a> {
-    /// The place of the method in the gateway.
-    pub(crate) method: usize,
-    pub(crate) body: &'a [u8],
-    pub(crate) token: Option<FencingToken>,
-    pub(crate) trace: Option<Box<TraceContext>>,
-    /// `None` if the message is one-way.
-    pub(crate) call: Option<Arc<IncomingCall>>,
-    pub(crate) charge: Charge,
+    /// Hands on a message that came for the method in this place of the gateway. There is a `call`
+    /// unless it is one-way.
+    ///
+    /// Piece by piece, as [`LocalRoute::push`].
+    fn deliver(
+        &self,
+        method: usize,
+        body: &[u8],
+        token: Option<FencingToken>,
+        trace: Option<Box<TraceContext>>,
+        call: Option<Arc<IncomingCall>>,
+        charge: Charge,
+    );
 }
 
 /// One gateway of an endpoint, found by its name.

@@ -12,7 +12,7 @@ use crate::connection::{Directory, ReadError, Resolve, ResolveRefusal, Resolved}
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
-use crate::gateway::{Delivery, Exposed};
+use crate::gateway::Exposed;
 use crate::metering::ResponseMeter;
 use crate::mutant::{self, Mutant};
 
@@ -152,14 +152,10 @@ impl Session {
             return Ok(());
         }
         frame.decode(|body| {
-            opened.exposed.wire.deliver(Delivery {
-                method,
-                body,
-                token: header.token.map(FencingToken::new),
-                trace: header.trace.map(Box::new),
-                call,
-                charge,
-            });
+            let token = header.token.map(FencingToken::new);
+            let trace = header.trace.map(Box::new);
+            let wire = &opened.exposed.wire;
+            wire.deliver(method, body, token, trace, call, charge);
         });
         Ok(())
     }
