@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::figure::Figure;
 use crate::instructions::Counted;
 use crate::memory::Kind;
+use crate::observed::Watched;
 
 /// Measures what calls cost, beside the least that they could cost.
 #[derive(Debug, Parser)]
@@ -35,6 +36,15 @@ pub(crate) enum Command {
     /// Is the process that has a million of something.
     #[command(hide = true)]
     Idle { kind: Kind },
+    /// Is the process whose calls are watched, or not.
+    #[command(hide = true)]
+    Watched {
+        watched: Watched,
+        load: String,
+        name: String,
+        #[arg(value_parser = parse_millis)]
+        time: Duration,
+    },
     /// Is the process whose instructions are counted.
     #[command(hide = true)]
     Counted { what: Counted, calls: u64 },

@@ -18,6 +18,7 @@ mod instructions;
 mod latency_chart;
 mod machine;
 mod memory;
+mod observed;
 mod parse;
 mod report;
 mod scenario;
@@ -26,6 +27,7 @@ mod table;
 mod text;
 mod word_count;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use benches::harness::{Place, ServerProcess};
@@ -58,10 +60,7 @@ fn act(command: Command) -> Result<(), BoxError> {
     match command {
         Command::Report(arguments) => report::write(&arguments),
         Command::Run(arguments) => run(&arguments),
-        Command::List => {
-            list();
-            Ok(())
-        }
+        Command::List => Ok(list(&mut io::stdout().lock())?),
         Command::Serve { name, pinned } => {
             let place = if pinned { Place::TwoPinned } else { Place::Two };
             ServerProcess::serve(parse::subject(&name)?, place);
@@ -77,6 +76,15 @@ fn act(command: Command) -> Result<(), BoxError> {
         }
         Command::Idle { kind } => {
             println!("{}", memory::child(kind)?);
+            Ok(())
+        }
+        Command::Watched {
+            watched,
+            load,
+            name,
+            time,
+        } => {
+            println!("{}", observed::child(watched, &load, &name, time)?);
             Ok(())
         }
     }
@@ -100,11 +108,16 @@ fn run(arguments: &RunArguments) -> Result<(), BoxError> {
     Ok(())
 }
 
-fn list() {
-    println!("subjects:");
-    subjects::all().for_each(|it| println!("  {}", it.name));
-    println!("scenarios:");
-    report::chapters().for_each(|it| println!("  {:32} {}", it.name(), it.title()));
+fn list(out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "subjects:")?;
+    for subject in subjects::all() {
+        writeln!(out, "  {}", subject.name)?;
+    }
+    writeln!(out, "scenarios:")?;
+    for chapter in report::chapters() {
+        writeln!(out, "  {:32} {}", chapter.name(), chapter.title())?;
+    }
+    Ok(())
 }
 
 /// Takes as many descriptors as it may: a thousand connections need two thousand, and more.

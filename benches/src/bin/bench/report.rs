@@ -12,6 +12,7 @@ use crate::figure::Figure;
 use crate::latency_chart;
 use crate::machine;
 use crate::memory;
+use crate::observed;
 use crate::scenario::Scenario;
 use crate::scenarios;
 use crate::word_count;
@@ -25,6 +26,8 @@ pub(crate) enum Chapter {
     Grow(Curve),
     /// Endpoints that do nothing.
     Memory,
+    /// Calls that are watched, and not.
+    Observed,
     /// A whole job.
     WordCount,
 }
@@ -32,7 +35,7 @@ pub(crate) enum Chapter {
 /// Lists all, in their order.
 pub(crate) fn chapters() -> impl Iterator<Item = Chapter> {
     let curves = scenarios::CURVES.iter().copied().map(Chapter::Grow);
-    let whole = [Chapter::Memory, Chapter::WordCount];
+    let whole = [Chapter::Memory, Chapter::Observed, Chapter::WordCount];
     scenarios::all()
         .map(Chapter::Compare)
         .chain(curves)
@@ -46,6 +49,7 @@ impl Chapter {
             Self::Compare(scenario) => scenario.name,
             Self::Grow(curve) => curve.name,
             Self::Memory => "endpoints/memory",
+            Self::Observed => "observed",
             Self::WordCount => "word-count",
         }
     }
@@ -56,6 +60,7 @@ impl Chapter {
             Self::Compare(scenario) => scenario.title,
             Self::Grow(curve) => curve.title,
             Self::Memory => "How much memory does each of a million idle endpoints have?",
+            Self::Observed => "How long does a call take that is counted, or traced?",
             Self::WordCount => "How long does it take to count the words of a file, beside a loop?",
         }
     }
@@ -76,6 +81,7 @@ impl Chapter {
                 (grown.table().to_string(), grown.chart(curve.title))
             }
             Self::Memory => (memory::table().to_string(), None),
+            Self::Observed => (observed::table(plan).to_string(), None),
             Self::WordCount => match word_count::table(plan) {
                 Ok(table) => (table.to_string(), None),
                 Err(error) => (format!("failed: {error}\n"), None),
