@@ -196,8 +196,8 @@ impl<T, E> ReplySlot<T, E> {
     pub(crate) fn set_time(&self, mut time: Time) -> bool {
         let mut state = self.state.lock();
         let now = Instant::now();
-        let before = state.time.begin_at(now);
-        let is_longer = before.is_some_and(|it| time.begin_at(now).is_none_or(|time| time > it));
+        let (before, after) = (state.time.begin_at(now), time.begin_at(now));
+        let is_longer = before.is_some_and(|it| after.is_none_or(|after| after > it));
         state.time = time;
         if matches!(state.answer, Answer::Expired) {
             state.answer = Answer::Pending;

@@ -28,6 +28,9 @@ use crate::turn;
 /// gateway reach the endpoint in program order. What an endpoint's own code sends is on its way at the
 /// latest when that code awaits or returns.
 ///
+/// Its time is that of the method or of the service, and begins when the call is first awaited; within
+/// a handler it began with the call that is handled.
+///
 /// A call that is dropped before its result came is cancelled: a request that still waits in a queue
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
 /// method is marked `#[rpc(no_cancel)]`. [`detach`](Self::detach) lets the call run on.

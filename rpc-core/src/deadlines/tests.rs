@@ -127,6 +127,48 @@ async fn another_deadline_replaces_the_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_begins_when_the_call_is_awaited_or_its_deadline_inherited() {
+    let deadlines = Deadlines::default();
+    let second = Duration::from_secs(1);
+    let (awaited, _slot) = call(&deadlines, second);
+    let (inherited, slot) = call(&deadlines, second);
+    let (changed, _slot) = call(&deadlines, second);
+    tokio::time::advance(5 * second).await;
+    let changed = changed.timeout(3 * second);
+    let start = Instant::now();
+    assert_eq!(slot.deadline(), Some(start + second));
+    tokio::time::advance(second / 2).await;
+    assert!(inherited.await.is_err());
+    assert_late(start.elapsed(), second);
+    let late = Instant::now();
+    assert!(awaited.await.is_err());
+    assert_late(late.elapsed(), second);
+    assert!(changed.await.is_err());
+    assert_late(start.elapsed(), 3 * second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_that_is_used_again_after_a_sweep_is_looked_at_again() {
+    let deadlines = Deadlines::default();
+    let second = Duration::from_secs(1);
+    let (mut first, slot) = call(&deadlines, second);
+    assert!(poll(&mut first).is_pending());
+    slot.fill(Ok(1));
+    let place = Arc::as_ptr(&slot);
+    drop(slot);
+    assert_eq!(first.await, Ok(1));
+    // The sweeper finds nobody, and sleeps.
+    tokio::time::advance(5 * second).await;
+    tokio::task::yield_now().await;
+    let (next, slot) = call(&deadlines, second);
+    assert_eq!(Arc::as_ptr(&slot), place, "it is used again");
+    let start = Instant::now();
+    let ended = tokio::time::timeout(9 * second, next).await;
+    assert!(ended.expect("it ends").is_err());
+    assert_late(start.elapsed(), second);
+}
+
+#[tokio::test(start_paused = true)]
 async fn places_that_nobody_uses_any_more_are_forgotten() {
     let deadlines = Deadlines::default();
     let calls: Vec<_> = (0..5_000)
