@@ -47,9 +47,9 @@ struct Current {
 }
 
 thread_local! {
-    /// Whether it is any endpoint's. What else is current is only looked at if so: most calls are made
-    /// elsewhere, and this costs less to look at.
-    static ANY: Cell<bool> = const { Cell::new(false) };
+    /// Whether this is any endpoint's main thread just now. What else is current is only looked at if
+    /// so: most calls are made elsewhere, and this costs less to look at.
+    static ON_MAIN_THREAD: Cell<bool> = const { Cell::new(false) };
     static CURRENT: Current = const { Current {
         scope: RefCell::new(Scope { call: None, trace: None, method: None }),
         endpoint: RefCell::new(None),
@@ -59,7 +59,7 @@ thread_local! {
 
 /// Returns until when the call waits that is being handled here.
 pub(crate) fn inherited_deadline() -> Option<Instant> {
-    if !ANY.get() || mutant::is(Mutant::DeadlineNotInherited) {
+    if !ON_MAIN_THREAD.get() || mutant::is(Mutant::DeadlineNotInherited) {
         return None;
     }
     CURRENT.with(|current| {
@@ -82,7 +82,7 @@ pub(crate) fn outgoing_trace() -> Option<Box<TraceContext>> {
 
 /// Returns the endpoint whose code runs here, and the method that it handles.
 pub(crate) fn current_handler() -> (Option<Arc<str>>, Option<&'static MethodInfo>) {
-    if !ANY.get() {
+    if !ON_MAIN_THREAD.get() {
         return (None, None);
     }
     CURRENT.with(|current| {
@@ -93,7 +93,7 @@ pub(crate) fn current_handler() -> (Option<Arc<str>>, Option<&'static MethodInfo
 
 /// Returns the trace of the call that is being handled here.
 pub(crate) fn current_trace() -> Option<TraceContext> {
-    if !ANY.get() {
+    if !ON_MAIN_THREAD.get() {
         return None;
     }
     CURRENT.with(|current| current.scope.borrow().trace.as_deref().copied())
@@ -134,6 +134,14 @@ impl MainThreadName {
         let _lent = Lent::new(self);
         turn::take(f)
     }
+
+    fn swap(&mut self) {
+        CURRENT.with(|current| {
+            let mut endpoint = current.endpoint.borrow_mut();
+            mem::swap(&mut *endpoint, &mut self.0);
+            ON_MAIN_THREAD.set(endpoint.is_some());
+        });
+    }
 }
 
 /// What was there before is in the place of the name meanwhile.
@@ -149,16 +157,6 @@ impl<'a> Lent<'a> {
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
         self.0.swap();
-    }
-}
-
-impl MainThreadName {
-    fn swap(&mut self) {
-        CURRENT.with(|current| {
-            let mut endpoint = current.endpoint.borrow_mut();
-            mem::swap(&mut *endpoint, &mut self.0);
-            ANY.set(endpoint.is_some());
-        });
     }
 }
 

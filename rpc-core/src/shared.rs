@@ -230,7 +230,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 impl<E: RpcEndpoint> std::fmt::Debug for EndpointCore<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EndpointCore")
-            .field("address", &self.callee.address)
+            .field("address", &self.callee.address.as_str())
             .finish_non_exhaustive()
     }
 }

@@ -137,17 +137,15 @@ impl<T, E> Waiting<T, E> {
             },
         };
         self.over = true;
-        if result.is_err() {
-            self.failed(&result);
+        if let Err(error) = &result {
+            self.failed(error);
         }
         Poll::Ready(result)
     }
 
     #[cold]
-    fn failed(&self, result: &RpcResult<T, E>) {
-        if let Err(error) = result
-            && let Some(about) = self.slot.about()
-        {
+    fn failed(&self, error: &RpcError<E>) {
+        if let Some(about) = self.slot.about() {
             about.failed(error);
         }
     }

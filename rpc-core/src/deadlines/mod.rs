@@ -142,15 +142,15 @@ impl Shard {
         if noted.covers(deadline, sweeps) {
             return false;
         }
-        *noted = Noted(Some((deadline, sweeps)));
         // Whoever changes `earliest` looks at all slots afterwards.
-        if self.nanos(deadline) >= self.earliest.load(Ordering::Acquire) {
-            return false;
+        let is_earlier = self.nanos(deadline) < self.earliest.load(Ordering::Acquire);
+        if is_earlier {
+            self.note_earlier(deadline);
         }
-        self.note_earlier(deadline);
+        *noted = Noted(Some((deadline, sweeps)));
         // Only one that is earlier than all others can have passed before it was waited for, so that
         // only then the clock is asked.
-        Instant::now() >= deadline
+        is_earlier && Instant::now() >= deadline
     }
 
     fn note_earlier(self: &Arc<Self>, deadline: Instant) {

@@ -129,6 +129,7 @@ impl<R: Send + 'static> Port<R> {
         }
         let mut waiting = self.waiting(&ask, &time);
         let remote = self.begin(&ask, &time, arguments, request, waiting.slot());
+        // It has none so far, which is not written once more for a call that stays here.
         if remote.is_some() {
             waiting.remote = remote;
         }
@@ -255,7 +256,7 @@ impl<R> Clone for Port<R> {
 impl<R> fmt::Debug for Port<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Port")
-            .field("address", &self.callee.address)
+            .field("address", &self.callee.address.as_str())
             .field("token", &self.token)
             .finish_non_exhaustive()
     }
