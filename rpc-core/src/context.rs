@@ -190,9 +190,7 @@ impl<E: RpcEndpoint> Context<E> {
     /// Stops the endpoint, after the messages that are being handled. See
     /// [`RpcServer::close`](crate::RpcServer::close).
     pub fn stop(&mut self) {
-        self.core
-            .mailbox
-            .push_control(Control::Life(Command::Terminate));
+        self.core.command(Command::Terminate);
     }
 
     pub(crate) fn take_piped(&mut self, into: &mut impl Extend<Piped<E>>) {

@@ -122,12 +122,8 @@ impl<M, C> Mailbox<M, C> {
         control: &mut VecDeque<C>,
     ) -> bool {
         let mut inbox = self.inbox.lock();
-        if control.is_empty() {
-            // With the memory, since they are rare.
-            *control = mem::take(&mut inbox.control);
-        } else {
-            control.append(&mut inbox.control);
-        }
+        // They are rare, so that no memory stays for them.
+        control.extend(mem::take(&mut inbox.control));
         if mail.is_empty() {
             // From its beginning on: a ring that goes round through all of its memory is cold.
             mail.clear();

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -59,7 +58,6 @@ struct MainLoop<'a, E: RpcEndpoint> {
     state: State,
     /// Messages that were taken out of the mailbox and not handled yet.
     mail: VecDeque<Mail<E>>,
-    control: VecDeque<Control>,
     handlers: Unordered<Handler<'a>>,
     piped: Unordered<Piped<E>>,
     timer: Option<Pin<Box<Sleep>>>,
@@ -78,7 +76,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             core,
             state: State::Created,
             mail: VecDeque::new(),
-            control: VecDeque::new(),
             handlers: Unordered::default(),
             piped: Unordered::default(),
             timer: None,
@@ -98,9 +95,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn poll_rounds(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
             let mailbox = &self.core.mailbox;
-            let is_all = mailbox.take(cx, &mut self.mail, &mut self.control);
-            // With the memory, since they are rare.
-            for control in mem::take(&mut self.control) {
+            let mut control = VecDeque::new();
+            let is_all = mailbox.take(cx, &mut self.mail, &mut control);
+            for control in control {
                 self.control(control);
             }
             for _ in 0..MESSAGES_MAX {
@@ -399,7 +396,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             mail.deny(error.clone());
         }
         self.core.meter.iter().for_each(|it| it.ended());
-        let unfinished = (self.handlers, self.piped, self.control);
+        let unfinished = (self.handlers, self.piped);
         let dropped = drop_stopped(&self.core.name, unfinished);
         let panicked = dropped.is_err().then(|| self.core.panicked());
         self.failure.or(panicked).map_or(Ok(()), Err)

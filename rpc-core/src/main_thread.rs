@@ -14,7 +14,7 @@ use crate::error::RpcError;
 use crate::lifecycle::Command;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::scope;
-use crate::shared::{Control, EndpointCore, Fence, Mail, Run};
+use crate::shared::{EndpointCore, Fence, Mail, Run};
 
 /// An endpoint's state as its own task holds it.
 pub(crate) struct EndpointCell<E: RpcEndpoint>(Mutex<(E, Context<E>)>);
@@ -163,9 +163,7 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
 
     /// Stops the endpoint; see [`RpcServer::close`](crate::RpcServer::close).
     pub fn terminate(&self) {
-        self.core
-            .mailbox
-            .push_control(Control::Life(Command::Terminate));
+        self.core.command(Command::Terminate);
     }
 
     fn fence(&self) -> Fence {

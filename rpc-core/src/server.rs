@@ -9,7 +9,7 @@ use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Fenced, Gateway, Port, Unfenced};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
-use crate::shared::{Control, EndpointCore, local_port};
+use crate::shared::{EndpointCore, local_port};
 
 /// An endpoint of this service, seen by who started it.
 ///
@@ -28,16 +28,12 @@ impl<E: RpcEndpoint> RpcServer<E> {
 
     /// Lets the endpoint serve: `on_start` runs, and then calls are taken.
     pub fn start(&self) {
-        self.command(Command::Start);
+        self.core.command(Command::Start);
     }
 
     /// Lets the endpoint refuse calls until it is started again. Its timers wait.
     pub fn stop(&self) {
-        self.command(Command::Stop);
-    }
-
-    fn command(&self, command: Command) {
-        self.core.mailbox.push_control(Control::Life(command));
+        self.core.command(Command::Stop);
     }
 
     /// Stops the endpoint, and waits until it has stopped and its name is free.
@@ -58,7 +54,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
 
     /// Lets the endpoint stop for good.
     pub(crate) fn terminate(&self) {
-        self.command(Command::Terminate);
+        self.core.command(Command::Terminate);
     }
 
     /// Waits until the endpoint has stopped for whatever reason, and its name is free.

@@ -150,6 +150,11 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         }
     }
 
+    /// Steers the endpoint, past the calls that wait.
+    pub(crate) fn command(&self, command: Command) {
+        self.mailbox.push_control(Control::Life(command));
+    }
+
     pub(crate) fn unreachable(&self) -> RpcError {
         RpcError::Unreachable {
             address: self.callee.address.to_string(),

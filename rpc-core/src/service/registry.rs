@@ -16,7 +16,7 @@ use crate::error::EndpointError;
 use crate::gateway::Exposed;
 use crate::lifecycle::Command;
 use crate::pulse::Doing;
-use crate::shared::{Control, EndpointCore};
+use crate::shared::EndpointCore;
 use crate::watchdog::Progress;
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub(super) trait AnyEndpoint: Send + Sync {
 
 impl<E: RpcEndpoint> AnyEndpoint for EndpointCore<E> {
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>> {
-        self.mailbox.push_control(Control::Life(Command::Terminate));
+        self.command(Command::Terminate);
         self.termination.wait().boxed()
     }
 

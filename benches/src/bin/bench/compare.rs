@@ -173,14 +173,14 @@ impl Results {
 }
 
 /// The median of several, and how far they are spread.
-struct Spread {
-    median: f64,
+pub(crate) struct Spread {
+    pub(crate) median: f64,
     min: f64,
     max: f64,
 }
 
 impl Spread {
-    fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
+    pub(crate) fn of(values: impl Iterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.collect();
         values.sort_by(f64::total_cmp);
         let upper = *values.get(values.len() / 2)?;
@@ -192,7 +192,7 @@ impl Spread {
         })
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let [median, min, max] = [self.median, self.min, self.max].map(text::digits);
         format!("{median} ({min}–{max})")
     }

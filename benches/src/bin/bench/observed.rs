@@ -18,6 +18,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Subscriber};
 
 use crate::arguments::Plan;
+use crate::compare::Spread;
 use crate::table::Table;
 use crate::{parse, text};
 
@@ -82,27 +83,20 @@ pub(crate) fn table(plan: Plan) -> Table {
             }
         }
         for (place, watched) in Watched::value_variants().iter().enumerate() {
-            let of = |f: &dyn Fn(&[f64]) -> f64| spread(rounds.iter().map(|it| f(it)).collect());
-            let (Some(ratio), Some(time)) = (of(&|it| it[place] / it[0]), of(&|it| it[place]))
-            else {
+            let ratio = Spread::of(rounds.iter().map(|it| it[place] / it[0]));
+            let time = Spread::of(rounds.iter().map(|it| it[place]));
+            let (Some(ratio), Some(time)) = (ratio, time) else {
                 continue;
             };
-            let [least, median, most] = ratio.map(text::digits);
             table.push([
                 format!("{name}, {load}"),
                 watched.text().to_owned(),
-                format!("{median} ({least}–{most})"),
-                text::time(time[1]),
+                ratio.text(),
+                text::time(time.median),
             ]);
         }
     }
     table
-}
-
-/// Returns the least, the median and the greatest.
-fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
-    values.sort_by(f64::total_cmp);
-    Some([*values.first()?, values[values.len() / 2], *values.last()?])
 }
 
 /// Is the other process: returns what it prints.
