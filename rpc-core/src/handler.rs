@@ -19,8 +19,8 @@ pub(crate) struct Around<'a> {
     pub(crate) scope: Scope,
     /// None unless the call is traced.
     pub(crate) span: Span,
-    /// `None` if nobody records it; held for its end.
-    pub(crate) _timing: Option<Timing<'a>>,
+    /// `None` if nobody records it.
+    pub(crate) timing: Option<Timing<'a>>,
     pub(crate) pulse: &'a Pulse,
     pub(crate) doing: Doing,
 }

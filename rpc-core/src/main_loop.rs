@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
+use crate::connection::Charge;
 use crate::context::{Context, Piped};
 use crate::endpoint::{GatewayList, PanicPolicy, RpcEndpoint};
 use crate::error::{BoxError, EndpointError, Failure, RpcError};
@@ -17,6 +18,7 @@ use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{EndpointCell, MainThread};
+use crate::metering::Timing;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, MainThreadName, Scope};
@@ -100,17 +102,22 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             for control in control {
                 self.control(control);
             }
-            for _ in 0..MESSAGES_MAX {
-                let Some(mail) = self.mail.pop_front() else {
-                    break;
-                };
-                self.mail(cx, mail);
-                self.pace.handled();
+            let mut handled = None;
+            let mut taken = 0;
+            while taken < MESSAGES_MAX
+                && let Some(mail) = self.mail.pop_front()
+            {
+                taken += 1;
+                self.mail(cx, mail, &mut handled);
+                if self.pace.handled() {
+                    handled = None;
+                }
                 // What waits when `on_stop` is done does not run.
                 if self.stopping.is_some() && self.poll_stopping(cx).is_ready() {
                     return Poll::Ready(());
                 }
             }
+            self.core.meter.iter().for_each(|it| it.taken(taken));
             let changed = self.core.pulse.take_changed();
             let mut progress = self.poll_handlers(cx, changed);
             progress |= self.poll_timers(cx, changed);
@@ -174,14 +181,16 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }));
     }
 
-    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>) {
-        self.core.meter.iter().for_each(|it| it.taken());
+    /// Handles a message. `handled` is when a handler ended after which nothing else was done, if that
+    /// is recorded.
+    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>, handled: &mut Option<Instant>) {
         if !self.state.serves() || self.failure.is_some() {
             return mail.deny(self.refusal());
         }
         match mail {
-            Mail::Call(head, request) => self.request(cx, head, request),
+            Mail::Call(head, request) => self.request(cx, head, request, handled),
             Mail::Run(fence, run) => {
+                *handled = None;
                 let token = self.core.token();
                 let stale = matches!(fence, Fence::On(posted) if posted != token);
                 if stale {
@@ -203,6 +212,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         cx: &mut TaskContext<'_>,
         head: Head,
         request: <E::Gateways as GatewayList<E>>::Request,
+        handled: &mut Option<Instant>,
     ) {
         let Head {
             call,
@@ -211,9 +221,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             charge,
             queued,
         } = head;
-        let traced = trace.map(|it| (it, charge.as_ref().map(|it| it.peer().to_owned())));
-        // It waits no more: whoever sent it may send the next.
-        drop(charge);
         let place = E::Gateways::place(&request);
         let method = self.core.methods[place];
         let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
@@ -227,10 +234,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
-        let span = traced.as_ref().map_or_else(Span::none, |(trace, peer)| {
-            handler::span(**trace, method, &self.core.name, peer.as_deref())
+        let span = trace.as_ref().map_or_else(Span::none, |trace| {
+            let peer = charge.as_ref().map(Charge::peer);
+            handler::span(**trace, method, &self.core.name, peer)
         });
-        let trace = traced.map(|(trace, _)| trace);
+        // It waits no more: whoever sent it may send the next.
+        drop(charge);
         let mut around = Around {
             scope: Scope {
                 call,
@@ -238,11 +247,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 method: Some(method),
             },
             span,
-            _timing: self
-                .core
-                .meter
-                .as_ref()
-                .map(|it| it.begin(place, queued.map(|it| *it))),
+            timing: self.core.meter.as_ref().map(|it| {
+                let now = handled.take().unwrap_or_else(Instant::now);
+                it.begin(place, queued, now)
+            }),
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
@@ -251,6 +259,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let mut request = Some(request);
         let handling = self.caught(|_| around.enter(|| E::Gateways::handle(main, request.take()?)));
         let Some(Some(future)) = handling else {
+            *handled = around.timing.map(Timing::end);
             return;
         };
         let mut handler = Handler { future, around };
@@ -404,6 +413,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 }
 
 /// How many messages are handled before the handlers that wait are polled.
-const MESSAGES_MAX: usize = 64;
+const MESSAGES_MAX: u32 = 64;
 /// How many such rounds are made before other tasks have their turn.
 const ROUNDS_MAX: usize = 16;

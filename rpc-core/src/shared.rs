@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use crate::address::Address;
 use crate::callee::Callee;
@@ -17,7 +16,7 @@ use crate::fencing::{FencingToken, StaleToken};
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute};
 use crate::lifecycle::Command;
 use crate::mailbox::{Limit, Mailbox, Rejected};
-use crate::metering::EndpointMeter;
+use crate::metering::{EndpointMeter, Queued};
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Pulse;
@@ -112,10 +111,8 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 
     /// Returns when a message is queued, if that is recorded; counted before it can be taken.
-    pub(crate) fn queued(&self) -> Option<Box<Instant>> {
-        let meter = self.meter.as_ref()?;
-        meter.queued();
-        Some(Box::new(Instant::now()))
+    pub(crate) fn queued(&self) -> Option<Queued> {
+        self.meter.as_ref().map(|it| it.queued())
     }
 
     /// Queues a request, of which so many bytes came over a connection, or says at once why not.
@@ -130,7 +127,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     #[cold]
     fn refuse(&self, mail: Mail<E>, error: RpcError) {
-        self.meter.iter().for_each(|it| it.taken());
+        self.meter.iter().for_each(|it| it.taken(1));
         if let Mail::Call(head, request) = mail {
             if head.call.is_none() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -143,9 +140,9 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Queues code of this process's own.
     pub(crate) fn run(&self, fence: Fence, run: Run<E>) {
-        self.meter.iter().for_each(|it| it.queued());
+        let _when = self.queued();
         if let Err(Mail::Run(_, run)) = self.mailbox.push_own(Mail::Run(fence, run)) {
-            self.meter.iter().for_each(|it| it.taken());
+            self.meter.iter().for_each(|it| it.taken(1));
             run(Err(self.unreachable()));
         }
     }

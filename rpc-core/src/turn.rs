@@ -30,6 +30,7 @@ thread_local! {
         taken: Cell::new(false),
         thread: Cell::new(0),
         polled_by: Cell::new(0),
+        began: Cell::new(None),
         frames: RefCell::new(VecDeque::new()),
         wakers: RefCell::new(VecDeque::new()),
     } };
@@ -43,6 +44,8 @@ struct Debts {
     thread: Cell<u64>,
     /// What the handler's waker points to that is polled in the turn.
     polled_by: Cell<usize>,
+    /// When it began, if it is known to be short.
+    began: Cell<Option<Instant>>,
     frames: RefCell<VecDeque<Arc<dyn Owed>>>,
     wakers: RefCell<VecDeque<Waker>>,
 }
@@ -95,6 +98,25 @@ pub(crate) fn take<R>(f: impl FnOnce() -> R) -> R {
         outermost: OWED.with(|owed| !owed.taken.replace(true)),
     };
     f()
+}
+
+/// The same for what begins now and takes so little time that no more looks at the clock are needed.
+pub(crate) fn take_short<R>(now: Instant, f: impl FnOnce() -> R) -> R {
+    struct Leave(Option<Instant>);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            OWED.with(|owed| owed.began.set(self.0));
+        }
+    }
+    take(|| {
+        let _leave = Leave(OWED.with(|owed| owed.began.replace(Some(now))));
+        f()
+    })
+}
+
+/// Returns when the short turn began that is under way here.
+pub(crate) fn began() -> Option<Instant> {
+    OWED.try_with(|owed| owed.began.get()).ok().flatten()
 }
 
 /// Pays at the end of a turn, also when it panics.
@@ -192,26 +214,26 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// A message was handled.
-    pub(crate) fn handled(&mut self) {
+    /// A message was handled. Returns whether what was owed was paid, which takes time.
+    pub(crate) fn handled(&mut self) -> bool {
         self.handled += 1;
         if !self.slow && self.handled < MESSAGES_PER_LOOK {
-            return;
+            return false;
         }
         self.handled = 0;
         if !owes() {
-            return;
+            return false;
         }
         let now = Instant::now();
-        match self.since {
-            None => self.since = Some(now),
-            Some(since) => {
-                self.slow = now.saturating_duration_since(since) >= OWED_MAX;
-                if self.slow {
-                    self.pay();
-                }
-            }
+        let Some(since) = self.since else {
+            self.since = Some(now);
+            return false;
+        };
+        self.slow = now.saturating_duration_since(since) >= OWED_MAX;
+        if self.slow {
+            self.pay();
         }
+        self.slow
     }
 
     /// Pays what is owed so far.

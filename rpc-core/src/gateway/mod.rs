@@ -14,7 +14,6 @@ use std::task::Poll;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use crate::call::ReplyTo;
 use crate::closed::Closed;
@@ -23,7 +22,7 @@ use crate::connection::{Charge, IncomingCall};
 use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
-use crate::metering::EndpointMeter;
+use crate::metering::{EndpointMeter, Queued};
 use crate::method::MethodInfo;
 use crate::scope::CallScope;
 use crate::trace::TraceContext;
@@ -143,8 +142,8 @@ pub(crate) struct Head {
     pub(crate) trace: Option<Box<TraceContext>>,
     /// What a message that came over a connection costs its sender until it is handled.
     pub(crate) charge: Option<Charge>,
-    /// When it was put into the mailbox, if that is recorded. Behind a pointer, since mostly it is not.
-    pub(crate) queued: Option<Box<Instant>>,
+    /// When it was put into the mailbox, if that is recorded.
+    pub(crate) queued: Option<Queued>,
 }
 
 /// Makes the future of an interleaving handler, which ends early when its caller has gone;

@@ -1,16 +1,21 @@
 //! The metrics of an endpoint: what its mailbox holds, and what its handlers do.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use tokio::time::Instant;
 
 use crate::frame::PutError;
 use crate::method::MethodInfo;
+use crate::turn;
 
 /// Meters one endpoint.
 pub(crate) struct EndpointMeter {
     mailbox: Gauge,
+    /// When it began; what is queued is told by the time since.
+    base: Instant,
     /// In the order of the endpoint's methods.
     methods: Box<[MethodMeter]>,
 }
@@ -31,10 +36,16 @@ pub(crate) struct ResponseMeter {
     method: usize,
 }
 
+/// When a message was queued: nanoseconds since the meter's base, and one more, so that it is half as
+/// large as the time.
+#[derive(Clone, Copy)]
+pub(crate) struct Queued(NonZeroU64);
+
 /// The time that a handler takes, recorded at its end.
 pub(crate) struct Timing<'a> {
     meter: &'a MethodMeter,
-    begun: Instant,
+    /// `None` once it is recorded.
+    begun: Option<Instant>,
 }
 
 impl EndpointMeter {
@@ -44,19 +55,26 @@ impl EndpointMeter {
             let methods = methods.iter().map(|it| MethodMeter::new(endpoint, it.name));
             Arc::new(Self {
                 mailbox: gauge!("rpc_mailbox_messages", "endpoint" => endpoint.to_owned()),
+                base: Instant::now(),
                 methods: methods.collect(),
             })
         })
     }
 
-    /// A message was put into the mailbox.
-    pub(crate) fn queued(&self) {
+    /// A message is put into the mailbox.
+    pub(crate) fn queued(&self) -> Queued {
         self.mailbox.increment(1.0);
+        let now = turn::began().unwrap_or_else(Instant::now);
+        let since = now.saturating_duration_since(self.base).as_nanos();
+        let nanos = u64::try_from(since).unwrap_or(u64::MAX);
+        Queued(NonZeroU64::MIN.saturating_add(nanos))
     }
 
-    /// A message was taken out of it.
-    pub(crate) fn taken(&self) {
-        self.mailbox.decrement(1.0);
+    /// So many messages were taken out of it.
+    pub(crate) fn taken(&self, messages: u32) {
+        if messages > 0 {
+            self.mailbox.decrement(messages);
+        }
     }
 
     /// The endpoint has ended, and its mailbox is gone.
@@ -70,14 +88,15 @@ impl EndpointMeter {
     }
 
     /// A handler begins, of a message that was queued then.
-    pub(crate) fn begin(&self, method: usize, queued: Option<Instant>) -> Timing<'_> {
-        let (meter, begun) = (&self.methods[method], Instant::now());
+    pub(crate) fn begin(&self, method: usize, queued: Option<Queued>, now: Instant) -> Timing<'_> {
+        let meter = &self.methods[method];
         meter.calls.increment(1);
-        if let Some(queued) = queued {
-            meter
-                .wait
-                .record(begun.saturating_duration_since(queued).as_secs_f64());
+        if let Some(Queued(queued)) = queued {
+            let since = now.saturating_duration_since(self.base);
+            let wait = since.saturating_sub(Duration::from_nanos(queued.get() - 1));
+            meter.wait.record(wait);
         }
+        let begun = Some(now);
         Timing { meter, begun }
     }
 }
@@ -120,10 +139,27 @@ impl ResponseMeter {
     }
 }
 
+impl Timing<'_> {
+    /// The handler ends. Returns when.
+    pub(crate) fn end(mut self) -> Instant {
+        let now = Instant::now();
+        self.record(now);
+        now
+    }
+
+    fn record(&mut self, now: Instant) {
+        if let Some(begun) = self.begun.take() {
+            self.meter
+                .handler
+                .record(now.saturating_duration_since(begun));
+        }
+    }
+}
+
 impl Drop for Timing<'_> {
     fn drop(&mut self) {
-        self.meter
-            .handler
-            .record(self.begun.elapsed().as_secs_f64());
+        if self.begun.is_some() {
+            self.record(Instant::now());
+        }
     }
 }

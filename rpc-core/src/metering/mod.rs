@@ -10,7 +10,7 @@ mod endpoint;
 pub(crate) use self::calls::CallMeter;
 pub(crate) use self::connection::ConnectionMeter;
 pub use self::connection::Direction;
-pub(crate) use self::endpoint::{EndpointMeter, ResponseMeter, Timing};
+pub(crate) use self::endpoint::{EndpointMeter, Queued, ResponseMeter, Timing};
 
 use std::cell::Cell;
 

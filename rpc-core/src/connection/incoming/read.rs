@@ -17,7 +17,9 @@ impl IncomingConnection {
         mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
         while frames.read().await? {
-            turn::take(|| self.heed_all(&mut frames))?;
+            // One look at the clock for all that came together.
+            let now = Instant::now();
+            turn::take_short(now, || self.heed_all(&mut frames, now))?;
         }
         Ok(())
     }
@@ -26,9 +28,8 @@ impl IncomingConnection {
     fn heed_all(
         self: &Arc<Self>,
         frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+        now: Instant,
     ) -> Result<(), ReadError> {
-        // One look at the clock for all that came together.
-        let now = Instant::now();
         let mut session = self.session.lock();
         while let Some(frame) = frames.next()? {
             session.heed(self, &self.wire.main, frame, now)?;
@@ -44,9 +45,10 @@ impl IncomingConnection {
         while frames.read().await? {
             while let Some(frame) = frames.next()? {
                 self.reach(&frame.header).await?;
-                turn::take(|| {
+                let now = Instant::now();
+                turn::take_short(now, || {
                     let mut session = self.session.lock();
-                    session.heed(self, bulk, frame, Instant::now())
+                    session.heed(self, bulk, frame, now)
                 })?;
             }
             tokio::task::yield_now().await;
