@@ -4,6 +4,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -23,7 +25,7 @@ pub enum Load {
     },
     /// One task sends without waiting, and asks now and then, so that all has arrived at the end.
     Tell,
-    /// One task sends bytes that are sent back, so many times at once.
+    /// One task sends bytes that are sent back, and keeps so many calls under way.
     Echo {
         /// How many bytes.
         bytes: usize,
@@ -39,7 +41,7 @@ impl Load {
         Self::Ask { callers, in_flight }
     }
 
-    /// So many bytes that are sent back, so many times at once.
+    /// So many bytes that are sent back, with so many calls under way.
     #[must_use]
     pub const fn echo(bytes: usize, in_flight: usize) -> Self {
         Self::Echo { bytes, in_flight }
@@ -54,7 +56,7 @@ impl Load {
         }
     }
 
-    /// Tells whether each call is timed: else what is timed is the batch.
+    /// Tells whether a caller makes one call at a time.
     #[must_use]
     pub const fn is_alone(self) -> bool {
         matches!(
@@ -110,7 +112,10 @@ impl Load {
             Self::Echo { bytes, in_flight } => {
                 let bytes = Bytes::from(vec![7; bytes]);
                 let echo = || client.echo(bytes.clone());
-                repeat(in_flight, clock, echo).await
+                match in_flight {
+                    1 => repeat(1, clock, echo).await,
+                    _ => window(in_flight, clock, echo).await,
+                }
             }
         };
         sample.elapsed = begin.elapsed();
@@ -169,6 +174,30 @@ async fn repeat<F: Future + Unpin>(in_flight: usize, clock: Clock, call: impl Fn
                 sample.took(now - before);
             }
             Clock::Never(_) => {}
+        }
+    }
+    sample
+}
+
+/// Keeps so many calls under way until the turn is over: one is made for each that is answered.
+async fn window<F: Future>(in_flight: usize, clock: Clock, call: impl Fn() -> F) -> Sample {
+    let mut sample = Sample::default();
+    let begin = || {
+        let begun = Instant::now();
+        call().map(move |_| begun)
+    };
+    let first = std::iter::repeat_with(begin).take(in_flight);
+    let mut under_way: FuturesUnordered<_> = first.collect();
+    let mut made = in_flight as u64;
+    while let Some(begun) = under_way.next().await {
+        let now = Instant::now();
+        sample.calls += 1;
+        if matches!(clock, Clock::Each(_)) {
+            sample.took(now - begun);
+        }
+        if !clock.is_over(now, made) {
+            under_way.push(begin());
+            made += 1;
         }
     }
     sample

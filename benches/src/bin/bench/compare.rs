@@ -101,7 +101,7 @@ impl Results {
     /// Tells what the table is about, and what its ratios mean.
     pub(crate) fn what_is_compared(&self) -> String {
         let batch = match self.load {
-            Load::Ask { in_flight, .. } | Load::Echo { in_flight, .. } if in_flight > 1 => {
+            Load::Ask { in_flight, .. } if in_flight > 1 => {
                 format!(" The percentiles are those of {in_flight} calls made at once.")
             }
             _ => String::new(),

@@ -1,0 +1,267 @@
+//! Frames, cut from a stream.
+
+use std::mem;
+use std::sync::atomic::Ordering;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::spares::Spares;
+use super::{Heard, ReadError};
+use crate::frame::{Frame, FrameCutter, FrameError};
+
+/// Cuts a stream into frames, all of a read one after the other.
+///
+/// Small frames are read many at once, into memory that is used again. A large one has its memory for
+/// itself from when it begins to come, and is read straight into it: its payloads outlive it, and are
+/// not copied.
+pub(super) struct FrameReader<'a, R> {
+    reader: R,
+    /// Small frames, and then perhaps the beginning of a large one.
+    input: BytesMut,
+    /// How much of the input is cut already.
+    cut: usize,
+    /// A large frame, as far as it has come.
+    coming: BytesMut,
+    /// How long it will be; 0 while there is none.
+    size: usize,
+    /// The last frame, if it is large.
+    large: Bytes,
+    spares: Spares,
+    cutter: FrameCutter,
+    /// How much is read at once, at most.
+    at_once: usize,
+    heard: &'a Heard,
+}
+
+impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
+    pub(super) fn new(reader: R, limit: usize, at_once: usize, heard: &'a Heard) -> Self {
+        Self {
+            reader,
+            input: BytesMut::with_capacity(READ_BYTES),
+            cut: 0,
+            coming: BytesMut::new(),
+            size: 0,
+            large: Bytes::new(),
+            spares: Spares::default(),
+            cutter: FrameCutter::new(limit),
+            at_once,
+            heard,
+        }
+    }
+
+    /// Returns the next frame of what was read; `None` when [`read`](Self::read) has to read more.
+    pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        if self.size > 0 {
+            return self.next_large();
+        }
+        let there = &self.input[self.cut..];
+        let Some(size) = self.cutter.size(there)? else {
+            return Ok(None);
+        };
+        if size >= LARGE_BYTES {
+            let (mut coming, own) = (self.spares.take(size), size.min(there.len()));
+            // Memory follows what has come: a length by itself costs a peer nothing.
+            coming.reserve(size.min(TRUSTED_BYTES));
+            coming.extend_from_slice(&there[..own]);
+            (self.coming, self.size) = (coming, size);
+            self.cut += own;
+            return self.next_large();
+        }
+        if size > there.len() {
+            return Ok(None);
+        }
+        Heard::add(&self.heard.frames, 1);
+        let begin = self.cut;
+        self.cut += size;
+        self.cutter.cut(&self.input[begin..self.cut])
+    }
+
+    /// Returns the large frame that was coming, if all of it is there.
+    fn next_large(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        if self.coming.len() < self.size {
+            return Ok(None);
+        }
+        Heard::add(&self.heard.frames, 1);
+        self.size = 0;
+        self.large = mem::take(&mut self.coming).freeze();
+        self.spares.keep(&self.large);
+        let frame = self.cutter.cut(&self.large)?;
+        Ok(frame.map(|frame| Frame {
+            owner: Some(&self.large),
+            ..frame
+        }))
+    }
+
+    /// Reads more; `false` at the end of the stream.
+    pub(super) async fn read(&mut self) -> Result<bool, ReadError> {
+        self.input.advance(mem::take(&mut self.cut));
+        let after_large = !mem::take(&mut self.large).is_empty();
+        let missing = self.size - self.coming.len();
+        let within_frame = missing > 0 || !self.input.is_empty();
+        self.heard
+            .within_frame
+            .store(within_frame, Ordering::Relaxed);
+        let (into, at_once) = if missing > 0 {
+            let there = self.coming.len();
+            if there == self.coming.capacity() {
+                self.coming.reserve(missing.min(there));
+            }
+            (&mut self.coming, missing)
+        } else {
+            self.input.reserve(READ_BYTES);
+            // Another large one is likely to follow, and what is read of it here is moved.
+            let at_once = if after_large {
+                HEAD_BYTES
+            } else {
+                self.spares.cool();
+                usize::MAX
+            };
+            (&mut self.input, at_once)
+        };
+        let mut into = into.limit(at_once.min(self.at_once));
+        let read = self.reader.read_buf(&mut into).await?;
+        Heard::add(&self.heard.bytes, read as u64);
+        match (read, within_frame) {
+            (0, false) => Ok(false),
+            (0, true) => Err(ReadError::Truncated),
+            _ => Ok(true),
+        }
+    }
+}
+
+/// How much is read at once, at least, unless it is a large frame.
+const READ_BYTES: usize = 32 << 10;
+/// How much of a large frame is read at first.
+const HEAD_BYTES: usize = 4 << 10;
+/// A frame that is as large has its memory for itself.
+const LARGE_BYTES: usize = READ_BYTES;
+/// So much memory is taken for a frame of which only the length has come: 1 MiB, and what a frame has
+/// besides.
+const TRUSTED_BYTES: usize = (1 << 20) + HEAD_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use bytes::Bytes;
+    use tokio::io::{AsyncRead, ReadBuf};
+
+    use super::{FrameReader, HEAD_BYTES, LARGE_BYTES, READ_BYTES, TRUSTED_BYTES};
+    use crate::connection::{Heard, ReadError};
+    use crate::frame::{FrameBuffer, Header, Kind, Output};
+
+    /// Bytes that come in pieces of any size.
+    struct Pieces {
+        bytes: Bytes,
+        random: fastrand::Rng,
+    }
+
+    impl Pieces {
+        fn new(bytes: impl Into<Bytes>, seed: u64) -> Self {
+            Self {
+                bytes: bytes.into(),
+                random: fastrand::Rng::with_seed(seed),
+            }
+        }
+    }
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            into: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let most = self.random.usize(1..2 * READ_BYTES);
+            let piece = most.min(into.remaining()).min(self.bytes.len());
+            into.put_slice(&self.bytes.split_to(piece));
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    fn wire(texts: &[String]) -> Vec<u8> {
+        let mut buffer = FrameBuffer::default();
+        for (call, text) in (0..).zip(texts) {
+            let header = Header::new(Kind::Request, call);
+            buffer.put(&header, text.as_bytes(), LIMIT).unwrap();
+        }
+        buffer.swap(Output::default()).to_vec()
+    }
+
+    #[tokio::test]
+    async fn frames_of_all_sizes_come_whole_and_in_order_in_whatever_pieces() {
+        const EDGES: [usize; 6] = [0, HEAD_BYTES, READ_BYTES, LARGE_BYTES, 100_000, 1 << 20];
+        for seed in 0..50 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let texts: Vec<String> = (0..40)
+                .map(|_| {
+                    let edge = EDGES[random.usize(..EDGES.len())];
+                    let size = match random.u8(..4) {
+                        // About so that the frame is just as long.
+                        0 => edge.saturating_sub(random.usize(..60)),
+                        _ => random.usize(..200),
+                    };
+                    String::from(random.alphanumeric()).repeat(size)
+                })
+                .collect();
+            let heard = Heard::default();
+            let pieces = Pieces::new(wire(&texts), seed);
+            let mut reader = FrameReader::new(pieces, LIMIT, usize::MAX, &heard);
+            let mut held = Vec::new();
+            let mut expected = (0..).zip(&texts);
+            while reader.read().await.unwrap() {
+                while let Some(frame) = reader.next().unwrap() {
+                    let (call, text) = expected.next().unwrap();
+                    assert_eq!(frame.header.call, call, "seed {seed}");
+                    assert!(frame.body.ends_with(text.as_bytes()), "seed {seed}");
+                    assert_eq!(frame.owner.is_some(), frame.size >= LARGE_BYTES);
+                    // Some of them are held for a while, as handlers do.
+                    held.extend(frame.owner.map(|it| (it.clone(), text)));
+                    if held.len() > random.usize(..8) {
+                        let (owner, text) = held.swap_remove(random.usize(..held.len()));
+                        assert!(owner.ends_with(text.as_bytes()), "seed {seed}");
+                    }
+                }
+            }
+            assert_eq!(expected.next(), None, "seed {seed}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_ends_within_a_frame_is_truncated() {
+        for size in [10, READ_BYTES, 100_000] {
+            let whole = wire(&["x".repeat(size)]);
+            for length in [1, 4, 20, whole.len() - 1] {
+                let heard = Heard::default();
+                let pieces = Pieces::new(whole[..length].to_vec(), 1);
+                let mut reader = FrameReader::new(pieces, LIMIT, usize::MAX, &heard);
+                let end = loop {
+                    match reader.read().await {
+                        Ok(true) => assert!(reader.next().unwrap().is_none()),
+                        end => break end,
+                    }
+                };
+                assert!(
+                    matches!(end, Err(ReadError::Truncated)),
+                    "{length}: {end:?}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_alone_costs_a_peer_no_more_memory_than_is_trusted() {
+        let heard = Heard::default();
+        let length = u32::try_from(LIMIT - 4).unwrap().to_le_bytes();
+        let pieces = Pieces::new(length.to_vec(), 1);
+        let mut reader = FrameReader::new(pieces, LIMIT, usize::MAX, &heard);
+        while reader.read().await.is_ok() {
+            assert!(reader.next().unwrap().is_none());
+        }
+        assert!(reader.coming.capacity() < 2 * TRUSTED_BYTES);
+    }
+
+    const LIMIT: usize = 16 << 20;
+}
