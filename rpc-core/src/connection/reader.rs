@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::spares::Spares;
 use super::{Heard, ReadError};
-use crate::frame::{Frame, FrameCutter, FrameError};
+use crate::frame::{Frame, FrameCutter, FrameError, Hash};
 
 /// Cuts a stream into frames, all of a read one after the other.
 ///
@@ -25,12 +25,15 @@ pub(super) struct FrameReader<'a, R> {
     coming: BytesMut,
     /// How long it will be; 0 while there is none.
     size: usize,
+    hash: Hash,
     /// The last frame, if it is large.
     large: Bytes,
     spares: Spares,
     cutter: FrameCutter,
-    /// How much is read at once, at most.
+    /// How much is read before other tasks are to have their turn.
     at_once: usize,
+    /// How much was read since they had it.
+    read: usize,
     heard: &'a Heard,
 }
 
@@ -42,10 +45,12 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             cut: 0,
             coming: BytesMut::new(),
             size: 0,
+            hash: Hash::new(),
             large: Bytes::new(),
             spares: Spares::default(),
             cutter: FrameCutter::new(limit),
             at_once,
+            read: 0,
             heard,
         }
     }
@@ -64,7 +69,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             // Memory follows what has come: a length by itself costs a peer nothing.
             coming.reserve(size.min(TRUSTED_BYTES));
             coming.extend_from_slice(&there[..own]);
-            (self.coming, self.size) = (coming, size);
+            (self.coming, self.size, self.hash) = (coming, size, Hash::new());
             self.cut += own;
             return self.next_large();
         }
@@ -79,6 +84,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
 
     /// Returns the large frame that was coming, if all of it is there.
     fn next_large(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        self.hash.update(&self.coming);
         if self.coming.len() < self.size {
             return Ok(None);
         }
@@ -86,11 +92,20 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         self.size = 0;
         self.large = mem::take(&mut self.coming).freeze();
         self.spares.keep(&self.large);
-        let frame = self.cutter.cut(&self.large)?;
-        Ok(frame.map(|frame| Frame {
+        let frame = self.cutter.cut_hashed(&self.large, &self.hash)?;
+        Ok(Some(Frame {
             owner: Some(&self.large),
             ..frame
         }))
+    }
+
+    /// Tells whether it is time for other tasks to have their turn.
+    pub(super) const fn is_turn_over(&mut self) -> bool {
+        let over = self.read >= self.at_once;
+        if over {
+            self.read = 0;
+        }
+        over
     }
 
     /// Reads more; `false` at the end of the stream.
@@ -122,6 +137,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         let mut into = into.limit(at_once.min(self.at_once));
         let read = self.reader.read_buf(&mut into).await?;
         Heard::add(&self.heard.bytes, read as u64);
+        self.read = self.read.saturating_add(read);
         match (read, within_frame) {
             (0, false) => Ok(false),
             (0, true) => Err(ReadError::Truncated),

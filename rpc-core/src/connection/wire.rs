@@ -337,6 +337,6 @@ impl Drop for Over<'_> {
 }
 
 /// How much a bulk lane reads before other tasks have their turn: small calls are read in between.
-pub(super) const BULK_READ_BYTES: usize = 64 << 10;
+pub(super) const BULK_READ_BYTES: usize = 128 << 10;
 /// How much a bulk lane writes before that: the reader is at work on the beginning meanwhile.
 const BULK_WRITE_BYTES: usize = 512 << 10;

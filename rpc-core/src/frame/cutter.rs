@@ -1,8 +1,9 @@
 //! Frames that come in.
 
 use bytes::Bytes;
+use crc_fast::Digest;
 
-use super::{HEADER_BYTES, Header, checksum};
+use super::{CRC32C, HEADER_BYTES, Header, mark};
 use crate::codec::payload;
 use crate::mutant::{self, Mutant};
 
@@ -72,11 +73,25 @@ impl FrameCutter {
         let Some(frame) = self.size(input)?.and_then(|size| input.get(..size)) else {
             return Ok(None);
         };
-        let (head, content) = frame.split_at(8);
+        let crc = crc_fast::checksum(CRC32C, &frame[UNHASHED_BYTES..]);
+        self.open(frame, crc).map(Some)
+    }
+
+    /// The same of a whole frame that was hashed while it came.
+    pub(crate) fn cut_hashed<'a>(
+        &mut self,
+        frame: &'a [u8],
+        hash: &Hash,
+    ) -> Result<Frame<'a>, FrameError> {
+        self.open(frame, hash.digest.finalize())
+    }
+
+    fn open<'a>(&mut self, frame: &'a [u8], crc: u64) -> Result<Frame<'a>, FrameError> {
+        let (head, content) = frame.split_at(UNHASHED_BYTES);
         let expected = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-        let mut found = checksum(self.next, content);
+        let mut found = mark(self.next, crc);
         if mutant::is(Mutant::FrameRepeated) && self.next > 0 {
-            let again = checksum(self.next - 1, content);
+            let again = mark(self.next - 1, crc);
             if again == expected {
                 found = again;
                 self.next -= 1;
@@ -93,15 +108,43 @@ impl FrameCutter {
         let (header, behind) = Header::get(&mut rest)?;
         let (body, behind) = rest.split_at(rest.len() - behind);
         self.next += 1;
-        Ok(Some(Frame {
+        Ok(Frame {
             header,
             body,
             behind,
             owner: None,
             size: frame.len(),
-        }))
+        })
     }
 }
+
+/// What a large frame's checksum covers, hashed piece by piece as it comes: all at once at its end it
+/// would be cold, and take long.
+pub(crate) struct Hash {
+    digest: Digest,
+    /// How much of the frame it has seen.
+    seen: usize,
+}
+
+impl Hash {
+    pub(crate) fn new() -> Self {
+        Self {
+            digest: Digest::new(CRC32C),
+            seen: UNHASHED_BYTES,
+        }
+    }
+
+    /// Hashes what has come of a frame since the last time.
+    pub(crate) fn update(&mut self, frame: &[u8]) {
+        if let Some(more) = frame.get(self.seen..) {
+            self.digest.update(more);
+            self.seen = frame.len();
+        }
+    }
+}
+
+/// The length and the checksum.
+const UNHASHED_BYTES: usize = 8;
 
 /// A frame that outlives the bytes that it was cut from.
 #[cfg(any(test, feature = "testing"))]

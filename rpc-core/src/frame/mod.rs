@@ -21,7 +21,7 @@ mod cutter;
 pub(crate) use self::buffer::{FrameBuffer, Mark, Output, PutError};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::cutter::OwnedFrame;
-pub(crate) use self::cutter::{Frame, FrameCutter, FrameError};
+pub(crate) use self::cutter::{Frame, FrameCutter, FrameError, Hash};
 
 use bytes::Buf;
 use crc_fast::{CrcAlgorithm, Digest};

@@ -51,7 +51,9 @@ impl IncomingConnection {
                     session.heed(self, bulk, frame, now)
                 })?;
             }
-            tokio::task::yield_now().await;
+            if frames.is_turn_over() {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }

@@ -32,7 +32,9 @@ impl OutgoingConnection {
                 Ok(())
             })?;
             self.wire.bulk_heeded(bulk);
-            tokio::task::yield_now().await;
+            if frames.is_turn_over() {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
