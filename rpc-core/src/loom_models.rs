@@ -14,7 +14,7 @@ use loom::future::block_on;
 use loom::thread;
 
 use crate::call::{Call, ReplyTo, Waiting};
-use crate::connection::together;
+use crate::connection::{beside, together};
 use crate::error::RpcResult;
 use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::reply_slot::ReplySlot;
@@ -251,6 +251,20 @@ fn what_is_run_together_is_polled_when_it_is_woken() {
         };
         let work = poll_fn(|cx| passed_on.poll(cx));
         block_on(together(Some(driver), work));
+        teller.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_done_beside_is_polled_when_it_is_woken() {
+    check("what is done beside is polled when it is woken", || {
+        let told = Arc::new(Signal::default());
+        let teller = {
+            let told = Arc::clone(&told);
+            thread::spawn(move || told.give())
+        };
+        let rest = poll_fn(|cx| told.poll(cx));
+        block_on(beside(poll_fn(|_| Poll::Pending), rest));
         teller.join().unwrap();
     });
 }

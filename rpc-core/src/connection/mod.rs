@@ -7,6 +7,7 @@
 //!
 //! There are two such streams as soon as there is anything large to send: see `wire.rs`.
 
+mod beside;
 mod calls;
 mod credit;
 mod handshake;
@@ -23,6 +24,8 @@ mod wire;
 
 pub use self::incoming::IncomingCall;
 
+#[cfg(all(test, rpc_loom))]
+pub(crate) use self::beside::beside;
 pub(crate) use self::handshake::{
     HandshakeError, Hello, Link, Purpose, Refusal, Welcome, dial, greet,
 };

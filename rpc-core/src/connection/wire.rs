@@ -12,6 +12,7 @@ use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
+use super::beside::beside;
 use super::liveness::{Liveness, Lost, Progress, Verdict};
 use super::outbox::{Due, Outbox, SendError, Urgency};
 use super::{Heard, ReadError};
@@ -183,13 +184,14 @@ impl Wire {
         liveness: Liveness,
     ) {
         let _over = Over { wire: self, bulk };
-        let ended = tokio::select! {
-            biased;
-            read = read => read,
-            write = write => write.map_err(ReadError::Io),
-            over = self.watch(bulk, liveness, |_| false) => over.map_err(ReadError::Lost),
+        let rest = async {
+            tokio::select! {
+                biased;
+                write = write => write.map_err(ReadError::Io),
+                over = self.watch(bulk, liveness, |_| false) => over.map_err(ReadError::Lost),
+            }
         };
-        if let Err(error) = ended {
+        if let Err(error) = beside(read, rest).await {
             tracing::debug!(peer = %self.peer, %error, "bulk lane lost");
         }
     }

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use self::session::Session;
+use super::beside::beside;
 use super::credit::Debt;
 use super::liveness::Liveness;
 use super::outbox::SendError;
@@ -150,19 +151,20 @@ impl IncomingConnection {
         let liveness = Liveness::new(config, Instant::now());
         let main = &self.wire.main;
         let frames = FrameReader::new(reader, self.limits.frame_in, usize::MAX, &main.heard);
-        let ended = tokio::select! {
-            biased;
-            read = self.read(frames) => read,
-            write = self.write(main) => write.map_err(ReadError::Io),
-            over = self.wire.watch(main, liveness, |age| self.is_too_old(age)) => Err(match over {
-                Ok(()) => ReadError::Protocol("it keeps a connection that is too old"),
-                Err(lost) => ReadError::Lost(lost),
-            }),
-            () = self.expire() => Ok(()),
-            () = self.ask_for_bulk() => Ok(()),
-            error = self.wire.bulk_lost() => Err(error),
+        let rest = async {
+            tokio::select! {
+                biased;
+                write = self.write(main) => write.map_err(ReadError::Io),
+                over = self.wire.watch(main, liveness, |age| self.is_too_old(age)) => Err(match over {
+                    Ok(()) => ReadError::Protocol("it keeps a connection that is too old"),
+                    Err(lost) => ReadError::Lost(lost),
+                }),
+                () = self.expire() => Ok(()),
+                () = self.ask_for_bulk() => Ok(()),
+                error = self.wire.bulk_lost() => Err(error),
+            }
         };
-        if let Err(error) = ended {
+        if let Err(error) = beside(self.read(frames), rest).await {
             tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
         }
     }

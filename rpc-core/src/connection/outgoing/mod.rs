@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::io::AsyncRead;
 use tokio::time::{Duration, Instant};
 
+use super::beside::beside;
 use super::calls::CallTable;
 use super::credit::Credit;
 use super::liveness::Liveness;
@@ -149,15 +150,17 @@ impl OutgoingConnection {
     ) {
         let main = &self.wire.main;
         let frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
-        let ended = tokio::select! {
-            biased;
-            read = self.read(frames) => read,
-            write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
-            ended = self.wire.watch(main, liveness, |age| self.is_over(age)) => {
-                ended.map(|()| End::Aged).map_err(ReadError::Lost)
+        let rest = async {
+            tokio::select! {
+                biased;
+                write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
+                ended = self.wire.watch(main, liveness, |age| self.is_over(age)) => {
+                    ended.map(|()| End::Aged).map_err(ReadError::Lost)
+                }
+                error = self.wire.bulk_lost() => Err(error),
             }
-            error = self.wire.bulk_lost() => Err(error),
         };
+        let ended = beside(self.read(frames), rest).await;
         let end = ended.unwrap_or_else(|error| {
             tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
             End::Lost
