@@ -67,9 +67,12 @@ impl Debt {
         }
     }
 
-    /// Counts a message that came. Returns whether the caller was allowed to send it.
+    /// Counts a message that came; whoever has the session does. Returns whether the caller was allowed
+    /// to send it.
     pub(super) fn receive(&self, bytes: usize) -> bool {
-        let received = self.received.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
+        // Nobody else counts meanwhile, so that nothing is lost between the two.
+        let received = self.received.load(Ordering::Relaxed) + bytes as u64;
+        self.received.store(received, Ordering::Relaxed);
         // Only what was reported counts for the caller, but it may have heard of it already.
         let handled = self.handled.load(Ordering::Relaxed);
         received.saturating_sub(handled) <= self.window.saturating_add(self.frame_max)

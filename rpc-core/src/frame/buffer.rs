@@ -229,6 +229,14 @@ impl Output {
         }
     }
 
+    /// Returns what is to be written next, of so many bytes at most, if it is one piece.
+    pub(crate) fn as_one(&self, most: usize) -> Option<&[u8]> {
+        let tail = &self.tail[self.written..];
+        self.chunks
+            .is_empty()
+            .then(|| &tail[..tail.len().min(most)])
+    }
+
     /// Returns what is to be written next, of so many bytes at most. Returns how many of the slices are
     /// filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], mut most: usize) -> usize {

@@ -85,23 +85,25 @@ impl IncomingCall {
         state.set_remaining(remaining_us, now);
         connection.hold(bytes, 0);
         let deadline = state.deadline;
-        let free = spare.call.take_if(|it| Arc::get_mut(it).is_some());
-        let Some(mut call) = free else {
-            let call = Arc::new(Self {
-                connection: Arc::clone(connection),
-                id,
-                held: AtomicU64::new(bytes),
-                method,
-                meter,
-                abandoned: AtomicBool::new(false),
-                state: Mutex::new(state),
-            });
-            return (call, deadline);
-        };
-        let free = Arc::get_mut(&mut call).expect("nobody else has it");
-        (free.id, free.method, free.meter) = (id, method, meter);
-        (*free.held.get_mut(), *free.abandoned.get_mut()) = (bytes, false);
-        spare.state = mem::replace(free.state.get_mut(), state);
+        if let Some(mut call) = spare.call.take() {
+            if let Some(free) = Arc::get_mut(&mut call) {
+                (free.id, free.method, free.meter) = (id, method, meter);
+                (*free.held.get_mut(), *free.abandoned.get_mut()) = (bytes, false);
+                spare.state = mem::replace(free.state.get_mut(), state);
+                return (call, deadline);
+            }
+            // Its handler still has it.
+            spare.call = Some(call);
+        }
+        let call = Arc::new(Self {
+            connection: Arc::clone(connection),
+            id,
+            held: AtomicU64::new(bytes),
+            method,
+            meter,
+            abandoned: AtomicBool::new(false),
+            state: Mutex::new(state),
+        });
         (call, deadline)
     }
 

@@ -340,19 +340,22 @@ impl Writer {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            let mut slices = [IoSlice::new(&[]); SLICES];
-            let filled = self.current.slices(&mut slices, left);
             let io = Pin::new(&mut self.io);
-            let n = match &slices[..filled] {
-                [bytes] => ready!(io.poll_write(cx, bytes))?,
-                slices => ready!(io.poll_write_vectored(cx, slices))?,
+            let n = if let Some(bytes) = self.current.as_one(left) {
+                ready!(io.poll_write(cx, bytes))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let filled = self.current.slices(&mut slices, left);
+                ready!(io.poll_write_vectored(cx, &slices[..filled]))?
             };
             if n == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.current.advance(n);
             left -= n;
-            written.fetch_add(n as u64, Ordering::Relaxed);
+            // Only who has the writer counts, so that nothing is lost between the two.
+            let before = written.load(Ordering::Relaxed);
+            written.store(before + n as u64, Ordering::Relaxed);
         }
         Pin::new(&mut self.io).poll_flush(cx)
     }
