@@ -6,7 +6,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use super::{Header, checksum, checksum_of};
+use super::{Header, crc, mark};
 use crate::codec::{self, CodecError};
 use crate::error::RpcError;
 
@@ -16,6 +16,43 @@ pub(crate) struct FrameBuffer {
     output: Output,
     /// The number of the next frame.
     next: u64,
+    /// Who hashes the payloads of the next frame that is put.
+    hashing: Hashing,
+}
+
+/// Where large payloads are hashed. It takes long, and is not to be done while others want to put
+/// frames: whoever asks for it gets them back, and puts them again with their hash.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Hashing {
+    /// By the buffer.
+    #[default]
+    Here,
+    /// If they are large, elsewhere.
+    Apart,
+    Done(HashedPayloads),
+}
+
+/// Payloads and their hash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HashedPayloads {
+    payloads: Vec<Bytes>,
+    crc: u32,
+}
+
+impl HashedPayloads {
+    pub(crate) fn new(payloads: Vec<Bytes>) -> Self {
+        let crc = crc::of_all(payloads.iter().map(|it| &it[..]));
+        Self { payloads, crc }
+    }
+
+    /// Tells whether these are the very same.
+    fn are(&self, payloads: &[Bytes]) -> bool {
+        let place = |it: &Bytes| (it.as_ptr(), it.len());
+        self.payloads
+            .iter()
+            .map(place)
+            .eq(payloads.iter().map(place))
+    }
 }
 
 /// Where a frame begins in a buffer.
@@ -41,6 +78,11 @@ impl FrameBuffer {
     /// Returns how many bytes wait.
     pub(crate) fn len(&self) -> usize {
         self.output.len()
+    }
+
+    /// Says where the payloads of the next frame are hashed that is put.
+    pub(crate) fn set_hashing(&mut self, hashing: Hashing) {
+        self.hashing = hashing;
     }
 
     /// Returns how many frames were put in all.
@@ -146,7 +188,8 @@ impl FrameBuffer {
         limit: usize,
         body: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, CodecError>,
     ) -> Result<usize, PutError> {
-        let Self { output, next } = self;
+        let hashing = mem::take(&mut self.hashing);
+        let Self { output, next, .. } = self;
         let mut begun = Begun::new(&mut output.tail);
         let (start, out) = (begun.start, &mut *begun.out);
         header.put(out);
@@ -163,15 +206,21 @@ impl FrameBuffer {
         let length = u32::try_from(size - 4).ok().filter(|_| size <= limit);
         let length = length.ok_or(PutError::TooLarge { size, limit })?;
         let content = &out[start + 8..];
-        let crc = match &behind[..] {
-            [] => checksum(*next, content),
-            behind => {
+        let crc = match hashing {
+            _ if behind.is_empty() => crc::of(content),
+            Hashing::Apart if behind_bytes >= HASHED_APART_MIN => {
+                return Err(PutError::Unhashed(behind));
+            }
+            Hashing::Done(hashed) if hashed.are(&behind) => {
+                crc::join(crc::of(content), hashed.crc, behind_bytes)
+            }
+            _ => {
                 let behind = behind.iter().map(|it| &it[..]);
-                checksum_of(*next, std::iter::once(content).chain(behind))
+                crc::of_all(std::iter::once(content).chain(behind))
             }
         };
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
-        out[start + 4..start + 8].copy_from_slice(&crc.to_le_bytes());
+        out[start + 4..start + 8].copy_from_slice(&mark(*next, crc).to_le_bytes());
         begun.is_whole = true;
         drop(begun);
         *next += 1;
@@ -291,6 +340,8 @@ pub(crate) enum PutError {
         size: usize,
         limit: usize,
     },
+    /// Its payloads are large, and to be hashed first; see [`Hashing`].
+    Unhashed(Vec<Bytes>),
     /// The callee is to handle what it has first.
     Window {
         limit: u64,
@@ -313,6 +364,7 @@ impl PutError {
                 size: size as u64,
                 limit: limit as u64,
             },
+            Self::Unhashed(_) => unreachable!("they are hashed where they are sent"),
             Self::Window { limit } => RpcError::Overloaded {
                 queue: String::from("the window"),
                 limit,
@@ -320,3 +372,6 @@ impl PutError {
         }
     }
 }
+
+/// Payloads that are smaller in all are hashed as quickly as one gets a lock.
+const HASHED_APART_MIN: usize = 32 << 10;

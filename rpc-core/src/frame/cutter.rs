@@ -1,9 +1,8 @@
 //! Frames that come in.
 
 use bytes::Bytes;
-use crc_fast::Digest;
 
-use super::{CRC32C, HEADER_BYTES, Header, mark};
+use super::{HEADER_BYTES, Header, crc, mark};
 use crate::codec::payload;
 use crate::mutant::{self, Mutant};
 
@@ -73,8 +72,8 @@ impl FrameCutter {
         let Some(frame) = self.size(input)?.and_then(|size| input.get(..size)) else {
             return Ok(None);
         };
-        let crc = crc_fast::checksum(CRC32C, &frame[UNHASHED_BYTES..]);
-        self.open(frame, crc).map(Some)
+        self.open(frame, crc::of(&frame[UNHASHED_BYTES..]))
+            .map(Some)
     }
 
     /// The same of a whole frame that was hashed while it came.
@@ -83,10 +82,10 @@ impl FrameCutter {
         frame: &'a [u8],
         hash: &Hash,
     ) -> Result<Frame<'a>, FrameError> {
-        self.open(frame, hash.digest.finalize())
+        self.open(frame, hash.running.get())
     }
 
-    fn open<'a>(&mut self, frame: &'a [u8], crc: u64) -> Result<Frame<'a>, FrameError> {
+    fn open<'a>(&mut self, frame: &'a [u8], crc: u32) -> Result<Frame<'a>, FrameError> {
         let (head, content) = frame.split_at(UNHASHED_BYTES);
         let expected = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
         let mut found = mark(self.next, crc);
@@ -121,7 +120,7 @@ impl FrameCutter {
 /// What a large frame's checksum covers, hashed piece by piece as it comes: all at once at its end it
 /// would be cold, and take long.
 pub(crate) struct Hash {
-    digest: Digest,
+    running: crc::Running,
     /// How much of the frame it has seen.
     seen: usize,
 }
@@ -129,7 +128,7 @@ pub(crate) struct Hash {
 impl Hash {
     pub(crate) fn new() -> Self {
         Self {
-            digest: Digest::new(CRC32C),
+            running: crc::Running::new(),
             seen: UNHASHED_BYTES,
         }
     }
@@ -137,7 +136,7 @@ impl Hash {
     /// Hashes what has come of a frame since the last time.
     pub(crate) fn update(&mut self, frame: &[u8]) {
         if let Some(more) = frame.get(self.seen..) {
-            self.digest.update(more);
+            self.running.update(more);
             self.seen = frame.len();
         }
     }

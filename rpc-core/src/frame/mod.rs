@@ -16,15 +16,15 @@
 //! many bytes of payloads come behind the body. The body is the codec's.
 
 mod buffer;
+mod crc;
 mod cutter;
 
-pub(crate) use self::buffer::{FrameBuffer, Mark, Output, PutError};
+pub(crate) use self::buffer::{FrameBuffer, HashedPayloads, Hashing, Mark, Output, PutError};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::cutter::OwnedFrame;
 pub(crate) use self::cutter::{Frame, FrameCutter, FrameError, Hash};
 
 use bytes::Buf;
-use crc_fast::{CrcAlgorithm, Digest};
 
 use crate::trace::TraceContext;
 
@@ -202,28 +202,20 @@ const fn flag(set: bool, flag: u8) -> u8 {
     if set { flag } else { 0 }
 }
 
-/// Hashes what a frame's checksum covers.
+/// Makes the checksum of a frame of what it covers.
+#[cfg(any(test, feature = "testing"))]
 pub(crate) fn checksum(number: u64, content: &[u8]) -> u32 {
-    mark(number, crc_fast::checksum(CRC32C, content))
-}
-
-/// The same of content that is in several places.
-fn checksum_of<'a>(number: u64, content: impl Iterator<Item = &'a [u8]>) -> u32 {
-    let mut digest = Digest::new(CRC32C);
-    content.for_each(|part| digest.update(part));
-    mark(number, digest.finalize())
+    mark(number, crc::of(content))
 }
 
 /// Makes a hash that of one frame and no other.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "a CRC of 32 bits; half of the number will do"
+    reason = "half of the number will do"
 )]
-const fn mark(number: u64, crc: u64) -> u32 {
-    crc as u32 ^ number as u32
+const fn mark(number: u64, crc: u32) -> u32 {
+    crc ^ number as u32
 }
-
-const CRC32C: CrcAlgorithm = CrcAlgorithm::Crc32Iscsi;
 
 /// The part that every frame has.
 const HEADER_BYTES: usize = 24;

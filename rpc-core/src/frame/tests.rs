@@ -5,8 +5,8 @@ use bytes::{Bytes, BytesMut};
 use serde::ser::SerializeTuple;
 
 use super::{
-    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, Output, OwnedFrame, PutError,
-    checksum,
+    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, HashedPayloads, Hashing, Header, Kind,
+    Output, OwnedFrame, PutError, checksum,
 };
 use crate::Payload;
 use crate::codec;
@@ -256,6 +256,40 @@ fn payloads_come_behind_the_body_and_are_not_copied() {
         "nothing is left for the next"
     );
     assert!(cutter.cut(&rest[size..]).unwrap().is_some());
+}
+
+#[test]
+fn large_payloads_that_are_hashed_apart_make_the_same_frame() {
+    let header = full_header();
+    for sizes in [[40_000, 0], [1, 1 << 20], [100_000, 50_000]] {
+        let payloads = sizes.map(|it| Payload::from(vec![it as u8; it]));
+        let (mut here, mut apart) = (FrameBuffer::default(), FrameBuffer::default());
+        here.put(&header, &1, 4 << 20).unwrap();
+        here.put(&header, &payloads, 4 << 20).unwrap();
+        apart.set_hashing(Hashing::Apart);
+        let put = apart.put(&header, &payloads, 4 << 20);
+        let Err(PutError::Unhashed(unhashed)) = put else {
+            panic!("{put:?}");
+        };
+        assert_eq!(apart.len(), 0);
+        let hashed = HashedPayloads::new(unhashed);
+        // Somebody else was quicker.
+        apart.put(&header, &1, 4 << 20).unwrap();
+        apart.set_hashing(Hashing::Done(hashed.clone()));
+        apart.put(&header, &payloads, 4 << 20).unwrap();
+        assert_eq!(wire(&mut apart), wire(&mut here));
+
+        // The hash of others is not believed.
+        let others = sizes.map(|it| Payload::from(vec![0; it]));
+        here.put(&header, &others, 4 << 20).unwrap();
+        apart.set_hashing(Hashing::Done(hashed));
+        apart.put(&header, &others, 4 << 20).unwrap();
+        assert_eq!(wire(&mut apart), wire(&mut here));
+    }
+    let mut buffer = FrameBuffer::default();
+    buffer.set_hashing(Hashing::Apart);
+    let small = Payload::from(vec![1; 1000]);
+    assert!(buffer.put(&header, &small, 4 << 20).is_ok());
 }
 
 #[test]

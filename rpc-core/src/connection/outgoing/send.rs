@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{NotSent, OutgoingConnection, Pending};
 use crate::connection::calls::NotTaken;
-use crate::connection::outbox::SendError;
+use crate::connection::outbox::{HashedApart, SendError};
 use crate::error::RpcError;
 use crate::frame::{FrameBuffer, Header, Kind, PutError};
 use crate::method::MethodInfo;
@@ -40,7 +40,7 @@ impl OutgoingConnection {
         mut header: Header,
         pending: Pending,
         spends: bool,
-        put: impl FnOnce(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
+        put: impl Fn(&mut FrameBuffer, &Header) -> Result<usize, PutError>,
     ) -> Result<u64, NotSent> {
         let (method, gateway) = (pending.method, header.gateway);
         let (id, alone) = {
@@ -54,7 +54,7 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, put));
+        let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, &put));
         let Err(error) = sent else { return Ok(id) };
         match (self.calls.lock().take(id), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
@@ -87,26 +87,29 @@ impl OutgoingConnection {
         &self,
         alone: bool,
         gateway: u32,
-        put: impl FnOnce(&mut FrameBuffer) -> Result<usize, PutError>,
+        put: impl Fn(&mut FrameBuffer) -> Result<usize, PutError>,
     ) -> Result<usize, SendError> {
-        let mut by_bulk = None;
-        // Which lane it goes by is decided while nobody else puts anything on the main lane.
-        let by_main = |out: &mut FrameBuffer| {
-            if self.is_moved(gateway) {
-                by_bulk = Some(self.wire.send_bulk(put));
-                return Ok(0);
-            }
-            put(out)
-        };
-        let moved = |out: &mut FrameBuffer| {
-            self.moved.lock().insert(gateway);
-            out.put_empty(&Header {
-                gateway,
-                ..Header::new(Kind::Move, 0)
-            });
-        };
-        let sent = self.wire.send(alone, by_main, moved);
-        by_bulk.unwrap_or(sent)
+        let put = HashedApart::new(put);
+        put.send(|| {
+            let mut by_bulk = None;
+            // Which lane it goes by is decided while nobody else puts anything on the main lane.
+            let by_main = |out: &mut FrameBuffer| {
+                if self.is_moved(gateway) {
+                    by_bulk = Some(self.wire.send_bulk(|out| put.put(out)));
+                    return Ok(0);
+                }
+                put.put(out)
+            };
+            let moved = |out: &mut FrameBuffer| {
+                self.moved.lock().insert(gateway);
+                out.put_empty(&Header {
+                    gateway,
+                    ..Header::new(Kind::Move, 0)
+                });
+            };
+            let sent = self.wire.send(alone, by_main, moved);
+            by_bulk.unwrap_or(sent)
+        })
     }
 
     /// As [`send`](Self::send), of a frame without a body. It may be lost with the connection: then
