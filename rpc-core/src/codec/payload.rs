@@ -11,10 +11,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Bytes that are handed on and not copied: an argument or a result that may be large.
 ///
 /// A message's [`Bytes`] are copied into the frame by the sender, and out of it by the receiver. Those
-/// of a payload of 16 KiB or more are written as they lie, behind the message, and are a part of what
-/// was read at the other side. There they keep the whole message's memory, which is at most twice that of
-/// its payloads together. They count for the limits of frames and windows as all others do. Within
-/// a service a payload is moved like any value; to other formats of serde it is an enum of one variant.
+/// of a payload of 16 KiB or more are written as they lie, behind the message; of a message of 32 KiB or
+/// more they are a part of what was read at the other side, if they are at least half of it. There they
+/// keep the whole message's memory, which is at most four times theirs. They count for the limits of
+/// frames and windows as all others do. Within a service a payload is moved like any value; to other
+/// formats of serde it is an enum of one variant.
 ///
 /// ```
 /// use rpc_core::{Call, Payload, rpc_gateway};

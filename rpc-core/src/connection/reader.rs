@@ -90,8 +90,9 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         }
         Heard::add(&self.heard.frames, 1);
         self.size = 0;
+        let memory = self.coming.capacity();
         self.large = mem::take(&mut self.coming).freeze();
-        self.spares.keep(&self.large);
+        self.spares.keep(&self.large, memory);
         let frame = self.cutter.cut_hashed(&self.large, &self.hash)?;
         Ok(Some(Frame {
             owner: Some(&self.large),
