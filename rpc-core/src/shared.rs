@@ -112,7 +112,9 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Returns when a message is queued, if that is recorded; counted before it can be taken.
     pub(crate) fn queued(&self) -> Option<Queued> {
-        self.meter.as_ref().map(|it| it.queued())
+        let meter = self.meter.as_ref()?;
+        meter.queued();
+        Some(meter.now())
     }
 
     /// Queues a request, of which so many bytes came over a connection, or says at once why not.
@@ -140,7 +142,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Queues code of this process's own.
     pub(crate) fn run(&self, fence: Fence, run: Run<E>) {
-        let _when = self.queued();
+        self.meter.iter().for_each(|it| it.queued());
         if let Err(Mail::Run(_, run)) = self.mailbox.push_own(Mail::Run(fence, run)) {
             self.meter.iter().for_each(|it| it.taken(1));
             run(Err(self.unreachable()));

@@ -62,8 +62,12 @@ impl EndpointMeter {
     }
 
     /// A message is put into the mailbox.
-    pub(crate) fn queued(&self) -> Queued {
+    pub(crate) fn queued(&self) {
         self.mailbox.increment(1.0);
+    }
+
+    /// Returns when a message is put there that is put now.
+    pub(crate) fn now(&self) -> Queued {
         let now = turn::began().unwrap_or_else(Instant::now);
         let since = now.saturating_duration_since(self.base).as_nanos();
         let nanos = u64::try_from(since).unwrap_or(u64::MAX);
