@@ -2,10 +2,9 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
-use crate::sync::{AtomicU8, Mutex, Ordering};
+use super::bell::Bell;
 
 /// Does `work` until that or `rest` is done, and polls `rest` only when it was woken itself.
 ///
@@ -14,8 +13,8 @@ use crate::sync::{AtomicU8, Mutex, Ordering};
 /// with, and no other: the halves of a stream are independent.
 pub(crate) async fn beside<T>(work: impl Future<Output = T>, rest: impl Future<Output = T>) -> T {
     let (mut work, mut rest) = (pin!(work), pin!(rest));
-    let bell = Arc::new(Bell::new());
-    let for_rest = Waker::from(Arc::clone(&bell));
+    let bell = Bell::new(REST);
+    let for_rest = bell.waker(REST);
     let mut task = Waker::noop().clone();
     poll_fn(|cx| {
         if let done @ Poll::Ready(_) = work.as_mut().poll(cx) {
@@ -25,7 +24,7 @@ pub(crate) async fn beside<T>(work: impl Future<Output = T>, rest: impl Future<O
             task.clone_from(cx.waker());
             bell.hang(&task);
         }
-        if bell.take() {
+        if bell.take(REST) {
             return rest.as_mut().poll(&mut Context::from_waker(&for_rest));
         }
         Poll::Pending
@@ -33,44 +32,8 @@ pub(crate) async fn beside<T>(work: impl Future<Output = T>, rest: impl Future<O
     .await
 }
 
-/// Whether the rest has something to do, and the task that is woken for it.
-struct Bell {
-    rung: AtomicU8,
-    task: Mutex<Waker>,
-}
-
-impl Bell {
-    fn new() -> Self {
-        Self {
-            // It has not been polled yet.
-            rung: AtomicU8::new(1),
-            task: Mutex::new(Waker::noop().clone()),
-        }
-    }
-
-    fn hang(&self, task: &Waker) {
-        self.task.lock().clone_from(task);
-    }
-
-    /// Tells whether it was rung since.
-    fn take(&self) -> bool {
-        self.rung.load(Ordering::Acquire) == 1 && self.rung.swap(0, Ordering::AcqRel) == 1
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // Who rings first wakes the task; what comes before that looks is done then.
-        if self.rung.swap(1, Ordering::AcqRel) == 0 {
-            let task = self.task.lock().clone();
-            task.wake();
-        }
-    }
-}
+/// The rest has something to do.
+const REST: u8 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -78,19 +41,10 @@ mod tests {
     use std::future::poll_fn;
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Poll, Wake, Waker};
+    use std::task::{Context, Poll, Waker};
 
     use super::beside;
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::connection::bell::Woken;
 
     #[test]
     fn the_rest_is_polled_when_it_was_woken_and_not_otherwise() {
@@ -111,7 +65,7 @@ mod tests {
         let mut both = pin!(beside(work, rest));
         let tasks = [(); 2].map(|()| Arc::new(Woken::default()));
         let wakers = tasks.clone().map(Waker::from);
-        let wakes = || tasks.each_ref().map(|it| it.0.load(Ordering::Relaxed));
+        let wakes = || tasks.each_ref().map(|it| it.count());
         let mut poll = |task: usize| both.as_mut().poll(&mut Context::from_waker(&wakers[task]));
         for _ in 0..3 {
             assert!(poll(0).is_pending());

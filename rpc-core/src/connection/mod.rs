@@ -7,6 +7,7 @@
 //!
 //! There are two such streams as soon as there is anything large to send: see `wire.rs`.
 
+mod bell;
 mod beside;
 mod calls;
 mod credit;

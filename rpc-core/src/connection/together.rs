@@ -2,10 +2,9 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
-use crate::sync::{AtomicU8, Mutex, Ordering};
+use super::bell::Bell;
 use crate::transport::Driver;
 
 /// Does `work`, and runs the driver of the connection meanwhile.
@@ -17,8 +16,8 @@ pub(crate) async fn together<T>(driver: Option<Driver>, work: impl Future<Output
         return work.await;
     };
     let mut work = pin!(work);
-    let bell = Arc::new(Bell::new());
-    let (for_driver, for_work) = (Rope::waker(&bell, DRIVER), Rope::waker(&bell, WORK));
+    let bell = Bell::new(DRIVER | WORK);
+    let (for_driver, for_work) = (bell.waker(DRIVER), bell.waker(WORK));
     let mut is_driven = true;
     poll_fn(|cx| {
         bell.begin(cx.waker());
@@ -44,80 +43,10 @@ pub(crate) async fn together<T>(driver: Option<Driver>, work: impl Future<Output
     .await
 }
 
-/// Which of the two has something to do, and whether the task has to be woken for it.
-struct Bell {
-    state: AtomicU8,
-    task: Mutex<Waker>,
-}
-
-impl Bell {
-    fn new() -> Self {
-        Self {
-            state: AtomicU8::new(DRIVER | WORK),
-            task: Mutex::new(Waker::noop().clone()),
-        }
-    }
-
-    /// The task is polled, and does what is rung for meanwhile without being woken.
-    fn begin(&self, waker: &Waker) {
-        self.task.lock().clone_from(waker);
-        self.state.fetch_or(POLLED, Ordering::AcqRel);
-    }
-
-    fn take(&self, part: u8) -> bool {
-        self.state.fetch_and(!part, Ordering::AcqRel) & part != 0
-    }
-
-    /// The poll ends, unless there is something to do.
-    fn rest(&self) -> bool {
-        let rested = self
-            .state
-            .compare_exchange(POLLED, 0, Ordering::AcqRel, Ordering::Acquire);
-        rested.is_ok()
-    }
-
-    /// The poll ends; who ends it sees to it that there is another.
-    fn rest_anyway(&self) {
-        self.state.fetch_and(!POLLED, Ordering::AcqRel);
-    }
-
-    fn ring(&self, part: u8) {
-        // Whoever rings first, while the task is not polled, wakes it.
-        if self.state.fetch_or(part, Ordering::AcqRel) == 0 {
-            let task = self.task.lock().clone();
-            task.wake();
-        }
-    }
-}
-
-struct Rope {
-    bell: Arc<Bell>,
-    part: u8,
-}
-
-impl Rope {
-    fn waker(bell: &Arc<Bell>, part: u8) -> Waker {
-        let bell = Arc::clone(bell);
-        Waker::from(Arc::new(Self { bell, part }))
-    }
-}
-
-impl Wake for Rope {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.bell.ring(self.part);
-    }
-}
-
 /// The driver has something to do.
 const DRIVER: u8 = 1;
 /// The work has.
 const WORK: u8 = 2;
-/// The task is being polled.
-const POLLED: u8 = 4;
 /// So often both are polled before other tasks have their turn.
 const ROUNDS: usize = 8;
 
@@ -127,18 +56,10 @@ mod tests {
     use std::pin::pin;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Poll, Wake, Waker};
+    use std::task::{Context, Poll, Waker};
 
     use super::{ROUNDS, together};
-
-    #[derive(Default)]
-    struct Woken(AtomicUsize);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::connection::bell::Woken;
 
     #[test]
     fn what_one_wakes_the_other_for_is_done_in_the_same_poll() {
@@ -178,7 +99,7 @@ mod tests {
             )
         };
         assert_eq!(polls(), (3, 3));
-        let wakes = || woken.0.load(Ordering::Relaxed);
+        let wakes = || woken.count();
         assert_eq!(wakes(), 0, "the task does not wake itself");
 
         let driver = drivers.lock().clone().unwrap();
@@ -211,7 +132,7 @@ mod tests {
         ));
         let mut cx = Context::from_waker(&waker);
         assert!(run.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "it goes on later");
+        assert_eq!(woken.count(), 1, "it goes on later");
         assert_eq!(run.as_mut().poll(&mut cx), Poll::Ready(ROUNDS + 1));
     }
 }
