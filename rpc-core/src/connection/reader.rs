@@ -21,11 +21,7 @@ pub(super) struct FrameReader<'a, R> {
     input: BytesMut,
     /// How much of the input is cut already.
     cut: usize,
-    /// A large frame, as far as it has come.
-    coming: BytesMut,
-    /// How long it will be; 0 while there is none.
-    size: usize,
-    hash: Hash,
+    coming: Option<Coming>,
     /// The last frame, if it is large.
     large: Bytes,
     spares: Spares,
@@ -37,15 +33,27 @@ pub(super) struct FrameReader<'a, R> {
     heard: &'a Heard,
 }
 
+/// A large frame, as far as it has come.
+struct Coming {
+    frame: BytesMut,
+    /// How long it will be.
+    size: usize,
+    hash: Hash,
+}
+
+impl Coming {
+    fn missing(&self) -> usize {
+        self.size - self.frame.len()
+    }
+}
+
 impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     pub(super) fn new(reader: R, limit: usize, at_once: usize, heard: &'a Heard) -> Self {
         Self {
             reader,
             input: BytesMut::with_capacity(READ_BYTES),
             cut: 0,
-            coming: BytesMut::new(),
-            size: 0,
-            hash: Hash::new(),
+            coming: None,
             large: Bytes::new(),
             spares: Spares::default(),
             cutter: FrameCutter::new(limit),
@@ -57,7 +65,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
 
     /// Returns the next frame of what was read; `None` when [`read`](Self::read) has to read more.
     pub(super) fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        if self.size > 0 {
+        if self.coming.is_some() {
             return self.next_large();
         }
         let there = &self.input[self.cut..];
@@ -65,11 +73,12 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             return Ok(None);
         };
         if size >= LARGE_BYTES {
-            let (mut coming, own) = (self.spares.take(size), size.min(there.len()));
+            let (mut frame, own) = (self.spares.take(size), size.min(there.len()));
             // Memory follows what has come: a length by itself costs a peer nothing.
-            coming.reserve(size.min(TRUSTED_BYTES));
-            coming.extend_from_slice(&there[..own]);
-            (self.coming, self.size, self.hash) = (coming, size, Hash::new());
+            frame.reserve(size.min(TRUSTED_BYTES));
+            frame.extend_from_slice(&there[..own]);
+            let hash = Hash::new();
+            self.coming = Some(Coming { frame, size, hash });
             self.cut += own;
             return self.next_large();
         }
@@ -84,24 +93,26 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
 
     /// Returns the large frame that was coming, if all of it is there.
     fn next_large(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        self.hash.update(&self.coming);
-        if self.coming.len() < self.size {
+        let Some(coming) = &mut self.coming else {
             return Ok(None);
-        }
+        };
+        coming.hash.update(&coming.frame);
+        let Some(Coming { frame, hash, .. }) = self.coming.take_if(|it| it.missing() == 0) else {
+            return Ok(None);
+        };
         Heard::add(&self.heard.frames, 1);
-        self.size = 0;
-        let memory = self.coming.capacity();
-        self.large = mem::take(&mut self.coming).freeze();
+        let memory = frame.capacity();
+        self.large = frame.freeze();
         self.spares.keep(&self.large, memory);
-        let frame = self.cutter.cut_hashed(&self.large, &self.hash)?;
+        let frame = self.cutter.cut_hashed(&self.large, &hash)?;
         Ok(Some(Frame {
             owner: Some(&self.large),
             ..frame
         }))
     }
 
-    /// Tells whether it is time for other tasks to have their turn.
-    pub(super) const fn is_turn_over(&mut self) -> bool {
+    /// Tells whether it is time for other tasks to have their turn, once.
+    pub(super) const fn take_turn_over(&mut self) -> bool {
         let over = self.read >= self.at_once;
         if over {
             self.read = 0;
@@ -113,17 +124,16 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     pub(super) async fn read(&mut self) -> Result<bool, ReadError> {
         self.input.advance(mem::take(&mut self.cut));
         let after_large = !mem::take(&mut self.large).is_empty();
-        let missing = self.size - self.coming.len();
-        let within_frame = missing > 0 || !self.input.is_empty();
+        let within_frame = self.coming.is_some() || !self.input.is_empty();
         self.heard
             .within_frame
             .store(within_frame, Ordering::Relaxed);
-        let (into, at_once) = if missing > 0 {
-            let there = self.coming.len();
-            if there == self.coming.capacity() {
-                self.coming.reserve(missing.min(there));
+        let (into, at_once) = if let Some(coming) = &mut self.coming {
+            let (there, missing) = (coming.frame.len(), coming.missing());
+            if there == coming.frame.capacity() {
+                coming.frame.reserve(missing.min(there));
             }
-            (&mut self.coming, missing)
+            (&mut coming.frame, missing)
         } else {
             self.input.reserve(READ_BYTES);
             // Another large one is likely to follow, and what is read of it here is moved.
@@ -277,7 +287,8 @@ mod tests {
         while reader.read().await.is_ok() {
             assert!(reader.next().unwrap().is_none());
         }
-        assert!(reader.coming.capacity() < 2 * TRUSTED_BYTES);
+        let coming = reader.coming.expect("it waits for the frame");
+        assert!(coming.frame.capacity() < 2 * TRUSTED_BYTES);
     }
 
     const LIMIT: usize = 16 << 20;

@@ -33,7 +33,7 @@ pub(crate) enum Hashing {
 }
 
 /// Payloads and their hash.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct HashedPayloads {
     payloads: Vec<Bytes>,
     crc: u32,

@@ -51,7 +51,7 @@ impl IncomingConnection {
                     session.heed(self, bulk, frame, now)
                 })?;
             }
-            if frames.is_turn_over() {
+            if frames.take_turn_over() {
                 tokio::task::yield_now().await;
             }
         }

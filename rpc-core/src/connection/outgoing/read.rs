@@ -32,7 +32,7 @@ impl OutgoingConnection {
                 Ok(())
             })?;
             self.wire.bulk_heeded(bulk);
-            if frames.is_turn_over() {
+            if frames.take_turn_over() {
                 tokio::task::yield_now().await;
             }
         }
