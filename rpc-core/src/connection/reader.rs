@@ -178,7 +178,7 @@ mod tests {
 
     use super::{FrameReader, HEAD_BYTES, LARGE_BYTES, READ_BYTES, TRUSTED_BYTES};
     use crate::connection::{Heard, ReadError};
-    use crate::frame::{FrameBuffer, Header, Kind, Output};
+    use crate::frame::{FrameBuffer, Header, Kind};
 
     /// Bytes that come in pieces of any size.
     struct Pieces {
@@ -214,7 +214,7 @@ mod tests {
             let header = Header::new(Kind::Request, call);
             buffer.put(&header, text.as_bytes(), LIMIT).unwrap();
         }
-        buffer.swap(Output::default()).to_vec()
+        buffer.take().to_vec()
     }
 
     #[tokio::test]

@@ -137,9 +137,15 @@ impl FrameBuffer {
         payloads.into_iter().for_each(|it| to.output.append(it));
     }
 
-    /// Takes what waits, and goes on with what is empty.
-    pub(crate) fn swap(&mut self, empty: Output) -> Output {
-        mem::replace(&mut self.output, empty)
+    /// Gives what waits, and goes on with the memory of what is empty.
+    pub(crate) const fn swap(&mut self, empty: &mut Output) {
+        mem::swap(&mut self.output, empty);
+    }
+
+    /// Takes what waits.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn take(&mut self) -> Output {
+        mem::take(&mut self.output)
     }
 
     /// Appends a frame whose body is the encoding of `body`, and returns the frame's size.

@@ -6,7 +6,7 @@ use serde::ser::SerializeTuple;
 
 use super::{
     FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, HashedPayloads, Hashing, Header, Kind,
-    Output, OwnedFrame, PutError, checksum,
+    OwnedFrame, PutError, checksum,
 };
 use crate::Payload;
 use crate::codec;
@@ -215,7 +215,7 @@ fn payloads_come_behind_the_body_and_are_not_copied() {
     let first = buffer.put(&full_header(), "before", 1 << 20).unwrap();
     let size = buffer.put(&full_header(), &sent, 1 << 20).unwrap();
     buffer.put(&full_header(), "after", 1 << 20).unwrap();
-    let output = buffer.swap(Output::default());
+    let output = buffer.take();
     let mut slices = [IoSlice::new(&[]); 8];
     assert_eq!(
         output.slices(&mut slices, usize::MAX),
@@ -298,7 +298,7 @@ fn payloads_that_are_not_all_there_are_refused() {
     let payload = Payload::from(vec![5u8; 20_000]);
     let header = Header::new(Kind::Request, 1);
     let size = buffer.put(&header, &payload, 1 << 20).unwrap();
-    let all = buffer.swap(Output::default()).to_vec();
+    let all = buffer.take().to_vec();
     let content = |change: fn(&mut Vec<u8>)| {
         let mut content = all[8..].to_vec();
         change(&mut content);
@@ -343,7 +343,7 @@ fn what_is_written_in_pieces_is_all_of_it() {
         let payload = Payload::from(vec![length as u8; length]);
         buffer.put(&full_header(), &payload, 1 << 20).unwrap();
     }
-    let mut output = buffer.swap(Output::default());
+    let mut output = buffer.take();
     let (all, mut written) = (output.to_vec(), Vec::new());
     let mut random = fastrand::Rng::with_seed(1);
     while output.len() > 0 {
@@ -399,7 +399,7 @@ fn no_more_is_written_at_once_than_is_asked_for() {
     let mut buffer = FrameBuffer::default();
     let payload = Payload::from(vec![1; 20_000]);
     buffer.put(&full_header(), &payload, 1 << 20).unwrap();
-    let output = buffer.swap(Output::default());
+    let output = buffer.take();
     let mut slices = [IoSlice::new(&[]); 3];
     let head = output.len() - 20_000;
     for most in [1, head, head + 1, head + 500] {
@@ -458,7 +458,7 @@ fn frame(header: &Header, body: &str) -> BytesMut {
 
 /// Takes what waits as it would be written.
 fn wire(buffer: &mut FrameBuffer) -> BytesMut {
-    BytesMut::from(&buffer.swap(Output::default()).to_vec()[..])
+    BytesMut::from(&buffer.take().to_vec()[..])
 }
 
 /// Takes the first frame of a connection.

@@ -9,7 +9,6 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::mem;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
@@ -38,8 +37,6 @@ pub(crate) struct Outbox {
 
 struct Queue {
     frames: FrameBuffer,
-    /// An emptied buffer, for the next swap.
-    spare: Output,
     phase: Phase,
     /// How many frames are likely to be put before the connection's task has its turn: so many calls
     /// were answered together, and whoever was answered may ask again.
@@ -144,7 +141,6 @@ impl Outbox {
         Self {
             queue: Mutex::new(Queue {
                 frames: FrameBuffer::default(),
-                spare: Output::default(),
                 phase: Phase::Idle,
                 expected: 0,
             }),
@@ -290,7 +286,6 @@ impl Outbox {
         let mut queue = self.queue.lock();
         queue.phase = Phase::Closed;
         queue.frames = FrameBuffer::default();
-        queue.spare = Output::default();
         writer.current = Output::default();
         writer.io = Box::new(tokio::io::sink());
     }
@@ -334,11 +329,10 @@ impl Outbox {
     ) -> Poll<io::Result<()>> {
         loop {
             if writer.current.len() == 0 {
-                let empty = mem::take(&mut queue.spare);
-                let spare = mem::replace(&mut writer.current, queue.frames.swap(empty));
-                if spare.capacity() <= KEPT_BYTES_MAX {
-                    queue.spare = spare;
+                if writer.current.capacity() > KEPT_BYTES_MAX {
+                    writer.current = Output::default();
                 }
+                queue.frames.swap(&mut writer.current);
             }
             let all_taken = queue.frames.len() == 0;
             drop(queue);

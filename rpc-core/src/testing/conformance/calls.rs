@@ -81,7 +81,7 @@ pub async fn bytes_that_are_encoded_already_pass_unchanged(
     let header = Header::new(Kind::Response, 1);
     let mut frame = FrameBuffer::default();
     frame.put(&header, &Some("value"), 1 << 10).unwrap();
-    let frame = frame.swap(Default::default()).to_vec();
+    let frame = frame.take().to_vec();
     let mut error = Vec::new();
     let panicked = RpcError::<Never>::Panicked {
         endpoint: String::from("probe"),

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
-use crate::frame::{FrameBuffer, FrameCutter, FrameError, Header, Output, OwnedFrame, checksum};
+use crate::frame::{FrameBuffer, FrameCutter, FrameError, Header, OwnedFrame, checksum};
 
 /// Frames as a peer would write them.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ impl Written {
     }
 
     pub(super) fn to_vec(&self) -> Vec<u8> {
-        self.0.clone().swap(Output::default()).to_vec()
+        self.0.clone().take().to_vec()
     }
 }
 
