@@ -4,7 +4,7 @@
     reason = "the exemption of tests does not reach their helpers"
 )]
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -17,7 +17,7 @@ use super::{IncomingConnection, OutgoingConnection, Peer, Resolve, Resolved, Wel
 use crate::codec;
 use crate::config::RpcConfig;
 use crate::error::{RpcError, RpcResult};
-use crate::frame::{FrameBuffer, FrameCutter, Header, Kind, Output, OwnedFrame};
+use crate::frame::{FrameBuffer, FrameCutter, Header, Kind, OwnedFrame};
 use crate::gateway::Gateway;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::ReplySlot;
@@ -50,7 +50,7 @@ impl Raw {
 
     async fn send<T: Serialize>(&mut self, header: Header, body: &T) {
         self.sent.put(&header, body, LIMIT).unwrap();
-        let bytes = self.sent.swap(Output::default()).to_vec();
+        let bytes = self.sent.take().to_vec();
         self.writer.write_all(&bytes).await.unwrap();
     }
 
@@ -93,8 +93,9 @@ impl Caller {
             service: 1,
         };
         let peer = String::from("peer");
-        let (connection, driver) = OutgoingConnection::new(peer, stream, &welcome, &config());
-        tokio::spawn(driver);
+        let connection = OutgoingConnection::new(peer, stream.writer, &welcome, &config());
+        let driven = Arc::clone(&connection).drive(stream.reader, &config(), pending());
+        tokio::spawn(driven);
         Self { connection, main }
     }
 

@@ -160,12 +160,13 @@ impl RpcService {
         };
         let text = address.to_string();
         let (transport, stream, welcome, link) = self.within_time(&text, opening).await?;
-        let (connection, driver) =
-            OutgoingConnection::new(transport.peer(), stream, &welcome, &self.inner.config);
+        let config = &self.inner.config;
+        let Stream { reader, writer } = stream;
+        let connection = OutgoingConnection::new(transport.peer(), writer, &welcome, config);
         let widening = self.widening(&connection, address, link);
+        let driver = Arc::clone(&connection).drive(reader, config, widening);
         self.spawn(async move {
-            let both = async { tokio::join!(driver, widening) };
-            together(transport.lend_driver(), both).await;
+            together(transport.lend_driver(), driver).await;
             transport.close();
         });
         if self.is_closed() {

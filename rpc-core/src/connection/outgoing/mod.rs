@@ -9,7 +9,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tokio::io::AsyncRead;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Duration, Instant};
 
 use super::beside::beside;
@@ -80,16 +80,17 @@ pub(super) struct Registered {
 }
 
 impl OutgoingConnection {
-    /// Takes over a stream whose handshake is done; the second value has to be run.
+    /// Takes over the writing half of a stream whose handshake is done; the other half is to be
+    /// [driven](Self::drive).
     pub(crate) fn new(
         peer: String,
-        stream: Stream,
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
         welcome: &Welcome,
         config: &RpcConfig,
-    ) -> (Arc<Self>, impl Future<Output = ()> + use<>) {
+    ) -> Arc<Self> {
         let calls_max = config.calls_max.min(welcome.calls_max as usize);
-        let connection = Arc::new(Self {
-            wire: Wire::new(Direction::Outgoing, peer, stream.writer, config),
+        Arc::new(Self {
+            wire: Wire::new(Direction::Outgoing, peer, writer, config),
             service: welcome.service,
             calls: Mutex::new(CallTable::new(calls_max)),
             credit: Credit::new(welcome.window_bytes),
@@ -97,10 +98,7 @@ impl OutgoingConnection {
             moved: Mutex::default(),
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
             age_max: config.connection_age_max,
-        });
-        let liveness = Liveness::new(config, Instant::now());
-        let driver = Arc::clone(&connection).drive(stream.reader, liveness, config.frame_bytes_max);
-        (connection, driver)
+        })
     }
 
     pub(crate) const fn service(&self) -> u128 {
@@ -142,14 +140,31 @@ impl OutgoingConnection {
         }
     }
 
-    async fn drive(
+    /// Reads what the peer says and writes what is left to it, until the connection ends, and does
+    /// `widening` meanwhile.
+    pub(crate) fn drive<R: AsyncRead + Unpin, W: Future<Output = ()>>(
+        self: Arc<Self>,
+        reader: R,
+        config: &RpcConfig,
+        widening: W,
+    ) -> impl Future<Output = ()> + use<R, W> {
+        let liveness = Liveness::new(config, Instant::now());
+        self.run(reader, liveness, config.frame_bytes_max, widening)
+    }
+
+    async fn run(
         self: Arc<Self>,
         reader: impl AsyncRead + Unpin,
         liveness: Liveness,
         limit: usize,
+        widening: impl Future<Output = ()>,
     ) {
         let main = &self.wire.main;
         let frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
+        let widening = async {
+            widening.await;
+            std::future::pending().await
+        };
         let rest = async {
             tokio::select! {
                 biased;
@@ -158,6 +173,7 @@ impl OutgoingConnection {
                     ended.map(|()| End::Aged).map_err(ReadError::Lost)
                 }
                 error = self.wire.bulk_lost() => Err(error),
+                widened = widening => widened,
             }
         };
         let ended = beside(self.read(frames), rest).await;
