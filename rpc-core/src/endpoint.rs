@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::error::{BoxError, RpcError};
 use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
-use crate::main_thread::MainThread;
+use crate::main_thread::{Batch, MainThread};
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::scope::CallScope;
@@ -71,7 +71,7 @@ pub enum PanicPolicy {
 /// Serves gateway `G`. `#[rpc_endpoint(G)]` implements it.
 pub trait Handles<G: Gateway + ?Sized>: RpcEndpoint {
     /// Runs a quick handler to its end, or returns what is left of an interleaving one.
-    fn handle<'a>(main: MainThread<'a, Self>, request: G::Request) -> Option<Handling<'a>>;
+    fn handle<'a>(batch: &mut Batch<'a, Self>, request: G::Request) -> Option<Handling<'a>>;
 }
 
 /// An interleaving handler under way.
@@ -83,7 +83,7 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
     type Request: Send + 'static;
 
     /// As [`Handles::handle`].
-    fn handle<'a>(main: MainThread<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
+    fn handle<'a>(batch: &mut Batch<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
 
     /// Returns which method a request is for, by its place in [`methods`](Self::methods).
     fn place(request: &Self::Request) -> usize;
@@ -255,9 +255,9 @@ macro_rules! gateway_list {
         {
             type Request = $any<$($gateway::Request),+>;
 
-            fn handle<'a>(main: MainThread<'a, Z>, request: Self::Request) -> Option<Handling<'a>> {
+            fn handle<'a>(batch: &mut Batch<'a, Z>, request: Self::Request) -> Option<Handling<'a>> {
                 match request {
-                    $($any::$gateway(request) => <Z as Handles<$gateway>>::handle(main, request)),+
+                    $($any::$gateway(request) => <Z as Handles<$gateway>>::handle(batch, request)),+
                 }
             }
 

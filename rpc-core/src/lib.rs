@@ -296,6 +296,7 @@ pub mod __private {
     pub use crate::gateway::{
         Message, Port, decode_arguments, deny, interleave, no_method, reply_to,
     };
+    pub use crate::main_thread::Batch;
     pub use crate::method::{CallTimeout, MethodInfo};
     pub use crate::shared::EndpointCore;
 }

@@ -17,7 +17,7 @@ use crate::error::{BoxError, EndpointError, Failure, RpcError};
 use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::{Command, Hook, State};
-use crate::main_thread::{EndpointCell, MainThread};
+use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
@@ -69,6 +69,13 @@ struct MainLoop<'a, E: RpcEndpoint> {
     failure: Option<EndpointError>,
 }
 
+/// Messages that are handled one after the other.
+struct Round<'a, E: RpcEndpoint> {
+    batch: Batch<'a, E>,
+    /// When a handler ended after which nothing else was done, if that is recorded.
+    handled: Option<Instant>,
+}
+
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
@@ -102,21 +109,28 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             for control in control {
                 self.control(control);
             }
-            let mut handled = None;
+            let mut round = Round {
+                batch: Batch::new(self.main),
+                handled: None,
+            };
             let mut taken = 0;
             while taken < MESSAGES_MAX
                 && let Some(mail) = self.mail.pop_front()
             {
                 taken += 1;
-                self.mail(cx, mail, &mut handled);
+                self.mail(cx, mail, &mut round);
                 if self.pace.handled() {
-                    handled = None;
+                    round.handled = None;
                 }
                 // What waits when `on_stop` is done does not run.
-                if self.stopping.is_some() && self.poll_stopping(cx).is_ready() {
-                    return Poll::Ready(());
+                if self.stopping.is_some() {
+                    round.batch.interrupt();
+                    if self.poll_stopping(cx).is_ready() {
+                        return Poll::Ready(());
+                    }
                 }
             }
+            drop(round);
             self.core.meter.iter().for_each(|it| it.taken(taken));
             let changed = self.core.pulse.take_changed();
             let mut progress = self.poll_handlers(cx, changed);
@@ -181,16 +195,15 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }));
     }
 
-    /// Handles a message. `handled` is when a handler ended after which nothing else was done, if that
-    /// is recorded.
-    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>, handled: &mut Option<Instant>) {
+    /// Handles a message.
+    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>, round: &mut Round<'a, E>) {
         if !self.state.serves() || self.failure.is_some() {
             return mail.deny(self.refusal());
         }
         match mail {
-            Mail::Call(head, request) => self.request(cx, head, request, handled),
+            Mail::Call(head, request) => self.request(cx, head, request, round),
             Mail::Run(fence, run) => {
-                *handled = None;
+                round.handled = None;
                 let token = self.core.token();
                 let stale = matches!(fence, Fence::On(posted) if posted != token);
                 if stale {
@@ -200,8 +213,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                         got,
                     }));
                 }
-                self.guard(Doing::Posted, |main| {
-                    main.run(|endpoint, cx| run(Ok((endpoint, cx))));
+                let _during = self.core.pulse.during(Doing::Posted);
+                self.handle(round, |batch| {
+                    batch.run(|endpoint, cx| run(Ok((endpoint, cx))));
                 });
             }
         }
@@ -212,7 +226,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         cx: &mut TaskContext<'_>,
         head: Head,
         request: <E::Gateways as GatewayList<E>>::Request,
-        handled: &mut Option<Instant>,
+        round: &mut Round<'a, E>,
     ) {
         let Head {
             call,
@@ -248,20 +262,22 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             },
             span,
             timing: self.core.meter.as_ref().map(|it| {
-                let now = handled.take().unwrap_or_else(Instant::now);
+                let now = round.handled.take().unwrap_or_else(Instant::now);
                 it.begin(place, queued, now)
             }),
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
-        let main = self.main;
         // Taken where it lies, since what is caught is moved twice.
         let mut request = Some(request);
-        let handling = self.caught(|_| around.enter(|| E::Gateways::handle(main, request.take()?)));
+        let handling = self.handle(round, |batch| {
+            around.enter(|| E::Gateways::handle(batch, request.take()?))
+        });
         let Some(Some(future)) = handling else {
-            *handled = around.timing.map(Timing::end);
+            round.handled = around.timing.map(Timing::end);
             return;
         };
+        round.batch.interrupt();
         let mut handler = Handler { future, around };
         // Its beginning, before the next message is handled: calls are begun in their order.
         let first = self.caught(|_| Pin::new(&mut handler).poll(cx));
@@ -309,6 +325,20 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let before = piped.len();
         main.run(|_, cx| cx.take_piped(piped));
         piped.len() > before
+    }
+
+    /// Runs a quick handler, or begins another; `None` if it panics.
+    fn handle<R>(
+        &mut self,
+        round: &mut Round<'a, E>,
+        f: impl FnOnce(&mut Batch<'a, E>) -> R,
+    ) -> Option<R> {
+        let result = catch_unwind(AssertUnwindSafe(|| f(&mut round.batch)));
+        if result.is_err() {
+            round.batch.interrupt();
+            self.panicked();
+        }
+        result.ok()
     }
 
     /// Polls something of the endpoint's; `None` if it panics.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::call::{Call, ReplyTo, Time, Waiting};
 use crate::connection::Ask;
@@ -51,13 +51,13 @@ impl<'a, E: RpcEndpoint> MainThread<'a, E> {
     ///
     /// When it is called within another `run`.
     pub fn run<R>(&self, f: impl FnOnce(&mut E, &mut Context<E>) -> R) -> R {
-        let mut cell = self
-            .cell
-            .0
-            .try_lock()
-            .expect("`MainThread::run` is not called within `MainThread::run`");
-        let (endpoint, cx) = &mut *cell;
+        let (endpoint, cx) = &mut *self.lock();
         f(endpoint, cx)
+    }
+
+    fn lock(&self) -> MutexGuard<'a, (E, Context<E>)> {
+        let cell = self.cell.0.try_lock();
+        cell.expect("`MainThread::run` is not called within `MainThread::run`")
     }
 }
 
@@ -72,6 +72,37 @@ impl<E: RpcEndpoint> Copy for MainThread<'_, E> {}
 impl<E: RpcEndpoint> fmt::Debug for MainThread<'_, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MainThread").finish_non_exhaustive()
+    }
+}
+
+/// The main thread while it handles one message after the other: the state is locked once for all quick
+/// handlers between two that interleave. Generated code calls it.
+pub struct Batch<'a, E: RpcEndpoint> {
+    main: MainThread<'a, E>,
+    locked: Option<MutexGuard<'a, (E, Context<E>)>>,
+}
+
+impl<'a, E: RpcEndpoint> Batch<'a, E> {
+    pub(crate) const fn new(main: MainThread<'a, E>) -> Self {
+        Self { main, locked: None }
+    }
+
+    /// Runs a quick handler.
+    pub fn run<R>(&mut self, f: impl FnOnce(&mut E, &mut Context<E>) -> R) -> R {
+        let (endpoint, cx) = &mut **self.locked.get_or_insert_with(|| self.main.lock());
+        f(endpoint, cx)
+    }
+
+    /// Returns the main thread, whose state is not locked.
+    pub fn interrupt(&mut self) -> MainThread<'a, E> {
+        self.locked = None;
+        self.main
+    }
+}
+
+impl<E: RpcEndpoint> fmt::Debug for Batch<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").finish_non_exhaustive()
     }
 }
 

@@ -58,7 +58,7 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
         #[automatically_derived]
         impl #parameters ::rpc_core::Handles<dyn #gateway> for #me #bounds {
             fn handle<'a>(
-                main: ::rpc_core::MainThread<'a, Self>,
+                batch: &mut ::rpc_core::__private::Batch<'a, Self>,
                 request: <dyn #gateway as ::rpc_core::Gateway>::Request,
             ) -> ::std::option::Option<::rpc_core::__private::Handling<'a>> {
                 type Request = <dyn #gateway as ::rpc_core::Gateway>::Request;
@@ -124,15 +124,15 @@ impl<'a> Handler<'a> {
         let body = match (&self.shape, answers) {
             (Shape::Interleaving, Some(output)) => quote_spanned! { output =>
                 ::std::option::Option::Some(
-                    ::rpc_core::__private::interleave(info, reply, Self::#name(main, #(#arguments),*))
+                    ::rpc_core::__private::interleave(info, reply, Self::#name(batch.interrupt(), #(#arguments),*))
                 )
             },
             (Shape::Interleaving, None) => quote_spanned! { span =>
-                ::std::option::Option::Some(::std::boxed::Box::pin(Self::#name(main, #(#arguments),*)))
+                ::std::option::Option::Some(::std::boxed::Box::pin(Self::#name(batch.interrupt(), #(#arguments),*)))
             },
             (Shape::Quick { context }, answers) => {
                 let cx = context.then(|| quote!(cx,));
-                let call = quote_spanned! { span => main.run(|this, cx| {
+                let call = quote_spanned! { span => batch.run(|this, cx| {
                     let _ = &cx;
                     this.#name(#cx #(#arguments),*)
                 }) };

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{Gateway, Handles, MainThread, RpcEndpoint};
+use crate::main_thread::Batch;
+use crate::{Gateway, Handles, RpcEndpoint};
 
 /// Serves a gateway by handing each call to a test, which answers it when it likes, or never.
 ///
@@ -51,11 +52,11 @@ impl<G: Gateway + ?Sized> RpcEndpoint for TestEndpoint<G> {
 
 impl<G: Gateway + ?Sized> Handles<G> for TestEndpoint<G> {
     fn handle<'a>(
-        main: MainThread<'a, Self>,
+        batch: &mut Batch<'a, Self>,
         request: G::Request,
     ) -> Option<crate::endpoint::Handling<'a>> {
         // One that is turned away is dropped, and its call fails.
-        let _ = main.run(|endpoint, _| endpoint.calls.try_send(request));
+        let _ = batch.run(|endpoint, _| endpoint.calls.try_send(request));
         None
     }
 }
