@@ -85,8 +85,8 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
     /// As [`Handles::handle`].
     fn handle<'a>(batch: &mut Batch<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
 
-    /// Returns which method a request is for, by its place in [`methods`](Self::methods).
-    fn place(request: &Self::Request) -> usize;
+    /// Returns which method a request is for, and its place in [`methods`](Self::methods).
+    fn method(request: &Self::Request) -> (usize, &'static MethodInfo);
 
     /// Returns the methods of all gateways, in the list's order.
     fn methods() -> Vec<&'static MethodInfo>;
@@ -262,15 +262,16 @@ macro_rules! gateway_list {
             }
 
             #[allow(irrefutable_let_patterns, reason = "a list may have one gateway")]
-            fn place(request: &Self::Request) -> usize {
-                let mut place = 0;
+            fn method(request: &Self::Request) -> (usize, &'static MethodInfo) {
+                let mut before = 0;
                 $(
                     if let $any::$gateway(request) = request {
-                        return place + $gateway::method(request);
+                        let place = $gateway::method(request);
+                        return (before + place, &$gateway::METHODS[place]);
                     }
-                    place += $gateway::METHODS.len();
+                    before += $gateway::METHODS.len();
                 )+
-                place
+                unreachable!("a request is for one of {before} methods");
             }
 
             fn methods() -> Vec<&'static MethodInfo> {

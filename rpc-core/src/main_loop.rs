@@ -23,19 +23,22 @@ use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, MainThreadName, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
+use crate::termination::Ending;
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 
-/// Runs an endpoint until it has stopped, and tells `ended` how; dropped with it if it is aborted.
+/// Runs an endpoint until it has stopped, and tells those who wait for that.
 ///
 /// One future, made here: one within another would have the endpoint's memory several times.
 pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: E,
-    ended: impl FnOnce(Result<(), EndpointError>) + Send,
 ) -> impl Future<Output = ()> + Send {
+    let ending = Ending(Arc::clone(&core.termination));
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
     async move {
+        // Also if this is aborted.
+        let _ending = ending;
         let mut main_loop = MainLoop::new(&cell, &core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
         poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
@@ -43,7 +46,7 @@ pub(crate) fn run<E: RpcEndpoint>(
         if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
             result = Err(core.panicked());
         }
-        ended(result);
+        core.ended(result);
     }
 }
 
@@ -66,7 +69,8 @@ struct MainLoop<'a, E: RpcEndpoint> {
     pace: Pace,
     /// `on_stop` while it runs.
     stopping: Option<Stopping<'a>>,
-    failure: Option<EndpointError>,
+    /// Elsewhere, since there is hardly ever one.
+    failure: Option<Box<EndpointError>>,
 }
 
 /// Messages that are handled one after the other.
@@ -181,7 +185,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             // Whatever the policy: what has not begun well cannot go on.
             None => self.core.panicked(),
         };
-        self.failure.get_or_insert(failure);
+        self.fail(failure);
         self.command(Command::Stopped);
     }
 
@@ -235,8 +239,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             charge,
             queued,
         } = head;
-        let place = E::Gateways::place(&request);
-        let method = self.core.methods[place];
+        let (place, method) = E::Gateways::method(&request);
         let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
         if method.fenced
             && !unchecked
@@ -394,13 +397,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(()))) => {}
                 Ok(Poll::Ready(Err(error))) => {
-                    self.failure.get_or_insert_with(|| EndpointError::Stop {
+                    self.fail(EndpointError::Stop {
                         endpoint: self.core.name.to_string(),
                         source: Failure::new(&*error),
                     });
                 }
                 Err(_) => {
-                    self.failure.get_or_insert_with(|| self.core.panicked());
+                    self.fail(self.core.panicked());
                 }
             }
             self.stopping = None;
@@ -423,9 +426,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn panicked(&mut self) {
         tracing::error!(endpoint = %self.core.name, "a handler panicked");
         if E::ON_PANIC == PanicPolicy::Fail {
-            self.failure.get_or_insert_with(|| self.core.panicked());
+            self.fail(self.core.panicked());
             self.command(Command::Terminate);
         }
+    }
+
+    /// Notes why the endpoint ends; what was first counts.
+    fn fail(&mut self, error: EndpointError) {
+        self.failure.get_or_insert_with(|| Box::new(error));
     }
 
     /// Answers whoever still waits, and tells how it ended.
@@ -438,7 +446,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let unfinished = (self.handlers, self.piped);
         let dropped = drop_stopped(&self.core.name, unfinished);
         let panicked = dropped.is_err().then(|| self.core.panicked());
-        self.failure.or(panicked).map_or(Ok(()), Err)
+        self.failure.map(|it| *it).or(panicked).map_or(Ok(()), Err)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::endpoint::{Handles, RpcEndpoint};
 use crate::error::EndpointError;
 use crate::fencing::FencingToken;
-use crate::gateway::{Exposed, Fenced, Gateway, Port, Unfenced};
+use crate::gateway::{Fenced, Gateway, Port, Unfenced};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
 use crate::shared::{EndpointCore, local_port};
@@ -18,12 +18,11 @@ use crate::shared::{EndpointCore, local_port};
 /// Answers to Flink's `RpcServer` and to the public face of its `RpcEndpoint`.
 pub struct RpcServer<E: RpcEndpoint> {
     core: Arc<EndpointCore<E>>,
-    exposed: Arc<[Exposed]>,
 }
 
 impl<E: RpcEndpoint> RpcServer<E> {
-    pub(crate) const fn new(core: Arc<EndpointCore<E>>, exposed: Arc<[Exposed]>) -> Self {
-        Self { core, exposed }
+    pub(crate) const fn new(core: Arc<EndpointCore<E>>) -> Self {
+        Self { core }
     }
 
     /// Lets the endpoint serve: `on_start` runs, and then calls are taken.
@@ -125,7 +124,8 @@ impl<E: RpcEndpoint> RpcServer<E> {
     }
 
     fn client<G: Gateway + ?Sized>(&self, token: Option<FencingToken>) -> Arc<G> {
-        let route = local_port::<G>(&self.exposed).expect("the gateway is in the endpoint's list");
+        let exposed = self.core.expose();
+        let route = local_port::<G>(&exposed).expect("the gateway is in the endpoint's list");
         let address = self.core.callee.address.clone();
         let caller = Arc::clone(&self.core.caller);
         let callee = caller.callee(address, caller.service, G::METHODS.len());
@@ -141,7 +141,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
 
 impl<E: RpcEndpoint> Clone for RpcServer<E> {
     fn clone(&self) -> Self {
-        Self::new(Arc::clone(&self.core), Arc::clone(&self.exposed))
+        Self::new(Arc::clone(&self.core))
     }
 }
 

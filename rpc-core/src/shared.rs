@@ -10,14 +10,13 @@ use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::config::RpcConfig;
 use crate::context::Context;
-use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
 use crate::error::{EndpointError, RpcError};
 use crate::fencing::{FencingToken, StaleToken};
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute};
 use crate::lifecycle::Command;
 use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::metering::{EndpointMeter, Queued};
-use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Pulse;
 use crate::service::WeakService;
@@ -29,8 +28,6 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) name: Arc<str>,
     /// Itself, as code knows it that calls its main thread.
     pub(crate) callee: Arc<Callee>,
-    /// The methods of all its gateways.
-    pub(crate) methods: Box<[&'static MethodInfo]>,
     pub(crate) pulse: Pulse,
     /// `None` if nobody records metrics.
     pub(crate) meter: Option<Arc<EndpointMeter>>,
@@ -91,13 +88,12 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             messages: config.mailbox_messages_max,
             bytes: config.mailbox_bytes_max,
         };
-        let methods: Box<[_]> = E::Gateways::methods().into();
-        let meter = config.metrics.then(|| EndpointMeter::new(&name, &methods));
+        let meter = || EndpointMeter::new(&name, &E::Gateways::methods());
+        let meter = config.metrics.then(meter).flatten();
         Self {
             name,
             callee: Arc::new(Callee::new(address, caller.service, None)),
-            meter: meter.flatten(),
-            methods,
+            meter,
             pulse: Pulse::new(),
             mailbox: Mailbox::new(limit),
             token: Mutex::default(),
@@ -108,6 +104,13 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             service,
             termination: Arc::default(),
         }
+    }
+
+    /// Makes the ways to all its gateways.
+    pub(crate) fn expose(self: &Arc<Self>) -> Vec<Exposed> {
+        let mut routes = Routes::default();
+        E::Gateways::expose(self, &mut routes);
+        routes.0
     }
 
     /// Returns when a message is queued, if that is recorded; counted before it can be taken.
@@ -133,7 +136,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         if let Mail::Call(head, request) = mail {
             if head.call.is_none() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
-                let place = E::Gateways::place(&request);
+                let (place, _) = E::Gateways::method(&request);
                 self.meter.iter().for_each(|it| it.dropped(place));
             }
             E::Gateways::deny(request, error);
@@ -213,6 +216,16 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         EndpointError::Panicked {
             endpoint: self.name.to_string(),
         }
+    }
+
+    /// Says how the endpoint has ended.
+    pub(crate) fn ended(&self, result: Result<(), EndpointError>) {
+        if let Err(error) = &result {
+            tracing::warn!(endpoint = %self.name, %error, "endpoint ended");
+        }
+        // The name first: whoever sees the endpoint ended may start the next one.
+        self.service.forget(&self.name);
+        self.termination.set(result);
     }
 
     /// Tells whether a call with token `got` is the endpoint's business. An endpoint without a

@@ -11,7 +11,8 @@ use crate::error::EndpointError;
 /// Tells how an endpoint has ended, once it has.
 #[derive(Default)]
 pub(crate) struct Termination {
-    result: Mutex<Option<Result<(), EndpointError>>>,
+    /// The error elsewhere, since there is hardly ever one, and a million endpoints have room for it.
+    result: Mutex<Option<Result<(), Box<EndpointError>>>>,
     ended: Notify,
 }
 
@@ -29,7 +30,7 @@ impl Drop for Ending {
 impl Termination {
     /// Says how the endpoint has ended.
     pub(crate) fn set(&self, result: Result<(), EndpointError>) {
-        *self.result.lock() = Some(result);
+        *self.result.lock() = Some(result.map_err(Box::new));
         self.ended.notify_waiters();
     }
 
@@ -52,7 +53,7 @@ impl Termination {
                 // Before one looks: what happens from here on is told.
                 let ended = this.ended.notified();
                 if let Some(result) = this.result.lock().clone() {
-                    return result;
+                    return result.map_err(|error| *error);
                 }
                 ended.await;
             }

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 /// A set of futures that takes no memory until there is one: most endpoints have none.
-pub(crate) struct Unordered<F>(Option<FuturesUnordered<F>>);
+pub(crate) struct Unordered<F>(Option<Box<FuturesUnordered<F>>>);
 
 impl<F> Default for Unordered<F> {
     fn default() -> Self {
@@ -17,7 +17,7 @@ impl<F> Default for Unordered<F> {
 
 impl<F: Future> Unordered<F> {
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, FuturesUnordered::len)
+        self.0.as_ref().map_or(0, |it| it.len())
     }
 
     pub(crate) fn push(&mut self, future: F) {

@@ -85,9 +85,8 @@ pub(crate) trait Directory: Send {
 }
 
 /// What is known of a running endpoint.
-#[derive(Clone)]
 pub(crate) struct Listing {
-    pub(crate) exposed: Arc<[Exposed]>,
+    pub(crate) exposed: Vec<Exposed>,
     /// Which start of an endpoint under its name it is.
     pub(crate) incarnation: u64,
     pub(crate) watchers: Arc<Watchers>,

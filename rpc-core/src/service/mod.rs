@@ -33,13 +33,12 @@ use crate::address::Address;
 use crate::caller::Caller;
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Listing, Purpose};
-use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
+use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::main_loop;
 use crate::metering;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
-use crate::termination::Ending;
 use crate::transport::Transport;
 
 /// Starts endpoints, and connects gateways to those of this and of other services.
@@ -96,10 +95,17 @@ impl WeakService {
         self.0.upgrade().map(|inner| RpcService { inner })
     }
 
+    /// Frees the name of an endpoint that has ended.
+    pub(crate) fn forget(&self, endpoint: &str) {
+        if let Some(service) = self.upgrade() {
+            service.inner.registry.remove(endpoint);
+        }
+    }
+
     /// Tells whether the service has an endpoint under this name that is not this one.
     pub(crate) fn has_another(&self, name: &str, incarnation: u64) -> bool {
-        let listing = self.upgrade().and_then(|it| it.inner.registry.find(name));
-        listing.is_some_and(|it| it.incarnation != incarnation)
+        let service = self.upgrade();
+        service.is_some_and(|it| it.inner.registry.has_another(name, incarnation))
     }
 }
 
@@ -193,30 +199,12 @@ impl RpcService {
             Arc::clone(&self.inner.caller),
             self.downgrade(),
         ));
-        let mut routes = Routes::default();
-        E::Gateways::expose(&core, &mut routes);
-        let exposed: Arc<[_]> = routes.0.into();
-        let server = RpcServer::new(Arc::clone(&core), Arc::clone(&exposed));
-        self.inner.registry.insert(&core, exposed)?;
+        let server = RpcServer::new(Arc::clone(&core));
+        self.inner.registry.insert(&core)?;
         self.start_watching();
-        let service = self.downgrade();
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        let (ending, name) = (
-            Ending(Arc::clone(&core.termination)),
-            Arc::clone(&core.name),
-        );
-        let ended = move |result: Result<(), EndpointError>| {
-            if let Err(error) = &result {
-                tracing::warn!(endpoint = %name, %error, "endpoint ended");
-            }
-            // The name first: whoever sees the endpoint ended may start the next one.
-            if let Some(service) = service.upgrade() {
-                service.inner.registry.remove(&name);
-            }
-            ending.0.set(result);
-        };
-        let running = main_loop::run(core, endpoint, ended);
+        let running = main_loop::run(core, endpoint);
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}
         endpoints.spawn(running.instrument(span));

@@ -7,7 +7,7 @@ use tokio::time::{Duration, Instant};
 use super::{RpcService, WeakService};
 use crate::deadlines::Waits;
 use crate::diagnostics::{Diagnostics, EndpointDiagnostics, EndpointState, WaitingCall};
-use crate::endpoint::RpcEndpoint;
+use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::lifecycle::State;
 use crate::pulse::{Beat, Doing};
 use crate::shared::EndpointCore;
@@ -147,7 +147,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             Doing::Timer => "a timer",
             Doing::Posted => "posted code",
             Doing::Continuation => "a continuation",
-            Doing::Method(place) => self.methods.get(usize::from(place))?.name,
+            Doing::Method(place) => E::Gateways::methods().get(usize::from(place))?.name,
         };
         Some(name.to_owned())
     }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::RwLock;
 
 use super::StartError;
 use crate::address::{AddressError, WILDCARD};
-use crate::connection::Listing;
+use crate::connection::{Listing, Watchers};
 use crate::diagnostics::EndpointDiagnostics;
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
@@ -25,8 +25,9 @@ pub(super) struct Registry {
 }
 
 struct Entry {
-    listing: Listing,
     endpoint: Arc<dyn AnyEndpoint>,
+    /// There are none until somebody looks for the endpoint.
+    watchers: OnceLock<Arc<Watchers>>,
 }
 
 /// An endpoint of whatever type.
@@ -34,6 +35,8 @@ pub(super) trait AnyEndpoint: Send + Sync {
     /// Stops the endpoint, whether the future is polled or not.
     fn close(&self) -> BoxFuture<'static, Result<(), EndpointError>>;
     fn name(&self) -> &Arc<str>;
+    /// Makes the ways to its gateways.
+    fn expose(self: Arc<Self>) -> Vec<Exposed>;
     fn incarnation(&self) -> u64;
     fn report(&self) -> EndpointDiagnostics;
     fn progress(&self) -> Progress;
@@ -49,6 +52,10 @@ impl<E: RpcEndpoint> AnyEndpoint for EndpointCore<E> {
 
     fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    fn expose(self: Arc<Self>) -> Vec<Exposed> {
+        Self::expose(&self)
     }
 
     fn incarnation(&self) -> u64 {
@@ -72,7 +79,6 @@ impl Registry {
     pub(super) fn insert<E: RpcEndpoint>(
         &self,
         core: &Arc<EndpointCore<E>>,
-        exposed: Arc<[Exposed]>,
     ) -> Result<(), StartError> {
         if core.name.ends_with(WILDCARD) {
             return Err(StartError::Name(AddressError::pattern(&core.name)));
@@ -83,21 +89,19 @@ impl Registry {
                 name: core.name.to_string(),
             });
         }
-        let endpoint = Arc::clone(core) as _;
-        let listing = Listing {
-            exposed,
-            incarnation: core.incarnation,
-            watchers: Arc::default(),
+        let entry = Entry {
+            endpoint: Arc::clone(core) as _,
+            watchers: OnceLock::new(),
         };
-        endpoints.insert(Arc::clone(&core.name), Entry { listing, endpoint });
+        endpoints.insert(Arc::clone(&core.name), entry);
         Ok(())
     }
 
     /// Forgets an endpoint that has ended, and tells those who watch it.
     pub(super) fn remove(&self, name: &str) {
         let entry = self.endpoints.write().remove(name);
-        if let Some(entry) = entry {
-            entry.listing.watchers.endpoint_ended();
+        if let Some(watchers) = entry.and_then(|it| it.watchers.into_inner()) {
+            watchers.endpoint_ended();
         }
     }
 
@@ -113,7 +117,22 @@ impl Registry {
                 first.map(|(_, entry)| entry)
             }
         };
-        entry.map(|entry| entry.listing.clone())
+        let entry = entry?;
+        let endpoint = Arc::clone(&entry.endpoint);
+        let watchers = Arc::clone(entry.watchers.get_or_init(Arc::default));
+        drop(endpoints);
+        Some(Listing {
+            incarnation: endpoint.incarnation(),
+            exposed: endpoint.expose(),
+            watchers,
+        })
+    }
+
+    /// Tells whether there is an endpoint under this name that is not this one.
+    pub(super) fn has_another(&self, name: &str, incarnation: u64) -> bool {
+        let endpoints = self.endpoints.read();
+        let entry = endpoints.get(name);
+        entry.is_some_and(|it| it.endpoint.incarnation() != incarnation)
     }
 
     /// Returns all endpoints, by name.
