@@ -52,6 +52,16 @@ pub(crate) enum Rejected<F> {
     Full(F, usize),
 }
 
+impl<M, C> Inbox<M, C> {
+    fn put(&mut self, make: impl FnOnce() -> M) {
+        if self.mail.capacity() == 0 {
+            // Not four at once: of many endpoints most have one message at a time, if any.
+            self.mail.reserve_exact(1);
+        }
+        self.mail.push_back(make());
+    }
+}
+
 impl<M, C> Mailbox<M, C> {
     pub(crate) fn new(limit: Limit) -> Self {
         Self {
@@ -88,7 +98,7 @@ impl<M, C> Mailbox<M, C> {
             return Err(Rejected::Full(make, self.limit.bytes));
         }
         inbox.bytes += bytes;
-        inbox.mail.push_back(make());
+        inbox.put(make);
         wake(inbox);
         Ok(())
     }
@@ -99,7 +109,7 @@ impl<M, C> Mailbox<M, C> {
         if inbox.closed {
             return Err(message);
         }
-        inbox.mail.push_back(message);
+        inbox.put(|| message);
         wake(inbox);
         Ok(())
     }
