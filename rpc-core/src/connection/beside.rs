@@ -1,8 +1,9 @@
 //! Two futures in one task, of which the second is rarely woken.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+
+use futures_util::FutureExt;
 
 use super::bell::Bell;
 
@@ -11,13 +12,18 @@ use super::bell::Bell;
 /// A connection's task is woken to read, and hardly ever for anything else; to look at all the rest each
 /// time costs more than to read a frame. What `rest` waits for is to wake the waker that it is polled
 /// with, and no other: the halves of a stream are independent.
-pub(crate) async fn beside<T>(work: impl Future<Output = T>, rest: impl Future<Output = T>) -> T {
-    let (mut work, mut rest) = (pin!(work), pin!(rest));
+///
+/// Both are pinned by the caller: to take them by value would have their memory several times in the
+/// task.
+pub(crate) fn beside<T>(
+    mut work: impl Future<Output = T> + Unpin,
+    mut rest: impl Future<Output = T> + Unpin,
+) -> impl Future<Output = T> {
     let bell = Bell::new(REST);
     let for_rest = bell.waker(REST);
     let mut task = Waker::noop().clone();
-    poll_fn(|cx| {
-        if let done @ Poll::Ready(_) = work.as_mut().poll(cx) {
+    poll_fn(move |cx| {
+        if let done @ Poll::Ready(_) = work.poll_unpin(cx) {
             return done;
         }
         if !task.will_wake(cx.waker()) {
@@ -25,11 +31,10 @@ pub(crate) async fn beside<T>(work: impl Future<Output = T>, rest: impl Future<O
             bell.hang(&task);
         }
         if bell.take(REST) {
-            return rest.as_mut().poll(&mut Context::from_waker(&for_rest));
+            return rest.poll_unpin(&mut Context::from_waker(&for_rest));
         }
         Poll::Pending
     })
-    .await
 }
 
 /// The rest has something to do.
@@ -38,10 +43,11 @@ const REST: u8 = 1;
 #[cfg(test)]
 mod tests {
     use std::cell::{Cell, RefCell};
-    use std::future::poll_fn;
-    use std::pin::pin;
+    use std::future::{pending, poll_fn, ready};
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
+
+    use futures_util::FutureExt;
 
     use super::beside;
     use crate::connection::bell::Woken;
@@ -62,11 +68,11 @@ mod tests {
                 _ => Poll::Pending,
             }
         });
-        let mut both = pin!(beside(work, rest));
+        let mut both = beside(work, rest);
         let tasks = [(); 2].map(|()| Arc::new(Woken::default()));
         let wakers = tasks.clone().map(Waker::from);
         let wakes = || tasks.each_ref().map(|it| it.count());
-        let mut poll = |task: usize| both.as_mut().poll(&mut Context::from_waker(&wakers[task]));
+        let mut poll = |task: usize| both.poll_unpin(&mut Context::from_waker(&wakers[task]));
         for _ in 0..3 {
             assert!(poll(0).is_pending());
         }
@@ -87,9 +93,9 @@ mod tests {
     #[test]
     fn what_is_done_first_ends_it() {
         let mut cx = Context::from_waker(Waker::noop());
-        let mut work = pin!(beside(async { 1 }, std::future::pending()));
-        assert_eq!(work.as_mut().poll(&mut cx), Poll::Ready(1));
-        let mut rest = pin!(beside(std::future::pending(), async { 2 }));
-        assert_eq!(rest.as_mut().poll(&mut cx), Poll::Ready(2));
+        let mut work = beside(ready(1), pending());
+        assert_eq!(work.poll_unpin(&mut cx), Poll::Ready(1));
+        let mut rest = beside(pending(), ready(2));
+        assert_eq!(rest.poll_unpin(&mut cx), Poll::Ready(2));
     }
 }

@@ -21,7 +21,8 @@ pub(super) struct FrameReader<'a, R> {
     input: BytesMut,
     /// How much of the input is cut already.
     cut: usize,
-    coming: Option<Coming>,
+    /// Elsewhere, since most connections have none.
+    coming: Option<Box<Coming>>,
     /// The last frame, if it is large.
     large: Bytes,
     spares: Spares,
@@ -78,7 +79,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             frame.reserve(size.min(TRUSTED_BYTES));
             frame.extend_from_slice(&there[..own]);
             let hash = Hash::new();
-            self.coming = Some(Coming { frame, size, hash });
+            self.coming = Some(Box::new(Coming { frame, size, hash }));
             self.cut += own;
             return self.next_large();
         }
@@ -97,9 +98,10 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             return Ok(None);
         };
         coming.hash.update(&coming.frame);
-        let Some(Coming { frame, hash, .. }) = self.coming.take_if(|it| it.missing() == 0) else {
+        let Some(whole) = self.coming.take_if(|it| it.missing() == 0) else {
             return Ok(None);
         };
+        let Coming { frame, hash, .. } = *whole;
         Heard::add(&self.heard.frames, 1);
         let memory = frame.capacity();
         self.large = frame.freeze();

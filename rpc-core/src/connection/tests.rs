@@ -94,7 +94,8 @@ impl Caller {
         };
         let peer = String::from("peer");
         let connection = OutgoingConnection::new(peer, stream.writer, &welcome, &config());
-        let driven = Arc::clone(&connection).drive(stream.reader, &config(), pending());
+        let driven = Arc::clone(&connection).drive(|| None, stream.reader, &config(), pending());
+        assert!(size_of_val(&driven) < TASK_BYTES_MAX);
         tokio::spawn(driven);
         Self { connection, main }
     }
@@ -273,8 +274,9 @@ impl Callee {
         let Stream { reader, writer } = stream;
         let directory = service.downgrade();
         let connection = IncomingConnection::new(peer, writer, LIMIT as u32, directory, &config());
-        let serving = Arc::clone(&connection);
-        tokio::spawn(async move { serving.serve(reader, &config()).await });
+        let serving = Arc::clone(&connection).serve(reader, &config());
+        assert!(size_of_val(&serving) < TASK_BYTES_MAX);
+        tokio::spawn(serving);
         let mut callee = Self {
             connection,
             main,
@@ -411,3 +413,6 @@ static METHOD: MethodInfo = MethodInfo::internal("method", CallTimeout::Never);
 const LARGE: usize = 1_000;
 const LIMIT: usize = 1 << 14;
 const PIPE_BYTES: usize = 1 << 12;
+/// What either side of a connection has in its task. A future that is moved into another has its memory
+/// in both, and a service with a thousand connections all of it in no cache.
+const TASK_BYTES_MAX: usize = 1 << 10;

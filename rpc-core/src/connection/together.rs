@@ -1,8 +1,9 @@
 //! Two things that are run in one task, and wake each other without it.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::task::{Context, Poll};
+
+use futures_util::FutureExt;
 
 use super::bell::Bell;
 use crate::transport::Driver;
@@ -10,16 +11,18 @@ use crate::transport::Driver;
 /// Does `work`, and runs the driver of the connection meanwhile.
 ///
 /// What one of them wakes the other for is done in the same poll: a task that wakes itself is put
-/// behind all others.
-pub(crate) async fn together<T>(driver: Option<Driver>, work: impl Future<Output = T>) -> T {
-    let Some(mut driver) = driver else {
-        return work.await;
-    };
-    let mut work = pin!(work);
+/// behind all others. The work is pinned by the caller, so that its memory is in the task but once.
+pub(crate) fn together<T>(
+    mut driver: Option<Driver>,
+    mut work: impl Future<Output = T> + Unpin,
+) -> impl Future<Output = T> {
     let bell = Bell::new(DRIVER | WORK);
     let (for_driver, for_work) = (bell.waker(DRIVER), bell.waker(WORK));
     let mut is_driven = true;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
+        let Some(driver) = &mut driver else {
+            return work.poll_unpin(cx);
+        };
         bell.begin(cx.waker());
         for _ in 0..ROUNDS {
             if bell.take(DRIVER) && is_driven {
@@ -27,7 +30,7 @@ pub(crate) async fn together<T>(driver: Option<Driver>, work: impl Future<Output
                 is_driven = polled.is_pending();
             }
             if bell.take(WORK)
-                && let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(&for_work))
+                && let Poll::Ready(done) = work.poll_unpin(&mut Context::from_waker(&for_work))
             {
                 return Poll::Ready(done);
             }
@@ -40,7 +43,6 @@ pub(crate) async fn together<T>(driver: Option<Driver>, work: impl Future<Output
         cx.waker().wake_by_ref();
         Poll::Pending
     })
-    .await
 }
 
 /// The driver has something to do.

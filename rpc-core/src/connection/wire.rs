@@ -179,18 +179,18 @@ impl Wire {
     pub(super) async fn run_bulk(
         &self,
         bulk: &Lane,
-        read: impl Future<Output = Result<(), ReadError>>,
+        read: impl Future<Output = Result<(), ReadError>> + Unpin,
         write: impl Future<Output = std::io::Result<()>>,
         liveness: Liveness,
     ) {
         let _over = Over { wire: self, bulk };
-        let rest = async {
+        let rest = Box::pin(async {
             tokio::select! {
                 biased;
                 write = write => write.map_err(ReadError::Io),
                 over = self.watch(bulk, liveness, |_| false) => over.map_err(ReadError::Lost),
             }
-        };
+        });
         if let Err(error) = beside(read, rest).await {
             tracing::debug!(peer = %self.peer, %error, "bulk lane lost");
         }

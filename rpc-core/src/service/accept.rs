@@ -1,6 +1,7 @@
 //! Peers that connect: who they are, and what they want.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -315,13 +316,13 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
                 incoming.say_goodbye();
             }
             drop(service);
-            let serving_it = incoming.serve(reader, &config);
+            let serving_it = pin!(incoming.serve(reader, &config));
             together(connection.lend_driver(), serving_it).await;
             drop((serving, linked));
         }
         Some(Wish::Bulk(joined)) => {
             drop(service);
-            let serving = joined.serve_bulk(stream, &config);
+            let serving = pin!(joined.serve_bulk(stream, &config));
             together(connection.lend_driver(), serving).await;
         }
         None => {}

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -164,11 +166,10 @@ impl RpcService {
         let Stream { reader, writer } = stream;
         let connection = OutgoingConnection::new(transport.peer(), writer, &welcome, config);
         let widening = self.widening(&connection, address, link);
-        let driver = Arc::clone(&connection).drive(reader, config, widening);
-        self.spawn(async move {
-            together(transport.lend_driver(), driver).await;
-            transport.close();
-        });
+        let lent = Arc::clone(&transport);
+        let lend_driver = move || lent.lend_driver();
+        let driving = Arc::clone(&connection).drive(lend_driver, reader, config, widening);
+        self.spawn(driving.map(move |()| transport.close()));
         if self.is_closed() {
             connection.close();
             return Err(ConnectError::Closed);
@@ -209,7 +210,7 @@ impl RpcService {
                 match opened {
                     Ok((transport, stream, welcome)) => {
                         if welcome.service == connection.service() {
-                            let running = connection.run_bulk(stream, &config);
+                            let running = pin!(connection.run_bulk(stream, &config));
                             together(transport.lend_driver(), running).await;
                         }
                         transport.close();

@@ -11,6 +11,7 @@ pub(crate) use self::watchers::{Watcher, Watchers};
 
 use std::collections::VecDeque;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -145,27 +146,38 @@ impl IncomingConnection {
     }
 
     /// Serves the calls of the peer until it goes away.
-    pub(crate) async fn serve(self: Arc<Self>, reader: impl AsyncRead + Unpin, config: &RpcConfig) {
-        // Also if this is dropped: the calls hold the connection, and it the calls.
-        let _end = End(&self);
+    pub(crate) fn serve<R: AsyncRead + Unpin>(
+        self: Arc<Self>,
+        reader: R,
+        config: &RpcConfig,
+    ) -> impl Future<Output = ()> + use<R> {
         let liveness = Liveness::new(config, Instant::now());
-        let main = &self.wire.main;
-        let frames = FrameReader::new(reader, self.limits.frame_in, usize::MAX, &main.heard);
-        let rest = async {
-            tokio::select! {
-                biased;
-                write = self.write(main) => write.map_err(ReadError::Io),
-                over = self.wire.watch(main, liveness, |age| self.is_too_old(age)) => Err(match over {
-                    Ok(()) => ReadError::Protocol("it keeps a connection that is too old"),
-                    Err(lost) => ReadError::Lost(lost),
-                }),
-                () = self.expire() => Ok(()),
-                () = self.ask_for_bulk() => Ok(()),
-                error = self.wire.bulk_lost() => Err(error),
+        // Apart from what each read needs.
+        let rest = Box::pin(Arc::clone(&self).rest(liveness));
+        async move {
+            // Also if this is dropped: the calls hold the connection, and it the calls.
+            let _end = End(&self);
+            let (heard, limit) = (&self.wire.main.heard, self.limits.frame_in);
+            let mut frames = FrameReader::new(reader, limit, usize::MAX, heard);
+            if let Err(error) = beside(pin!(self.read(&mut frames)), rest).await {
+                tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
             }
-        };
-        if let Err(error) = beside(self.read(frames), rest).await {
-            tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
+        }
+    }
+
+    /// Does what there is to do besides reading.
+    async fn rest(self: Arc<Self>, liveness: Liveness) -> Result<(), ReadError> {
+        let main = &self.wire.main;
+        tokio::select! {
+            biased;
+            write = self.write(main) => write.map_err(ReadError::Io),
+            over = self.wire.watch(main, liveness, |age| self.is_too_old(age)) => Err(match over {
+                Ok(()) => ReadError::Protocol("it keeps a connection that is too old"),
+                Err(lost) => ReadError::Lost(lost),
+            }),
+            () = self.expire() => Ok(()),
+            () = self.ask_for_bulk() => Ok(()),
+            error = self.wire.bulk_lost() => Err(error),
         }
     }
 
@@ -180,9 +192,10 @@ impl IncomingConnection {
             bulk.outbox.close();
         }
         let limit = self.limits.frame_in;
-        let frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
+        let mut frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
         let liveness = Liveness::new(config, Instant::now());
-        let (read, write) = (self.read_bulk(bulk, frames), self.write(bulk));
+        let read = pin!(self.read_bulk(bulk, &mut frames));
+        let write = self.write(bulk);
         self.wire.run_bulk(bulk, read, write, liveness).await;
     }
 

@@ -14,12 +14,12 @@ use crate::turn;
 impl IncomingConnection {
     pub(super) async fn read(
         self: &Arc<Self>,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
         while frames.read().await? {
             // One look at the clock for all that came together.
             let now = Instant::now();
-            turn::take_short(now, || self.heed_all(&mut frames, now))?;
+            turn::take_short(now, || self.heed_all(frames, now))?;
         }
         Ok(())
     }
@@ -40,7 +40,7 @@ impl IncomingConnection {
     pub(super) async fn read_bulk(
         self: &Arc<Self>,
         bulk: &Lane,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
         while frames.read().await? {
             while let Some(frame) = frames.next()? {

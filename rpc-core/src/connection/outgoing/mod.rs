@@ -4,8 +4,9 @@ mod read;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -19,7 +20,7 @@ use super::liveness::Liveness;
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::{BULK_READ_BYTES, Wire};
-use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome};
+use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome, together};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::{RpcError, RpcResult};
@@ -28,7 +29,7 @@ use crate::metering::Direction;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::mutant::{self, Mutant};
 use crate::reply_slot::ReplySlot;
-use crate::transport::Stream;
+use crate::transport::{Driver, Stream};
 
 /// The calling side of a connection.
 pub(crate) struct OutgoingConnection {
@@ -140,50 +141,58 @@ impl OutgoingConnection {
         }
     }
 
-    /// Reads what the peer says and writes what is left to it, until the connection ends, and does
-    /// `widening` meanwhile.
-    pub(crate) fn drive<R: AsyncRead + Unpin, W: Future<Output = ()>>(
+    /// Reads what the peer says and writes what is left to it, until the connection ends. Meanwhile it
+    /// does `widening`, and runs the driver that it is lent.
+    pub(crate) fn drive<R: AsyncRead + Unpin, W: Future<Output = ()>, D>(
         self: Arc<Self>,
+        lend_driver: D,
         reader: R,
         config: &RpcConfig,
         widening: W,
-    ) -> impl Future<Output = ()> + use<R, W> {
-        let liveness = Liveness::new(config, Instant::now());
-        self.run(reader, liveness, config.frame_bytes_max, widening)
+    ) -> impl Future<Output = ()> + use<R, W, D>
+    where
+        D: FnOnce() -> Option<Driver>,
+    {
+        let (limit, liveness) = (
+            config.frame_bytes_max,
+            Liveness::new(config, Instant::now()),
+        );
+        // Apart from what each read needs.
+        let rest = Box::pin(Arc::clone(&self).rest(liveness, widening));
+        async move {
+            let main = &self.wire.main;
+            let mut frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
+            let read = pin!(self.read(&mut frames));
+            let ended = together(lend_driver(), beside(read, rest)).await;
+            let end = ended.unwrap_or_else(|error| {
+                tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
+                End::Lost
+            });
+            self.end(end);
+            // Calls that are given up later hold the connection, and are not to hold its stream.
+            self.wire.discard();
+        }
     }
 
-    async fn run(
+    /// Does what there is to do besides reading.
+    async fn rest(
         self: Arc<Self>,
-        reader: impl AsyncRead + Unpin,
         liveness: Liveness,
-        limit: usize,
         widening: impl Future<Output = ()>,
-    ) {
-        let main = &self.wire.main;
-        let frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
+    ) -> Result<End, ReadError> {
         let widening = async {
             widening.await;
-            std::future::pending().await
+            pending().await
         };
-        let rest = async {
-            tokio::select! {
-                biased;
-                write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
-                ended = self.wire.watch(main, liveness, |age| self.is_over(age)) => {
-                    ended.map(|()| End::Aged).map_err(ReadError::Lost)
-                }
-                error = self.wire.bulk_lost() => Err(error),
-                widened = widening => widened,
+        tokio::select! {
+            biased;
+            write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
+            ended = self.wire.watch(&self.wire.main, liveness, |age| self.is_over(age)) => {
+                ended.map(|()| End::Aged).map_err(ReadError::Lost)
             }
-        };
-        let ended = beside(self.read(frames), rest).await;
-        let end = ended.unwrap_or_else(|error| {
-            tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
-            End::Lost
-        });
-        self.end(end);
-        // Calls that are given up later hold the connection, and are not to hold its stream.
-        self.wire.discard();
+            error = self.wire.bulk_lost() => Err(error),
+            widened = widening => widened,
+        }
     }
 
     /// Writes what there is to write, until there will be no more.
@@ -211,9 +220,10 @@ impl OutgoingConnection {
             bulk.outbox.close();
         }
         let limit = config.frame_bytes_max;
-        let frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
+        let mut frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
         let liveness = Liveness::new(config, Instant::now());
-        let (read, write) = (self.read_bulk(bulk, frames), bulk.outbox.drive());
+        let read = pin!(self.read_bulk(bulk, &mut frames));
+        let write = bulk.outbox.drive();
         self.wire.run_bulk(bulk, read, write, liveness).await;
     }
 

@@ -19,7 +19,7 @@ impl OutgoingConnection {
     pub(super) async fn read_bulk(
         &self,
         bulk: &Lane,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
         while frames.read().await? {
             turn::take(|| {
@@ -41,10 +41,10 @@ impl OutgoingConnection {
 
     pub(super) async fn read(
         &self,
-        mut frames: FrameReader<'_, impl AsyncRead + Unpin>,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<End, ReadError> {
         while frames.read().await? {
-            if let Some(goodbye) = turn::take(|| self.heed_all(&mut frames))? {
+            if let Some(goodbye) = turn::take(|| self.heed_all(frames))? {
                 self.wire.bulk_has_heeded(goodbye.bulk_frames).await;
                 return Ok(End::Goodbye);
             }
