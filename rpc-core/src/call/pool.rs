@@ -93,17 +93,19 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// For each type of answer, a `Vec<Box<Waiting<T, E>>>`; that type first which was last looked for,
-/// since a thread that makes many calls makes many of one type.
+/// For each type of answer, a `KeptOf<T, E>`; that type first which was last looked for, since a thread
+/// that makes many calls makes many of one type.
 #[derive(Default)]
 struct Kept(Vec<(TypeId, Box<dyn Any>)>);
 
+/// The latest last, each behind the address of its shard: most are not looked at themselves.
+type KeptOf<T, E> = Vec<(usize, Box<Waiting<T, E>>)>;
+
 impl Kept {
-    #[expect(clippy::vec_box, reason = "the boxes themselves come and go")]
-    fn of<T: 'static, E: 'static>(&mut self) -> &mut Vec<Box<Waiting<T, E>>> {
+    fn of<T: 'static, E: 'static>(&mut self) -> &mut KeptOf<T, E> {
         let id = TypeId::of::<(T, E)>();
         if self.0.first().is_none_or(|it| it.0 != id) {
-            self.bring_first(id, || Box::new(Vec::<Box<Waiting<T, E>>>::new()));
+            self.bring_first(id, || Box::new(KeptOf::<T, E>::new()));
         }
         let kept = self.0[0].1.downcast_mut();
         kept.expect("it is of that type")
@@ -120,27 +122,81 @@ impl Kept {
 }
 
 fn take<T: 'static, E: 'static>(shard: &Arc<Shard>) -> Option<Box<Waiting<T, E>>> {
-    let kept = KEPT.with_borrow_mut(|kept| kept.of::<T, E>().pop());
-    // Outside the map: what is dropped may make calls.
-    kept.filter(|it| Arc::ptr_eq(&it.shard, shard))
+    KEPT.with_borrow_mut(|kept| {
+        let kept = kept.of::<T, E>();
+        // Those of other services are left to them.
+        let mut latest = kept.iter().rev().take(LOOKED_AT);
+        let behind = latest.position(|(of, _)| *of == address(shard))?;
+        Some(kept.swap_remove(kept.len() - 1 - behind).1)
+    })
 }
 
 fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
+    let mut new = Some((address(&waiting.shard), waiting));
+    let mut left = Vec::new();
     // Nothing is kept by a thread that ends.
-    let left = KEPT.try_with(|kept| {
-        let Ok(mut kept) = kept.try_borrow_mut() else {
-            return Some(waiting);
-        };
-        let kept = kept.of::<T, E>();
-        if kept.len() < KEPT_MAX {
-            kept.push(waiting);
-            return None;
+    let _ = KEPT.try_with(|kept| {
+        if let Ok(mut kept) = kept.try_borrow_mut() {
+            let kept = kept.of::<T, E>();
+            if kept.len() >= KEPT_MAX {
+                // Those that were kept the longest may be of services that are gone.
+                left.extend(kept.drain(..KEPT_MAX / 2));
+            }
+            kept.extend(new.take());
         }
-        Some(waiting)
     });
     // Outside the map: what is dropped may make calls.
-    drop(left);
+    drop((new, left));
+}
+
+fn address(shard: &Arc<Shard>) -> usize {
+    Arc::as_ptr(shard).addr()
 }
 
 /// As many calls of a type as a thread commonly has under way at once.
 const KEPT_MAX: usize = 512;
+/// So many are looked at for one of the service: a process has few services.
+const LOOKED_AT: usize = 8;
+
+#[cfg(all(test, not(rpc_loom)))]
+mod tests {
+    use std::sync::Arc;
+
+    use super::Waiting;
+    use crate::call::Time;
+    use crate::callee::Callee;
+    use crate::connection::Ask;
+    use crate::deadlines::Deadlines;
+    use crate::error::Never;
+    use crate::method::{CallTimeout, MethodInfo};
+    use crate::reply_slot::ReplySlot;
+
+    #[test]
+    fn the_calls_of_several_services_each_find_what_their_own_left() {
+        let services = [Deadlines::default(), Deadlines::default()];
+        let slots = services.each_ref().map(call);
+        assert_ne!(slots[0], slots[1]);
+        for _ in 0..3 {
+            assert_eq!(services.each_ref().map(call), slots);
+        }
+    }
+
+    /// Makes a call of the service that has these deadlines, and returns its slot.
+    fn call(deadlines: &Deadlines) -> *const ReplySlot<u8, Never> {
+        let address = "counter".parse().expect("it is a name");
+        let callee = Arc::new(Callee::new(address, 0, None));
+        let ask = Ask {
+            method: 0,
+            info: &METHOD,
+            token: None,
+            trace: None,
+        };
+        let mut waiting = Waiting::begin(deadlines, &callee, &ask, &Time::ENDLESS);
+        let slot = Arc::as_ptr(waiting.slot());
+        waiting.over = true;
+        waiting.end();
+        slot
+    }
+
+    static METHOD: MethodInfo = MethodInfo::internal("add", CallTimeout::Never);
+}
