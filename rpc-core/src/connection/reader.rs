@@ -124,7 +124,13 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
 
     /// Reads more; `false` at the end of the stream.
     pub(super) async fn read(&mut self) -> Result<bool, ReadError> {
-        self.input.advance(mem::take(&mut self.cut));
+        let cut = mem::take(&mut self.cut);
+        if cut == self.input.len() {
+            // It goes on at the beginning of the memory, without a look at what is left of it.
+            self.input.clear();
+        } else {
+            self.input.advance(cut);
+        }
         let after_large = !mem::take(&mut self.large).is_empty();
         let within_frame = self.coming.is_some() || !self.input.is_empty();
         self.heard
