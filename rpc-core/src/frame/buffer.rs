@@ -6,7 +6,7 @@ use std::mem;
 
 use bytes::{Buf, Bytes};
 
-use super::{Header, crc, mark};
+use super::{Header, TRAILER_BYTES, crc, mark};
 use crate::codec::{self, CodecError};
 use crate::error::RpcError;
 
@@ -16,43 +16,6 @@ pub(crate) struct FrameBuffer {
     output: Output,
     /// The number of the next frame.
     next: u64,
-    /// Who hashes the payloads of the next frame that is put.
-    hashing: Hashing,
-}
-
-/// Where large payloads are hashed. It takes long, and is not to be done while others want to put
-/// frames: whoever asks for it gets them back, and puts them again with their hash.
-#[derive(Clone, Debug, Default)]
-pub(crate) enum Hashing {
-    /// By the buffer.
-    #[default]
-    Here,
-    /// If they are large, elsewhere.
-    Apart,
-    Done(HashedPayloads),
-}
-
-/// Payloads and their hash.
-#[derive(Clone, Debug)]
-pub(crate) struct HashedPayloads {
-    payloads: Vec<Bytes>,
-    crc: u32,
-}
-
-impl HashedPayloads {
-    pub(crate) fn new(payloads: Vec<Bytes>) -> Self {
-        let crc = crc::of_all(payloads.iter().map(|it| &it[..]));
-        Self { payloads, crc }
-    }
-
-    /// Tells whether these are the very same.
-    fn are(&self, payloads: &[Bytes]) -> bool {
-        let place = |it: &Bytes| (it.as_ptr(), it.len());
-        self.payloads
-            .iter()
-            .map(place)
-            .eq(payloads.iter().map(place))
-    }
 }
 
 /// Where a frame begins in a buffer.
@@ -66,23 +29,41 @@ pub(crate) struct Mark {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
     /// What goes before the tail.
-    chunks: VecDeque<Bytes>,
+    chunks: VecDeque<Chunk>,
     tail: Vec<u8>,
     /// How much of the tail is written.
     written: usize,
     /// How many bytes all are, but for those of the tail.
     chunked: usize,
+    /// The hash of those of a frame's payloads that are ready, if others are not.
+    hash: Option<Box<crc::Running>>,
+}
+
+/// A piece of what goes before the tail.
+#[derive(Clone, Debug)]
+enum Chunk {
+    /// It may be written.
+    Ready(Bytes),
+    /// A part of a payload that is to be hashed first. It takes long, and is not to be done where a frame
+    /// is put, while others want to put theirs.
+    Payload(Bytes),
+    /// The checksum of the payloads before it, which are those of the frame with this number.
+    Trailer(u64),
+}
+
+impl Chunk {
+    fn len(&self) -> usize {
+        match self {
+            Self::Ready(bytes) | Self::Payload(bytes) => bytes.len(),
+            Self::Trailer(_) => TRAILER_BYTES,
+        }
+    }
 }
 
 impl FrameBuffer {
     /// Returns how many bytes wait.
     pub(crate) fn len(&self) -> usize {
         self.output.len()
-    }
-
-    /// Says where the payloads of the next frame are hashed that is put.
-    pub(crate) fn set_hashing(&mut self, hashing: Hashing) {
-        self.hashing = hashing;
     }
 
     /// Returns how many frames were put in all.
@@ -106,18 +87,17 @@ impl FrameBuffer {
             chunked,
             ..
         } = &mut self.output;
-        let mut payloads = chunks.split_off(mark.chunks);
+        let mut behind = chunks.split_off(mark.chunks);
         let start = to.output.tail.len();
-        match payloads.pop_front() {
-            Some(mut sealed) => {
-                to.output.tail.extend_from_slice(&sealed[mark.tail..]);
-                sealed.truncate(mark.tail);
-                let moved: usize = payloads.iter().map(Bytes::len).sum();
-                *chunked -= moved + to.output.tail.len() - start;
-                if !sealed.is_empty() {
-                    chunks.push_back(sealed);
+        match behind.pop_front() {
+            Some(first) => {
+                debug_assert!(tail.is_empty(), "the last frame ends with a checksum");
+                *chunked -= first.len() + behind.iter().map(Chunk::len).sum::<usize>();
+                if let Chunk::Ready(mut sealed) = first {
+                    to.output.tail.extend_from_slice(&sealed[mark.tail..]);
+                    sealed.truncate(mark.tail);
+                    self.output.push(Chunk::Ready(sealed));
                 }
-                debug_assert!(tail.is_empty(), "the last frame ends with a payload");
             }
             None => {
                 to.output.tail.extend_from_slice(&tail[mark.tail..]);
@@ -131,10 +111,16 @@ impl FrameBuffer {
         crc.iter_mut()
             .zip(number)
             .for_each(|(byte, it)| *byte ^= it);
+        if !behind.is_empty() {
+            to.output.seal();
+        }
+        for chunk in behind {
+            to.output.push(match chunk {
+                Chunk::Trailer(_) => Chunk::Trailer(to.next),
+                chunk => chunk,
+            });
+        }
         to.next += 1;
-        // Each payload came with an empty piece before it, but for the first.
-        payloads.retain(|it| !it.is_empty());
-        payloads.into_iter().for_each(|it| to.output.append(it));
     }
 
     /// Gives what waits, and goes on with the memory of what is empty.
@@ -194,45 +180,32 @@ impl FrameBuffer {
         limit: usize,
         body: impl FnOnce(&mut Vec<u8>) -> Result<Vec<Bytes>, CodecError>,
     ) -> Result<usize, PutError> {
-        let hashing = mem::take(&mut self.hashing);
-        let Self { output, next, .. } = self;
+        let Self { output, next } = self;
         let mut begun = Begun::new(&mut output.tail);
         let (start, out) = (begun.start, &mut *begun.out);
         header.put(out);
         let header_end = out.len();
-        let behind = body(out).map_err(PutError::Codec)?;
-        let behind_bytes: usize = behind.iter().map(Bytes::len).sum();
-        if let Ok(bytes) = u32::try_from(behind_bytes)
+        let payloads = body(out).map_err(PutError::Codec)?;
+        let mut behind: usize = payloads.iter().map(Bytes::len).sum();
+        if let Ok(bytes) = u32::try_from(behind)
             && bytes > 0
         {
             Header::announce(&mut out[start + 8..]);
             out.splice(header_end..header_end, bytes.to_le_bytes());
+            behind += TRAILER_BYTES;
         }
-        let size = out.len() - start + behind_bytes;
+        let size = out.len() - start + behind;
         let length = u32::try_from(size - 4).ok().filter(|_| size <= limit);
         let length = length.ok_or(PutError::TooLarge { size, limit })?;
-        let content = &out[start + 8..];
-        let crc = match hashing {
-            _ if behind.is_empty() => crc::of(content),
-            Hashing::Apart if behind_bytes >= HASHED_APART_MIN => {
-                return Err(PutError::Unhashed(behind));
-            }
-            Hashing::Done(hashed) if hashed.are(&behind) => {
-                crc::join(crc::of(content), hashed.crc, behind_bytes)
-            }
-            _ => {
-                let behind = behind.iter().map(|it| &it[..]);
-                crc::of_all(std::iter::once(content).chain(behind))
-            }
-        };
+        let crc = crc::of(&out[start + 8..]);
         out[start..start + 4].copy_from_slice(&length.to_le_bytes());
         out[start + 4..start + 8].copy_from_slice(&mark(*next, crc).to_le_bytes());
         begun.is_whole = true;
         drop(begun);
-        *next += 1;
-        if !behind.is_empty() {
-            behind.into_iter().for_each(|it| output.append(it));
+        if behind > 0 {
+            output.append(payloads, *next);
         }
+        *next += 1;
         Ok(size)
     }
 }
@@ -275,12 +248,56 @@ impl Output {
         self.tail.capacity()
     }
 
-    fn append(&mut self, payload: Bytes) {
+    /// Appends what comes behind the frame with this number, which is the last.
+    fn append(&mut self, payloads: Vec<Bytes>, number: u64) {
+        self.seal();
+        for mut payload in payloads {
+            while !payload.is_empty() {
+                let piece = payload.split_to(payload.len().min(PIECE_BYTES));
+                self.push(Chunk::Payload(piece));
+            }
+        }
+        self.push(Chunk::Trailer(number));
+    }
+
+    /// What is put from here on goes behind what may be pushed now.
+    fn seal(&mut self) {
         debug_assert_eq!(self.written, 0, "nothing is put while it is written");
         let sealed = Bytes::from(mem::take(&mut self.tail));
-        for chunk in [sealed, payload] {
-            self.chunked += chunk.len();
+        self.push(Chunk::Ready(sealed));
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        let bytes = chunk.len();
+        if bytes > 0 {
+            self.chunked += bytes;
             self.chunks.push_back(chunk);
+        }
+    }
+
+    /// Makes so many bytes ready that are to be written next, or a little more.
+    pub(crate) fn prepare(&mut self, bytes: usize) {
+        let mut ready = 0;
+        for chunk in &mut self.chunks {
+            if ready >= bytes {
+                return;
+            }
+            ready += chunk.len();
+            match chunk {
+                Chunk::Ready(_) => {}
+                Chunk::Payload(payload) => {
+                    let hash = self
+                        .hash
+                        .get_or_insert_with(|| Box::new(crc::Running::new()));
+                    hash.update(payload);
+                    *chunk = Chunk::Ready(mem::take(payload));
+                }
+                Chunk::Trailer(number) => {
+                    let crc = self.hash.take().map_or(0, |it| it.get());
+                    let trailer = mark(*number, crc).to_le_bytes();
+                    *chunk = Chunk::Ready(Bytes::copy_from_slice(&trailer));
+                }
+            }
         }
     }
 
@@ -292,13 +309,17 @@ impl Output {
             .then(|| &tail[..tail.len().min(most)])
     }
 
-    /// Returns what is to be written next, of so many bytes at most. Returns how many of the slices are
-    /// filled.
+    /// Returns what is to be written next and is [ready](Self::prepare), of so many bytes at most.
+    /// Returns how many of the slices are filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>], mut most: usize) -> usize {
-        let tail = &self.tail[self.written..];
-        let all = self.chunks.iter().map(|it| &it[..]).chain([tail]);
+        let ready = self.chunks.iter().map_while(|it| match it {
+            Chunk::Ready(bytes) => Some(&bytes[..]),
+            Chunk::Payload(_) | Chunk::Trailer(_) => None,
+        });
+        let tail = Some(&self.tail[self.written..]);
+        let tail = tail.filter(|it| !it.is_empty() && self.is_ready());
         let mut filled = 0;
-        for (slice, bytes) in slices.iter_mut().zip(all.filter(|it| !it.is_empty())) {
+        for (slice, bytes) in slices.iter_mut().zip(ready.chain(tail)) {
             let bytes = &bytes[..bytes.len().min(most)];
             *slice = IoSlice::new(bytes);
             filled += 1;
@@ -310,9 +331,15 @@ impl Output {
         filled
     }
 
+    /// Tells whether all is, since the last chunk is prepared last.
+    fn is_ready(&self) -> bool {
+        let last = self.chunks.back();
+        last.is_none_or(|it| matches!(it, Chunk::Ready(_)))
+    }
+
     /// So many bytes are written.
     pub(crate) fn advance(&mut self, mut written: usize) {
-        while let Some(chunk) = self.chunks.front_mut() {
+        while let Some(Chunk::Ready(chunk)) = self.chunks.front_mut() {
             let of_it = written.min(chunk.len());
             chunk.advance(of_it);
             self.chunked -= of_it;
@@ -332,9 +359,11 @@ impl Output {
     /// Returns all that is left as one piece.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn to_vec(&self) -> Vec<u8> {
-        let mut all: Vec<u8> = self.chunks.iter().flatten().copied().collect();
-        all.extend_from_slice(&self.tail[self.written..]);
-        all
+        let mut all = self.clone();
+        all.prepare(usize::MAX);
+        let mut slices = vec![IoSlice::new(&[]); all.chunks.len() + 1];
+        let filled = all.slices(&mut slices, usize::MAX);
+        slices[..filled].iter().flat_map(|it| it.to_vec()).collect()
     }
 }
 
@@ -346,8 +375,6 @@ pub(crate) enum PutError {
         size: usize,
         limit: usize,
     },
-    /// Its payloads are large, and to be hashed first; see [`Hashing`].
-    Unhashed(Vec<Bytes>),
     /// The callee is to handle what it has first.
     Window {
         limit: u64,
@@ -370,7 +397,6 @@ impl PutError {
                 size: size as u64,
                 limit: limit as u64,
             },
-            Self::Unhashed(_) => unreachable!("they are hashed where they are sent"),
             Self::Window { limit } => RpcError::Overloaded {
                 queue: String::from("the window"),
                 limit,
@@ -379,5 +405,5 @@ impl PutError {
     }
 }
 
-/// Payloads that are smaller in all are hashed as quickly as one gets a lock.
-const HASHED_APART_MIN: usize = 32 << 10;
+/// So much of a payload is hashed at once, soon before it is written: it is warm by then.
+const PIECE_BYTES: usize = 128 << 10;

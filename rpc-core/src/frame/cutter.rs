@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{HEADER_BYTES, Header, crc, mark};
+use super::{HEADER_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES, crc, mark};
 use crate::codec::payload;
 use crate::mutant::{self, Mutant};
 
@@ -72,8 +72,10 @@ impl FrameCutter {
         let Some(frame) = self.size(input)?.and_then(|size| input.get(..size)) else {
             return Ok(None);
         };
-        self.open(frame, crc::of(&frame[UNHASHED_BYTES..]))
-            .map(Some)
+        let end = Header::end_of_body(frame, frame.len());
+        let head = crc::of(&frame[UNHASHED_BYTES..end]);
+        let payloads = payloads(frame, end).map(crc::of);
+        self.open(frame, end, head, payloads).map(Some)
     }
 
     /// The same of a whole frame that was hashed while it came.
@@ -82,62 +84,111 @@ impl FrameCutter {
         frame: &'a [u8],
         hash: &Hash,
     ) -> Result<Frame<'a>, FrameError> {
-        self.open(frame, hash.running.get())
+        match hash.head {
+            Some((end, head)) => {
+                let payloads = payloads(frame, end).map(|_| hash.running.get());
+                self.open(frame, end, head, payloads)
+            }
+            None => Err(FrameError::Short(frame.len())),
+        }
     }
 
-    fn open<'a>(&mut self, frame: &'a [u8], crc: u32) -> Result<Frame<'a>, FrameError> {
-        let (head, content) = frame.split_at(UNHASHED_BYTES);
-        let expected = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
-        let mut found = mark(self.next, crc);
-        if mutant::is(Mutant::FrameRepeated) && self.next > 0 {
-            let again = mark(self.next - 1, crc);
-            if again == expected {
-                found = again;
-                self.next -= 1;
-            }
+    /// Returns a frame with these hashes, if they are the right ones.
+    fn open<'a>(
+        &mut self,
+        frame: &'a [u8],
+        end: usize,
+        head: u32,
+        payloads_crc: Option<u32>,
+    ) -> Result<Frame<'a>, FrameError> {
+        let (hashes, content) = frame.split_at(UNHASHED_BYTES);
+        let expected = u32::from_le_bytes([hashes[4], hashes[5], hashes[6], hashes[7]]);
+        if mutant::is(Mutant::FrameRepeated)
+            && self.next > 0
+            && mark(self.next - 1, head) == expected
+        {
+            self.next -= 1;
         }
-        if expected != found {
-            return Err(FrameError::Crc {
-                number: self.next,
-                expected,
-                found,
-            });
-        }
+        self.check(expected, head)?;
         let mut rest = content;
-        let (header, behind) = Header::get(&mut rest)?;
-        let (body, behind) = rest.split_at(rest.len() - behind);
+        let (header, _) = Header::get(&mut rest)?;
+        if let Some(crc) = payloads_crc
+            && let Some(trailer) = frame.last_chunk()
+        {
+            self.check(u32::from_le_bytes(*trailer), crc)?;
+        }
         self.next += 1;
         Ok(Frame {
             header,
-            body,
-            behind,
+            body: &frame[frame.len() - rest.len()..end],
+            behind: payloads(frame, end).unwrap_or_default(),
             owner: None,
             size: frame.len(),
         })
     }
+
+    /// Checks a hash of the next frame.
+    const fn check(&self, expected: u32, crc: u32) -> Result<(), FrameError> {
+        let found = mark(self.next, crc);
+        if expected == found {
+            return Ok(());
+        }
+        Err(FrameError::Crc {
+            number: self.next,
+            expected,
+            found,
+        })
+    }
 }
 
-/// What a large frame's checksum covers, hashed piece by piece as it comes: all at once at its end it
+/// Returns the payloads of a frame whose body ends there, if it has any.
+fn payloads(frame: &[u8], end: usize) -> Option<&[u8]> {
+    frame.get(end..frame.len().checked_sub(TRAILER_BYTES)?)
+}
+
+/// What a large frame's checksums cover, hashed piece by piece as it comes: all at once at its end it
 /// would be cold, and take long.
 pub(crate) struct Hash {
-    running: crc::Running,
-    /// How much of the frame it has seen.
+    /// How long the frame will be.
+    size: usize,
+    /// How much of it was hashed.
     seen: usize,
+    running: crc::Running,
+    /// Where the body ends, and the hash of all up to there.
+    head: Option<(usize, u32)>,
 }
 
 impl Hash {
-    pub(crate) fn new() -> Self {
+    /// Begins with a frame that will be so long.
+    pub(crate) fn new(size: usize) -> Self {
         Self {
-            running: crc::Running::new(),
+            size,
             seen: UNHASHED_BYTES,
+            running: crc::Running::new(),
+            head: None,
         }
     }
 
-    /// Hashes what has come of a frame since the last time.
+    /// Hashes what has come of the frame since the last time.
     pub(crate) fn update(&mut self, frame: &[u8]) {
-        if let Some(more) = frame.get(self.seen..) {
+        if frame.len() < HEADER_BYTES_MAX.min(self.size) {
+            return;
+        }
+        let (end, is_head) = match self.head {
+            Some(_) => (self.size - TRAILER_BYTES, false),
+            None => (Header::end_of_body(frame, self.size), true),
+        };
+        let there = end.min(frame.len());
+        if let Some(more) = frame.get(self.seen..there) {
             self.running.update(more);
-            self.seen = frame.len();
+            self.seen = there;
+        }
+        if is_head && there == end {
+            self.head = Some((end, self.running.get()));
+            self.running = crc::Running::new();
+            if end < self.size {
+                self.update(frame);
+            }
         }
     }
 }

@@ -5,8 +5,7 @@ use bytes::{Bytes, BytesMut};
 use serde::ser::SerializeTuple;
 
 use super::{
-    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, HashedPayloads, Hashing, Header, Kind,
-    OwnedFrame, PutError, checksum,
+    FrameBuffer, FrameCutter, FrameError, HEADER_BYTES, Header, Kind, OwnedFrame, PutError, seal,
 };
 use crate::Payload;
 use crate::codec;
@@ -215,12 +214,13 @@ fn payloads_come_behind_the_body_and_are_not_copied() {
     let first = buffer.put(&full_header(), "before", 1 << 20).unwrap();
     let size = buffer.put(&full_header(), &sent, 1 << 20).unwrap();
     buffer.put(&full_header(), "after", 1 << 20).unwrap();
-    let output = buffer.take();
+    let mut output = buffer.take();
+    output.prepare(usize::MAX);
     let mut slices = [IoSlice::new(&[]); 8];
     assert_eq!(
         output.slices(&mut slices, usize::MAX),
-        4,
-        "two of them as they lie"
+        5,
+        "two of them as they lie, and their checksum"
     );
     assert_eq!(slices[1].as_ptr(), sent[0].as_ptr());
     let all = output.to_vec();
@@ -259,37 +259,56 @@ fn payloads_come_behind_the_body_and_are_not_copied() {
 }
 
 #[test]
-fn large_payloads_that_are_hashed_apart_make_the_same_frame() {
+fn payloads_have_a_checksum_of_their_own() {
     let header = full_header();
-    for sizes in [[40_000, 0], [1, 1 << 20], [100_000, 50_000]] {
-        let payloads = sizes.map(|it| Payload::from(vec![it as u8; it]));
-        let (mut here, mut apart) = (FrameBuffer::default(), FrameBuffer::default());
-        here.put(&header, &1, 4 << 20).unwrap();
-        here.put(&header, &payloads, 4 << 20).unwrap();
-        apart.set_hashing(Hashing::Apart);
-        let put = apart.put(&header, &payloads, 4 << 20);
-        let Err(PutError::Unhashed(unhashed)) = put else {
-            panic!("{put:?}");
-        };
-        assert_eq!(apart.len(), 0);
-        let hashed = HashedPayloads::new(unhashed);
-        // Somebody else was quicker.
-        apart.put(&header, &1, 4 << 20).unwrap();
-        apart.set_hashing(Hashing::Done(hashed.clone()));
-        apart.put(&header, &payloads, 4 << 20).unwrap();
-        assert_eq!(wire(&mut apart), wire(&mut here));
-
-        // The hash of others is not believed.
-        let others = sizes.map(|it| Payload::from(vec![0; it]));
-        here.put(&header, &others, 4 << 20).unwrap();
-        apart.set_hashing(Hashing::Done(hashed));
-        apart.put(&header, &others, 4 << 20).unwrap();
-        assert_eq!(wire(&mut apart), wire(&mut here));
+    // Less and more than is hashed at once.
+    for length in [20_000, 300_000] {
+        let mut buffer = FrameBuffer::default();
+        buffer.put(&header, "first", 1 << 20).unwrap();
+        let first = buffer.len();
+        let payloads = [length, 1, 16_384].map(|it| Payload::from(vec![it as u8; it]));
+        buffer.put(&header, &payloads, 1 << 20).unwrap();
+        let whole = wire(&mut buffer);
+        let last = whole.len() - 1;
+        let places = [last, last - 3, last - 4, last - 20_000, whole.len() / 2];
+        for place in places.into_iter().filter(|it| *it > first + 200) {
+            let mut cutter = FrameCutter::new(1 << 20);
+            let mut broken = whole.clone();
+            broken[place] ^= 1;
+            cutter.take(&mut broken).unwrap();
+            let error = cutter.take(&mut broken).unwrap_err();
+            let is_crc = matches!(error, FrameError::Crc { number: 1, .. });
+            assert!(is_crc, "{place}: {error}");
+        }
+        // Those of another frame are as bad, though they are the same.
+        let mut cutter = FrameCutter::new(1 << 20);
+        let again = &mut BytesMut::from(&whole[first..]);
+        let mut moved = sealed(&again[8..]);
+        let end = moved.len() - 4;
+        moved[end..].copy_from_slice(&again[end..]);
+        let error = cutter.take(&mut moved).unwrap_err();
+        assert!(matches!(error, FrameError::Crc { number: 0, .. }));
     }
+}
+
+#[test]
+fn no_more_is_hashed_than_is_soon_written() {
     let mut buffer = FrameBuffer::default();
-    buffer.set_hashing(Hashing::Apart);
-    let small = Payload::from(vec![1; 1000]);
-    assert!(buffer.put(&header, &small, 4 << 20).is_ok());
+    let payload = Payload::from(vec![1; 1 << 20]);
+    buffer.put(&full_header(), &payload, 2 << 20).unwrap();
+    let mut output = buffer.take();
+    let all = output.to_vec();
+    let mut written = Vec::new();
+    while output.len() > 0 {
+        output.prepare(1);
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = output.slices(&mut slices, usize::MAX);
+        let next: Vec<u8> = slices[..filled].iter().flat_map(|it| it.to_vec()).collect();
+        assert!((1..=128 << 10).contains(&next.len()));
+        written.extend_from_slice(&next);
+        output.advance(next.len());
+    }
+    assert_eq!(written, all);
 }
 
 #[test]
@@ -347,6 +366,7 @@ fn what_is_written_in_pieces_is_all_of_it() {
     let (all, mut written) = (output.to_vec(), Vec::new());
     let mut random = fastrand::Rng::with_seed(1);
     while output.len() > 0 {
+        output.prepare(random.usize(1..40_000));
         let mut slices = [IoSlice::new(&[]); 2];
         let filled = output.slices(&mut slices, usize::MAX);
         let next: Vec<u8> = slices[..filled].iter().flat_map(|it| it.to_vec()).collect();
@@ -399,9 +419,10 @@ fn no_more_is_written_at_once_than_is_asked_for() {
     let mut buffer = FrameBuffer::default();
     let payload = Payload::from(vec![1; 20_000]);
     buffer.put(&full_header(), &payload, 1 << 20).unwrap();
-    let output = buffer.take();
+    let mut output = buffer.take();
+    output.prepare(usize::MAX);
     let mut slices = [IoSlice::new(&[]); 3];
-    let head = output.len() - 20_000;
+    let head = output.len() - 20_004;
     for most in [1, head, head + 1, head + 500] {
         let filled = output.slices(&mut slices, most);
         let bytes: Vec<u8> = slices[..filled].iter().flat_map(|it| it.to_vec()).collect();
@@ -468,11 +489,9 @@ fn take(wire: &mut BytesMut, limit: usize) -> Result<Option<OwnedFrame>, FrameEr
 
 /// Makes a frame of what follows the checksum, whether it is sound or not.
 fn sealed(content: &[u8]) -> BytesMut {
-    let length = u32::try_from(content.len() + 4).unwrap();
-    let mut wire = BytesMut::new();
-    wire.extend_from_slice(&length.to_le_bytes());
-    wire.extend_from_slice(&checksum(0, content).to_le_bytes());
+    let mut wire = BytesMut::zeroed(8);
     wire.extend_from_slice(content);
+    seal(0, &mut wire);
     wire
 }
 

@@ -26,7 +26,7 @@ use self::session::Session;
 use super::beside::beside;
 use super::credit::Debt;
 use super::liveness::Liveness;
-use super::outbox::{HashedApart, SendError};
+use super::outbox::SendError;
 use super::wire::{BULK_READ_BYTES, Lane, Wire};
 use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
@@ -427,9 +427,8 @@ impl IncomingConnection {
     ) -> Result<usize, SendError> {
         let mut header = Header::new(Kind::Response, id);
         header.error = error;
-        let put =
-            HashedApart::new(|out: &mut FrameBuffer| out.put(&header, body, self.limits.frame_out));
-        put.send(|| self.wire.send(alone, |out| put.put(out), |_| {}))
+        let put = |out: &mut FrameBuffer| out.put(&header, body, self.limits.frame_out);
+        self.wire.send(alone, put, |_| {})
     }
 
     /// Tells the peer that the endpoint behind a gateway has ended.

@@ -6,7 +6,6 @@
 //! come together by then. What is put in a [turn](crate::turn) is owed until its end, or until anybody
 //! else writes; and of the callers that one read has answered the last to ask again writes for all.
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,7 +16,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
-use crate::frame::{FrameBuffer, HashedPayloads, Hashing, Mark, Output, PutError};
+use crate::frame::{FrameBuffer, Mark, Output, PutError};
 use crate::turn::Owed;
 
 /// The writing side of a connection, shared by all who send.
@@ -91,45 +90,6 @@ pub(crate) enum Due {
     Nothing,
     /// The sender is to [pay](Owed::pay).
     Flush,
-}
-
-/// What appends a frame to a queue that is locked meanwhile. Large payloads are hashed before, while
-/// others send.
-pub(crate) struct HashedApart<P> {
-    put: P,
-    hashing: Cell<Hashing>,
-}
-
-impl<P: Fn(&mut FrameBuffer) -> Result<usize, PutError>> HashedApart<P> {
-    pub(crate) const fn new(put: P) -> Self {
-        Self {
-            put,
-            hashing: Cell::new(Hashing::Apart),
-        }
-    }
-
-    pub(crate) fn put(&self, out: &mut FrameBuffer) -> Result<usize, PutError> {
-        out.set_hashing(self.hashing.take());
-        let put = (self.put)(out);
-        // It may not have come so far.
-        out.set_hashing(Hashing::Here);
-        put
-    }
-
-    /// Has `send` lock a queue for [`put`](Self::put), and once more if there was something to hash.
-    pub(crate) fn send<T>(
-        &self,
-        mut send: impl FnMut() -> Result<T, SendError>,
-    ) -> Result<T, SendError> {
-        match send() {
-            Err(SendError::Put(PutError::Unhashed(payloads))) => {
-                let hashed = HashedPayloads::new(payloads);
-                self.hashing.set(Hashing::Done(hashed));
-                send()
-            }
-            sent => sent,
-        }
-    }
 }
 
 impl Outbox {
@@ -378,6 +338,7 @@ impl Writer {
             let n = if let Some(bytes) = self.current.as_one(left) {
                 ready!(io.poll_write(cx, bytes))?
             } else {
+                self.current.prepare(left.min(PREPARED_BYTES));
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let filled = self.current.slices(&mut slices, left);
                 ready!(io.poll_write_vectored(cx, &slices[..filled]))?
@@ -399,6 +360,8 @@ impl Writer {
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// How many pieces one write takes: some payloads, and the frames between them.
 const SLICES: usize = 16;
+/// So much of what has to be made ready is so before some of it is written.
+const PREPARED_BYTES: usize = 512 << 10;
 /// More than this is not put off to the end of a turn: it is a write that pays by itself.
 const OWED_BYTES_MAX: usize = 256 << 10;
 

@@ -7,9 +7,8 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{Due, HashedApart, OWED_BYTES_MAX, Outbox, SendError, Urgency};
-use crate::Payload;
-use crate::frame::{FrameBuffer, Header, Kind, PutError};
+use super::{Due, OWED_BYTES_MAX, Outbox, SendError, Urgency};
+use crate::frame::{FrameBuffer, PutError};
 use crate::turn::Owed;
 
 #[test]
@@ -193,27 +192,6 @@ fn a_full_outbox_takes_no_more_until_it_is_written() {
     assert_eq!(written.lock().text, expected);
     send(&outbox, Urgency::Now, "z").unwrap();
     assert_eq!(written.lock().text, expected + "z");
-}
-
-#[test]
-fn others_send_while_large_payloads_are_hashed() {
-    let (outbox, _) = outbox(Pace::All);
-    let payload = Payload::from(vec![7; 1 << 20]);
-    let large = HashedApart::new(|out: &mut FrameBuffer| {
-        out.put(&Header::new(Kind::OneWay, 1), &payload, usize::MAX)
-    });
-    let mut attempts = 0;
-    let sent = large.send(|| {
-        if attempts == 1 {
-            // It is not locked between the two.
-            send(&outbox, Urgency::Soon, "first").unwrap();
-        }
-        attempts += 1;
-        outbox.send(Urgency::Soon, |out| large.put(out))
-    });
-    let (size, _) = sent.unwrap();
-    assert_eq!(attempts, 2);
-    assert_eq!(outbox.queued(), size + "first".len());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{NotSent, OutgoingConnection, Pending};
 use crate::connection::calls::NotTaken;
-use crate::connection::outbox::{HashedApart, SendError};
+use crate::connection::outbox::SendError;
 use crate::error::RpcError;
 use crate::frame::{FrameBuffer, Header, Kind, PutError};
 use crate::method::MethodInfo;
@@ -89,27 +89,24 @@ impl OutgoingConnection {
         gateway: u32,
         put: impl Fn(&mut FrameBuffer) -> Result<usize, PutError>,
     ) -> Result<usize, SendError> {
-        let put = HashedApart::new(put);
-        put.send(|| {
-            let mut by_bulk = None;
-            // Which lane it goes by is decided while nobody else puts anything on the main lane.
-            let by_main = |out: &mut FrameBuffer| {
-                if self.is_moved(gateway) {
-                    by_bulk = Some(self.wire.send_bulk(|out| put.put(out)));
-                    return Ok(0);
-                }
-                put.put(out)
-            };
-            let moved = |out: &mut FrameBuffer| {
-                self.moved.lock().insert(gateway);
-                out.put_empty(&Header {
-                    gateway,
-                    ..Header::new(Kind::Move, 0)
-                });
-            };
-            let sent = self.wire.send(alone, by_main, moved);
-            by_bulk.unwrap_or(sent)
-        })
+        let mut by_bulk = None;
+        // Which lane it goes by is decided while nobody else puts anything on the main lane.
+        let by_main = |out: &mut FrameBuffer| {
+            if self.is_moved(gateway) {
+                by_bulk = Some(self.wire.send_bulk(&put));
+                return Ok(0);
+            }
+            put(out)
+        };
+        let moved = |out: &mut FrameBuffer| {
+            self.moved.lock().insert(gateway);
+            out.put_empty(&Header {
+                gateway,
+                ..Header::new(Kind::Move, 0)
+            });
+        };
+        let sent = self.wire.send(alone, by_main, moved);
+        by_bulk.unwrap_or(sent)
     }
 
     /// As [`send`](Self::send), of a frame without a body. It may be lost with the connection: then

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
-use crate::frame::{FrameBuffer, FrameCutter, FrameError, Header, OwnedFrame, checksum};
+use crate::frame::{self, FrameBuffer, FrameCutter, FrameError, Header, OwnedFrame};
 
 /// Frames as a peer would write them.
 #[derive(Clone)]
@@ -50,14 +50,11 @@ pub(super) fn cut<'a>(
 /// Makes the lengths and checksums of frames right, so that what is in them is looked at.
 pub(super) fn seal(bytes: &mut [u8]) {
     let (mut rest, mut number) = (bytes, 0);
-    while let Some((head, content)) = rest.split_at_mut_checked(8) {
-        let length = u32::from_le_bytes([head[0], head[1], head[2], head[3]]) as usize;
+    while let Some(length) = rest.first_chunk().filter(|_| rest.len() >= 8) {
         // The last frame ends where the bytes do.
-        let size = length.saturating_sub(4).min(content.len());
-        let length = u32::try_from(size + 4).expect("an input is small");
-        let (content, next) = content.split_at_mut(size);
-        head[..4].copy_from_slice(&length.to_le_bytes());
-        head[4..].copy_from_slice(&checksum(number, content).to_le_bytes());
+        let size = (u32::from_le_bytes(*length) as usize).saturating_add(4);
+        let (frame, next) = rest.split_at_mut(size.clamp(8, rest.len()));
+        frame::seal(number, frame);
         (rest, number) = (next, number + 1);
     }
 }
