@@ -70,7 +70,9 @@ pub enum PanicPolicy {
 
 /// Serves gateway `G`. `#[rpc_endpoint(G)]` implements it.
 pub trait Handles<G: Gateway + ?Sized>: RpcEndpoint {
-    /// Runs a quick handler to its end, or returns what is left of an interleaving one.
+    /// Runs a quick handler to its end, or returns what is left of an interleaving one, which is polled
+    /// after the batch is [interrupted](Batch::interrupt).
+    #[doc(hidden)]
     fn handle<'a>(batch: &mut Batch<'a, Self>, request: G::Request) -> Option<Handling<'a>>;
 }
 
@@ -83,10 +85,11 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
     type Request: Send + 'static;
 
     /// As [`Handles::handle`].
+    #[doc(hidden)]
     fn handle<'a>(batch: &mut Batch<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
 
-    /// Returns which method a request is for, and its place in [`methods`](Self::methods).
-    fn method(request: &Self::Request) -> (usize, &'static MethodInfo);
+    /// Returns the place among all [`methods`](Self::methods) of that which a request is for, and it.
+    fn method_of(request: &Self::Request) -> (usize, &'static MethodInfo);
 
     /// Returns the methods of all gateways, in the list's order.
     fn methods() -> Vec<&'static MethodInfo>;
@@ -262,7 +265,7 @@ macro_rules! gateway_list {
             }
 
             #[allow(irrefutable_let_patterns, reason = "a list may have one gateway")]
-            fn method(request: &Self::Request) -> (usize, &'static MethodInfo) {
+            fn method_of(request: &Self::Request) -> (usize, &'static MethodInfo) {
                 let mut before = 0;
                 $(
                     if let $any::$gateway(request) = request {

@@ -37,8 +37,6 @@ pub(crate) fn run<E: RpcEndpoint>(
     let ending = Ending(Arc::clone(&core.termination));
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
     async move {
-        // Also if this is aborted.
-        let _ending = ending;
         let mut main_loop = MainLoop::new(&cell, &core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
         poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
@@ -47,6 +45,9 @@ pub(crate) fn run<E: RpcEndpoint>(
             result = Err(core.panicked());
         }
         core.ended(result);
+        // What an aborted task has captured is dropped in the order in which it is named here: whoever
+        // is told that the endpoint is over finds its state gone.
+        drop(ending);
     }
 }
 
@@ -239,7 +240,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             charge,
             queued,
         } = head;
-        let (place, method) = E::Gateways::method(&request);
+        let (place, method) = E::Gateways::method_of(&request);
         let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
         if method.fenced
             && !unchecked

@@ -75,8 +75,10 @@ impl<E: RpcEndpoint> fmt::Debug for MainThread<'_, E> {
     }
 }
 
-/// The main thread while it handles one message after the other: the state is locked once for all quick
-/// handlers between two that interleave. Generated code calls it.
+/// The main thread while it handles one message after the other: the state is locked from the first quick
+/// handler on, until something else needs it. So it is also while their answers are given.
+///
+/// For the loop, and for what `#[rpc_endpoint]` generates.
 pub struct Batch<'a, E: RpcEndpoint> {
     main: MainThread<'a, E>,
     locked: Option<MutexGuard<'a, (E, Context<E>)>>,

@@ -124,12 +124,12 @@ impl<E: RpcEndpoint> RpcServer<E> {
     }
 
     fn client<G: Gateway + ?Sized>(&self, token: Option<FencingToken>) -> Arc<G> {
-        let exposed = self.core.expose();
-        let route = local_port::<G>(&exposed).expect("the gateway is in the endpoint's list");
+        let route = local_port::<G>(&self.core.expose());
+        let route = route.expect("the gateway is in the endpoint's list");
         let address = self.core.callee.address.clone();
         let caller = Arc::clone(&self.core.caller);
         let callee = caller.callee(address, caller.service, G::METHODS.len());
-        G::client(Port::local(Arc::clone(route), callee, token, caller))
+        G::client(Port::local(route, callee, token, caller))
     }
 
     /// Returns how many one-way messages were dropped because the mailbox was full.

@@ -136,7 +136,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         if let Mail::Call(head, request) = mail {
             if head.call.is_none() {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
-                let (place, _) = E::Gateways::method(&request);
+                let (place, _) = E::Gateways::method_of(&request);
                 self.meter.iter().for_each(|it| it.dropped(place));
             }
             E::Gateways::deny(request, error);
@@ -258,7 +258,7 @@ pub(crate) type LocalPort<R> = Arc<dyn LocalRoute<R>>;
 /// Finds the gateway `G` among those of an endpoint.
 pub(crate) fn local_port<G: Gateway + ?Sized>(
     exposed: &[Exposed],
-) -> Option<&LocalPort<G::Request>> {
+) -> Option<LocalPort<G::Request>> {
     let exposed = exposed.iter().find(|it| it.name == G::NAME);
-    exposed.and_then(|it| it.local.downcast_ref())
+    exposed.and_then(|it| it.local.downcast_ref()).cloned()
 }

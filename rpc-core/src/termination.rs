@@ -11,12 +11,12 @@ use crate::error::EndpointError;
 /// Tells how an endpoint has ended, once it has.
 #[derive(Default)]
 pub(crate) struct Termination {
-    /// The error elsewhere, since there is hardly ever one, and a million endpoints have room for it.
+    /// The error is elsewhere: there is hardly ever one, and all endpoints would have room for it.
     result: Mutex<Option<Result<(), Box<EndpointError>>>>,
     ended: Notify,
 }
 
-/// The right to say how an endpoint has ended. Who drops it with its task says that it is over.
+/// Says that an endpoint is over, if nobody has said how it has ended: its task was dropped.
 pub(crate) struct Ending(pub(crate) Arc<Termination>);
 
 impl Drop for Ending {

@@ -93,76 +93,86 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// For each type of answer, a `KeptOf<T, E>`; that type first which was last looked for, since a thread
-/// that makes many calls makes many of one type.
+/// A list for each type of answer and each shard, those first that were used last: a thread that makes
+/// many calls makes many of one type for one service.
 #[derive(Default)]
-struct Kept(Vec<(TypeId, Box<dyn Any>)>);
+struct Kept(Vec<List>);
 
-/// The latest last, each behind the address of its shard: most are not looked at themselves.
-type KeptOf<T, E> = Vec<(usize, Box<Waiting<T, E>>)>;
+struct List {
+    key: (TypeId, usize),
+    /// A `Calls<T, E>`.
+    calls: Box<dyn Any>,
+}
+
+type Calls<T, E> = Vec<Box<Waiting<T, E>>>;
 
 impl Kept {
-    fn of<T: 'static, E: 'static>(&mut self) -> &mut KeptOf<T, E> {
-        let id = TypeId::of::<(T, E)>();
-        if self.0.first().is_none_or(|it| it.0 != id) {
-            self.bring_first(id, || Box::new(KeptOf::<T, E>::new()));
-        }
-        let kept = self.0[0].1.downcast_mut();
-        kept.expect("it is of that type")
+    /// Returns a list, and what is left of another that was not used for long: to be dropped outside,
+    /// since what is dropped may make calls.
+    fn of<T: 'static, E: 'static>(
+        &mut self,
+        shard: &Arc<Shard>,
+    ) -> (&mut Calls<T, E>, Option<List>) {
+        let key = (TypeId::of::<(T, E)>(), Arc::as_ptr(shard).addr());
+        let is_first = self.0.first().is_some_and(|it| it.key == key);
+        let left = match is_first {
+            true => None,
+            false => self.bring_first(key, || Box::new(Calls::<T, E>::new())),
+        };
+        let calls = self.0[0].calls.downcast_mut();
+        (calls.expect("they are of that type"), left)
     }
 
-    fn bring_first(&mut self, id: TypeId, make: fn() -> Box<dyn Any>) {
-        let place = self.0.iter().position(|it| it.0 == id);
+    fn bring_first(&mut self, key: (TypeId, usize), make: fn() -> Box<dyn Any>) -> Option<List> {
+        let place = self.0.iter().position(|it| it.key == key);
         let place = place.unwrap_or_else(|| {
-            self.0.push((id, make()));
+            let calls = make();
+            self.0.push(List { key, calls });
             self.0.len() - 1
         });
-        self.0.swap(0, place);
+        self.0[..=place].rotate_right(1);
+        let is_full = self.0.len() > LISTS_MAX;
+        is_full.then(|| self.0.pop()).flatten()
     }
 }
 
 fn take<T: 'static, E: 'static>(shard: &Arc<Shard>) -> Option<Box<Waiting<T, E>>> {
-    KEPT.with_borrow_mut(|kept| {
-        let kept = kept.of::<T, E>();
-        // Those of other services are left to them.
-        let mut latest = kept.iter().rev().take(LOOKED_AT);
-        let behind = latest.position(|(of, _)| *of == address(shard))?;
-        Some(kept.swap_remove(kept.len() - 1 - behind).1)
-    })
+    let (taken, _left) = KEPT.with_borrow_mut(|kept| {
+        let (calls, left) = kept.of::<T, E>(shard);
+        (calls.pop(), left)
+    });
+    taken
 }
 
 fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
-    let mut new = Some((address(&waiting.shard), waiting));
-    let mut left = Vec::new();
+    let (mut waiting, mut left) = (Some(waiting), None);
     // Nothing is kept by a thread that ends.
     let _ = KEPT.try_with(|kept| {
-        if let Ok(mut kept) = kept.try_borrow_mut() {
-            let kept = kept.of::<T, E>();
-            if kept.len() >= KEPT_MAX {
-                // Those that were kept the longest may be of services that are gone.
-                left.extend(kept.drain(..KEPT_MAX / 2));
+        if let Ok(mut kept) = kept.try_borrow_mut()
+            && let Some(it) = &waiting
+        {
+            let (calls, unused) = kept.of::<T, E>(&it.shard);
+            left = unused;
+            if calls.len() < CALLS_MAX {
+                calls.extend(waiting.take());
             }
-            kept.extend(new.take());
         }
     });
-    // Outside the map: what is dropped may make calls.
-    drop((new, left));
-}
-
-fn address(shard: &Arc<Shard>) -> usize {
-    Arc::as_ptr(shard).addr()
+    // Outside the map, as above.
+    drop((waiting, left));
 }
 
 /// As many calls of a type as a thread commonly has under way at once.
-const KEPT_MAX: usize = 512;
-/// So many are looked at for one of the service: a process has few services.
-const LOOKED_AT: usize = 8;
+const CALLS_MAX: usize = 512;
+/// As many lists as a process of some services commonly needs.
+const LISTS_MAX: usize = 128;
 
 #[cfg(all(test, not(rpc_loom)))]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
-    use super::Waiting;
+    use super::{LISTS_MAX, Waiting};
     use crate::call::Time;
     use crate::callee::Callee;
     use crate::connection::Ask;
@@ -174,15 +184,27 @@ mod tests {
     #[test]
     fn the_calls_of_several_services_each_find_what_their_own_left() {
         let services = [Deadlines::default(), Deadlines::default()];
-        let slots = services.each_ref().map(call);
-        assert_ne!(slots[0], slots[1]);
+        let slots = services.each_ref().map(calls);
+        assert!(slots[0].is_disjoint(&slots[1]));
         for _ in 0..3 {
-            assert_eq!(services.each_ref().map(call), slots);
+            assert_eq!(services.each_ref().map(calls), slots);
         }
     }
 
-    /// Makes a call of the service that has these deadlines, and returns its slot.
-    fn call(deadlines: &Deadlines) -> *const ReplySlot<u8, Never> {
+    #[test]
+    fn what_was_not_used_for_long_is_not_kept() {
+        let first = Deadlines::default();
+        let _slots = calls(&first);
+        let held = || Arc::strong_count(first.shard());
+        assert_eq!(held(), 1 + COUNT);
+        for _ in 0..LISTS_MAX {
+            calls(&Deadlines::default());
+        }
+        assert_eq!(held(), 1);
+    }
+
+    /// Makes some calls at once of the service that has these deadlines, and returns their slots.
+    fn calls(deadlines: &Deadlines) -> BTreeSet<*const ReplySlot<u8, Never>> {
         let address = "counter".parse().expect("it is a name");
         let callee = Arc::new(Callee::new(address, 0, None));
         let ask = Ask {
@@ -191,12 +213,16 @@ mod tests {
             token: None,
             trace: None,
         };
-        let mut waiting = Waiting::begin(deadlines, &callee, &ask, &Time::ENDLESS);
-        let slot = Arc::as_ptr(waiting.slot());
-        waiting.over = true;
-        waiting.end();
-        slot
+        let begin = |_| Waiting::begin(deadlines, &callee, &ask, &Time::ENDLESS);
+        let calls: Vec<_> = (0..COUNT).map(begin).collect();
+        let slots = calls.iter().map(|it| Arc::as_ptr(it.slot())).collect();
+        for mut call in calls {
+            call.over = true;
+            call.end();
+        }
+        slots
     }
 
     static METHOD: MethodInfo = MethodInfo::internal("add", CallTimeout::Never);
+    const COUNT: usize = 20;
 }

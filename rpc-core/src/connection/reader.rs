@@ -126,7 +126,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     pub(super) async fn read(&mut self) -> Result<bool, ReadError> {
         let cut = mem::take(&mut self.cut);
         if cut == self.input.len() {
-            // It goes on at the beginning of the memory, without a look at what is left of it.
+            // It goes on where it began, without a look at how much memory is left.
             self.input.clear();
         } else {
             self.input.advance(cut);

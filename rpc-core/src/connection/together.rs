@@ -13,24 +13,27 @@ use crate::transport::Driver;
 /// What one of them wakes the other for is done in the same poll: a task that wakes itself is put
 /// behind all others. The work is pinned by the caller, so that its memory is in the task but once.
 pub(crate) fn together<T>(
-    mut driver: Option<Driver>,
+    driver: Option<Driver>,
     mut work: impl Future<Output = T> + Unpin,
 ) -> impl Future<Output = T> {
-    let bell = Bell::new(DRIVER | WORK);
-    let (for_driver, for_work) = (bell.waker(DRIVER), bell.waker(WORK));
+    let mut lent = driver.map(|driver| {
+        let bell = Bell::new(DRIVER | WORK);
+        let wakers = (bell.waker(DRIVER), bell.waker(WORK));
+        (driver, bell, wakers)
+    });
     let mut is_driven = true;
     poll_fn(move |cx| {
-        let Some(driver) = &mut driver else {
+        let Some((driver, bell, (for_driver, for_work))) = &mut lent else {
             return work.poll_unpin(cx);
         };
         bell.begin(cx.waker());
         for _ in 0..ROUNDS {
             if bell.take(DRIVER) && is_driven {
-                let polled = driver.as_mut().poll(&mut Context::from_waker(&for_driver));
+                let polled = driver.as_mut().poll(&mut Context::from_waker(for_driver));
                 is_driven = polled.is_pending();
             }
             if bell.take(WORK)
-                && let Poll::Ready(done) = work.poll_unpin(&mut Context::from_waker(&for_work))
+                && let Poll::Ready(done) = work.poll_unpin(&mut Context::from_waker(for_work))
             {
                 return Poll::Ready(done);
             }

@@ -164,6 +164,11 @@ impl Wire {
             .await;
     }
 
+    /// Returns what says, when it is dropped, that the bulk lane is over.
+    pub(super) const fn over_when_dropped<'a>(&'a self, bulk: &'a Lane) -> Over<'a> {
+        Over { wire: self, bulk }
+    }
+
     /// Adds a bulk lane, which has to be [run](Self::run_bulk); `None` if there is one.
     pub(super) fn add_bulk(
         &self,
@@ -183,7 +188,6 @@ impl Wire {
         write: impl Future<Output = std::io::Result<()>>,
         liveness: Liveness,
     ) {
-        let _over = Over { wire: self, bulk };
         let rest = Box::pin(async {
             tokio::select! {
                 biased;
@@ -325,7 +329,8 @@ impl Wire {
 }
 
 /// Says that the bulk lane is over, also when its task is dropped.
-struct Over<'a> {
+#[must_use = "dropping it says so at once"]
+pub(super) struct Over<'a> {
     wire: &'a Wire,
     bulk: &'a Lane,
 }

@@ -121,7 +121,6 @@ pub(crate) trait WireRoute: Send + Sync {
 }
 
 /// One gateway of an endpoint, found by its name.
-#[derive(Clone)]
 pub(crate) struct Exposed {
     pub(crate) name: &'static str,
     pub(crate) methods: &'static [MethodInfo],

@@ -135,18 +135,18 @@ impl RpcService {
         address: Address,
         token: Option<FencingToken>,
     ) -> Result<Arc<G>, ConnectError> {
-        let listing = self.inner.registry.find(address.endpoint());
-        let listing = listing.ok_or_else(|| ConnectError::NoEndpoint {
+        let endpoint = self.inner.registry.find(address.endpoint());
+        let endpoint = endpoint.ok_or_else(|| ConnectError::NoEndpoint {
             address: address.to_string(),
         })?;
-        let route = local_port::<G>(&listing.exposed);
+        let route = local_port::<G>(&endpoint.expose());
         let route = route.ok_or_else(|| ConnectError::NoGateway {
             address: address.to_string(),
             gateway: G::NAME,
         })?;
         let caller = Arc::clone(&self.inner.caller);
         let callee = caller.callee(address, self.inner.id, G::METHODS.len());
-        let port = Port::local(Arc::clone(route), callee, token, caller);
+        let port = Port::local(route, callee, token, caller);
         Ok(G::client(port))
     }
 

@@ -250,8 +250,8 @@ impl RpcService {
         self.inner.channels.close();
     }
 
-    pub(crate) fn find(&self, endpoint: &str) -> Option<Listing> {
-        self.inner.registry.find(endpoint)
+    pub(crate) fn listing(&self, endpoint: &str) -> Option<Listing> {
+        self.inner.registry.listing(endpoint)
     }
 
     /// Tells whether [`close`](Self::close) was called.

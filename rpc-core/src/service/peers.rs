@@ -166,8 +166,8 @@ impl RpcService {
         let Stream { reader, writer } = stream;
         let connection = OutgoingConnection::new(transport.peer(), writer, &welcome, config);
         let widening = self.widening(&connection, address, link);
-        let lent = Arc::clone(&transport);
-        let lend_driver = move || lent.lend_driver();
+        let lender = Arc::clone(&transport);
+        let lend_driver = move || lender.lend_driver();
         let driving = Arc::clone(&connection).drive(lend_driver, reader, config, widening);
         self.spawn(driving.map(move |()| transport.close()));
         if self.is_closed() {

@@ -26,7 +26,7 @@ pub(super) struct Registry {
 
 struct Entry {
     endpoint: Arc<dyn AnyEndpoint>,
-    /// There are none until somebody looks for the endpoint.
+    /// There are none until a peer connects to the endpoint.
     watchers: OnceLock<Arc<Watchers>>,
 }
 
@@ -105,19 +105,16 @@ impl Registry {
         }
     }
 
-    /// Returns what is known of an endpoint. `prefix*` is the first whose name begins so.
-    pub(super) fn find(&self, name: &str) -> Option<Listing> {
+    /// Returns an endpoint. `prefix*` is the first whose name begins so.
+    pub(super) fn find(&self, name: &str) -> Option<Arc<dyn AnyEndpoint>> {
         let endpoints = self.endpoints.read();
-        let entry = match name.strip_suffix(WILDCARD) {
-            None => endpoints.get(name),
-            Some(prefix) => {
-                let from = (Bound::Included(prefix), Bound::Unbounded);
-                let mut candidates = endpoints.range::<str, _>(from);
-                let first = candidates.next().filter(|(it, _)| it.starts_with(prefix));
-                first.map(|(_, entry)| entry)
-            }
-        };
-        let entry = entry?;
+        find(&endpoints, name).map(|it| Arc::clone(&it.endpoint))
+    }
+
+    /// Returns what a peer is told of an endpoint, which is told when that ends.
+    pub(super) fn listing(&self, name: &str) -> Option<Listing> {
+        let endpoints = self.endpoints.read();
+        let entry = find(&endpoints, name)?;
         let endpoint = Arc::clone(&entry.endpoint);
         let watchers = Arc::clone(entry.watchers.get_or_init(Arc::default));
         drop(endpoints);
@@ -166,4 +163,14 @@ impl Registry {
         }
         result
     }
+}
+
+fn find<'a>(endpoints: &'a BTreeMap<Arc<str>, Entry>, name: &str) -> Option<&'a Entry> {
+    let Some(prefix) = name.strip_suffix(WILDCARD) else {
+        return endpoints.get(name);
+    };
+    let from = (Bound::Included(prefix), Bound::Unbounded);
+    let mut candidates = endpoints.range::<str, _>(from);
+    let first = candidates.next().filter(|(it, _)| it.starts_with(prefix));
+    first.map(|(_, entry)| entry)
 }

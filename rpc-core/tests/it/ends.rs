@@ -1,8 +1,8 @@
 //! Endpoints that end in unusual ways.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
 
 use futures_util::FutureExt;
 use rpc_core::{
@@ -260,4 +260,50 @@ async fn posted_code_that_is_not_done_in_time_is_given_up() {
     stage.release.send(()).unwrap();
     stage.may_stop.notify_one();
     stage.server.close().await.unwrap();
+}
+
+/// Notes when it is dropped whether its end was told before.
+struct Held {
+    server: Arc<OnceLock<RpcServer<Self>>>,
+    told: Arc<OnceLock<bool>>,
+}
+
+impl RpcEndpoint for Held {
+    type Gateways = gateways![ActGateway];
+}
+
+#[rpc_endpoint(ActGateway)]
+impl Held {
+    fn block(&mut self) -> RpcResult<u32> {
+        Ok(42)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let ended = self.server.get().unwrap().terminated().now_or_never();
+        self.told.set(ended.is_some()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_aborted_is_over_when_its_state_is_gone() {
+    for polled in [false, true] {
+        let service = RpcService::local();
+        let (server, told) = (Arc::default(), Arc::default());
+        let held = Held {
+            server: Arc::clone(&server),
+            told: Arc::clone(&told),
+        };
+        let started = service.start_server("held", held).unwrap();
+        server.set(started.clone()).unwrap();
+        if polled {
+            started.start();
+            let gateway = started.gateway::<dyn ActGateway>();
+            assert_eq!(gateway.block().await, Ok(42));
+        }
+        service.abort();
+        started.terminated().await.unwrap();
+        assert_eq!(told.get(), Some(&false), "polled: {polled}");
+    }
 }

@@ -2,6 +2,7 @@
 //! suite, which each transport's own tests run.
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
+mod batches;
 mod ends;
 mod executor;
 mod fencing;

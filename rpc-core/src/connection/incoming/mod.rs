@@ -192,6 +192,7 @@ impl IncomingConnection {
             bulk.outbox.close();
         }
         let limit = self.limits.frame_in;
+        let _over = self.wire.over_when_dropped(bulk);
         let mut frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
         let liveness = Liveness::new(config, Instant::now());
         let read = pin!(self.read_bulk(bulk, &mut frames));

@@ -182,7 +182,7 @@ impl Session {
         let directory = self.directory.as_ref();
         let listing = directory.and_then(|it| it.find(&resolve.endpoint));
         let listing = listing.ok_or(ResolveRefusal::NoEndpoint)?;
-        let mut exposed = listing.exposed.iter();
+        let mut exposed = listing.exposed.into_iter();
         let exposed = exposed.find(|it| it.name == resolve.gateway);
         let exposed = exposed.ok_or(ResolveRefusal::NoGateway)?;
         let full = self.opened.len() >= connection.limits.gateways.min(PLACES);
@@ -202,7 +202,7 @@ impl Session {
         let gateway = u32::from(self.resolved) << 16 | place;
         entry.insert(Opened {
             number: gateway,
-            exposed: exposed.clone(),
+            exposed,
             methods,
             watchers: Arc::clone(&listing.watchers),
             moved: false,

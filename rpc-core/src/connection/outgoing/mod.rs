@@ -4,6 +4,7 @@ mod read;
 mod send;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -142,35 +143,34 @@ impl OutgoingConnection {
     }
 
     /// Reads what the peer says and writes what is left to it, until the connection ends. Meanwhile it
-    /// does `widening`, and runs the driver that it is lent.
-    pub(crate) fn drive<R: AsyncRead + Unpin, W: Future<Output = ()>, D>(
+    /// does `widening`, and runs the driver that it is lent once it is polled: before, nobody would.
+    pub(crate) fn drive<W: Future<Output = ()>, D: FnOnce() -> Option<Driver>>(
         self: Arc<Self>,
         lend_driver: D,
-        reader: R,
+        reader: Box<dyn AsyncRead + Send + Unpin>,
         config: &RpcConfig,
         widening: W,
-    ) -> impl Future<Output = ()> + use<R, W, D>
-    where
-        D: FnOnce() -> Option<Driver>,
-    {
-        let (limit, liveness) = (
-            config.frame_bytes_max,
-            Liveness::new(config, Instant::now()),
-        );
+    ) -> impl Future<Output = ()> + use<W, D> {
+        let limit = config.frame_bytes_max;
+        let liveness = Liveness::new(config, Instant::now());
         // Apart from what each read needs.
         let rest = Box::pin(Arc::clone(&self).rest(liveness, widening));
         async move {
-            let main = &self.wire.main;
-            let mut frames = FrameReader::new(reader, limit, usize::MAX, &main.heard);
-            let read = pin!(self.read(&mut frames));
-            let ended = together(lend_driver(), beside(read, rest)).await;
-            let end = ended.unwrap_or_else(|error| {
-                tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
-                End::Lost
+            let work = pin!(async {
+                let ended = {
+                    let heard = &self.wire.main.heard;
+                    let mut frames = FrameReader::new(reader, limit, usize::MAX, heard);
+                    let read = pin!(self.read(&mut frames));
+                    beside(read, rest).await
+                };
+                self.end(ended.unwrap_or_else(|error| {
+                    tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
+                    End::Lost
+                }));
+                // Calls that are given up later hold the connection, and are not to hold its stream.
+                self.wire.discard();
             });
-            self.end(end);
-            // Calls that are given up later hold the connection, and are not to hold its stream.
-            self.wire.discard();
+            together(lend_driver(), work).await;
         }
     }
 
@@ -182,7 +182,7 @@ impl OutgoingConnection {
     ) -> Result<End, ReadError> {
         let widening = async {
             widening.await;
-            pending().await
+            pending::<Infallible>().await
         };
         tokio::select! {
             biased;
@@ -191,7 +191,7 @@ impl OutgoingConnection {
                 ended.map(|()| End::Aged).map_err(ReadError::Lost)
             }
             error = self.wire.bulk_lost() => Err(error),
-            widened = widening => widened,
+            never = widening => match never {},
         }
     }
 
@@ -220,6 +220,7 @@ impl OutgoingConnection {
             bulk.outbox.close();
         }
         let limit = config.frame_bytes_max;
+        let _over = self.wire.over_when_dropped(bulk);
         let mut frames = FrameReader::new(stream.reader, limit, BULK_READ_BYTES, &bulk.heard);
         let liveness = Liveness::new(config, Instant::now());
         let read = pin!(self.read_bulk(bulk, &mut frames));
