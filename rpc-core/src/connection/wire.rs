@@ -53,9 +53,13 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    fn new(writer: Box<dyn AsyncWrite + Send + Unpin>, limit: usize, at_once: usize) -> Self {
+    fn new(
+        writer: Box<dyn AsyncWrite + Send + Unpin>,
+        limit: usize,
+        small: Option<Arc<Outbox>>,
+    ) -> Self {
         Self {
-            outbox: Arc::new(Outbox::new(writer, limit, at_once)),
+            outbox: Arc::new(Outbox::new(writer, limit, small)),
             heard: Heard::default(),
             heeded: AtomicU64::new(0),
             over: AtomicBool::new(false),
@@ -88,7 +92,7 @@ impl Wire {
     ) -> Self {
         Self {
             peer,
-            main: Lane::new(writer, config.outbox_bytes_max, usize::MAX),
+            main: Lane::new(writer, config.outbox_bytes_max, None),
             bulk: OnceLock::new(),
             bulk_bytes_min: config.bulk_bytes_min,
             wanted: AtomicBool::new(false),
@@ -122,6 +126,10 @@ impl Wire {
         let (size, due) = self.main.outbox.send(urgency, |out| {
             let mark = out.mark();
             let size = put(out)?;
+            // Nothing was put if it went by the bulk lane.
+            if (1..self.bulk_bytes_min).contains(&size) {
+                self.main.outbox.count_message();
+            }
             if size >= self.bulk_bytes_min {
                 match self.bulk.get() {
                     Some(bulk) if bulk.outbox.take_over(out, mark) => moved(out),
@@ -175,7 +183,8 @@ impl Wire {
         writer: Box<dyn AsyncWrite + Send + Unpin>,
         config: &RpcConfig,
     ) -> Option<&Lane> {
-        let lane = Lane::new(writer, config.outbox_bytes_max, BULK_WRITE_BYTES);
+        let small = Arc::clone(&self.main.outbox);
+        let lane = Lane::new(writer, config.outbox_bytes_max, Some(small));
         self.bulk.set(lane).ok()?;
         self.bulk.get()
     }
@@ -345,5 +354,3 @@ impl Drop for Over<'_> {
 
 /// How much a bulk lane reads before other tasks have their turn: small calls are read in between.
 pub(super) const BULK_READ_BYTES: usize = 128 << 10;
-/// How much a bulk lane writes before that: the reader is at work on the beginning meanwhile.
-const BULK_WRITE_BYTES: usize = 512 << 10;

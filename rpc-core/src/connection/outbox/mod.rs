@@ -8,7 +8,9 @@
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
+use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -29,9 +31,11 @@ pub(crate) struct Outbox {
     work: Notify,
     /// How many bytes the stream has taken in all.
     written: AtomicU64,
+    /// How many messages were put, which somebody waits for.
+    messages: AtomicU64,
     limit: usize,
-    /// How many bytes are written before other tasks have their turn.
-    at_once: usize,
+    /// The outbox of what is small, if this is of what is large: it is not to wait long.
+    small: Option<Arc<Self>>,
 }
 
 struct Queue {
@@ -59,6 +63,10 @@ struct Writer {
     current: Output,
     /// The stream was full: the connection's task waits until it is not, or is about to.
     blocked: bool,
+    /// How many small messages there were when a piece of what is large was begun.
+    small_messages: u64,
+    /// How many pieces are to be short, since there were more.
+    short_pieces: u32,
 }
 
 /// Why a frame was not queued.
@@ -96,7 +104,7 @@ impl Outbox {
     pub(crate) fn new(
         io: Box<dyn AsyncWrite + Send + Unpin>,
         limit: usize,
-        at_once: usize,
+        small: Option<Arc<Self>>,
     ) -> Self {
         Self {
             queue: Mutex::new(Queue {
@@ -108,11 +116,14 @@ impl Outbox {
                 io,
                 current: Output::default(),
                 blocked: false,
+                small_messages: 0,
+                short_pieces: 0,
             }),
             work: Notify::new(),
             written: AtomicU64::new(0),
+            messages: AtomicU64::new(0),
             limit,
-            at_once,
+            small,
         }
     }
 
@@ -158,6 +169,12 @@ impl Outbox {
             _ => {}
         }
         Ok((put, Due::Nothing))
+    }
+
+    /// Counts a message that is put: while it is put, so that nobody else counts.
+    pub(crate) fn count_message(&self) {
+        let before = self.messages.load(Ordering::Relaxed);
+        self.messages.store(before + 1, Ordering::Relaxed);
     }
 
     /// Takes over the last frame of another outbox, for the connection's task to write. Returns whether
@@ -296,7 +313,9 @@ impl Outbox {
             }
             let all_taken = queue.frames.len() == 0;
             drop(queue);
-            let written = writer.poll_write_all(cx, &self.written, self.at_once);
+            let piece = self.small.as_ref().map(|it| writer.next_piece(it));
+            let piece = piece.unwrap_or(usize::MAX);
+            let written = writer.poll_write_all(cx, &self.written, piece);
             writer.blocked = written.is_pending();
             ready!(written)?;
             queue = self.queue.lock();
@@ -322,13 +341,30 @@ impl Owed for Outbox {
 }
 
 impl Writer {
+    /// Returns how much is written before other tasks have their turn. To give way costs as much as to
+    /// write some of it, so that it is done less often if nothing small is about.
+    fn next_piece(&mut self, small: &Outbox) -> usize {
+        let messages = small.messages.load(Ordering::Relaxed);
+        if mem::replace(&mut self.small_messages, messages) != messages {
+            self.short_pieces = SHORT_PIECES;
+        }
+        match self.short_pieces.checked_sub(1) {
+            Some(left) => {
+                self.short_pieces = left;
+                SHORT_PIECE_BYTES
+            }
+            None => PIECE_BYTES,
+        }
+    }
+
+    /// Writes a piece of so many bytes at most, or less if that is all.
     fn poll_write_all(
         &mut self,
         cx: &mut Context<'_>,
         written: &AtomicU64,
-        at_once: usize,
+        piece: usize,
     ) -> Poll<io::Result<()>> {
-        let mut left = at_once;
+        let mut left = piece;
         while self.current.len() > 0 {
             if left == 0 {
                 cx.waker().wake_by_ref();
@@ -338,7 +374,7 @@ impl Writer {
             let n = if let Some(bytes) = self.current.as_one(left) {
                 ready!(io.poll_write(cx, bytes))?
             } else {
-                self.current.prepare(left.min(PREPARED_BYTES));
+                self.current.prepare(left.min(PIECE_BYTES));
                 let mut slices = [IoSlice::new(&[]); SLICES];
                 let filled = self.current.slices(&mut slices, left);
                 ready!(io.poll_write_vectored(cx, &slices[..filled]))?
@@ -360,8 +396,13 @@ impl Writer {
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// How many pieces one write takes: some payloads, and the frames between them.
 const SLICES: usize = 16;
-/// So much of what has to be made ready is so before some of it is written.
-const PREPARED_BYTES: usize = 512 << 10;
+/// How much of what is large is made ready and written before other tasks have their turn: the reader is
+/// at work on the beginning meanwhile.
+const PIECE_BYTES: usize = 512 << 10;
+/// The same while small messages come and go beside it.
+const SHORT_PIECE_BYTES: usize = 128 << 10;
+/// So many pieces are short after something small.
+const SHORT_PIECES: u32 = 32;
 /// More than this is not put off to the end of a turn: it is a write that pays by itself.
 const OWED_BYTES_MAX: usize = 256 << 10;
 

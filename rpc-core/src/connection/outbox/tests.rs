@@ -7,7 +7,9 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use super::{Due, OWED_BYTES_MAX, Outbox, SendError, Urgency};
+use super::{
+    Due, OWED_BYTES_MAX, Outbox, PIECE_BYTES, SHORT_PIECE_BYTES, SHORT_PIECES, SendError, Urgency,
+};
 use crate::frame::{FrameBuffer, PutError};
 use crate::turn::Owed;
 
@@ -119,7 +121,7 @@ fn what_is_owed_is_written_when_the_sender_flushes() {
 #[tokio::test]
 async fn a_flush_leaves_a_full_stream_to_the_connections_task() {
     let (io, mut peer) = tokio::io::duplex(64);
-    let outbox = Arc::new(Outbox::new(Box::new(io), usize::MAX, usize::MAX));
+    let outbox = Arc::new(Outbox::new(Box::new(io), usize::MAX, None));
     let driver = Arc::clone(&outbox);
     tokio::spawn(async move { driver.drive().await });
     tokio::task::yield_now().await;
@@ -192,6 +194,54 @@ fn a_full_outbox_takes_no_more_until_it_is_written() {
     assert_eq!(written.lock().text, expected);
     send(&outbox, Urgency::Now, "z").unwrap();
     assert_eq!(written.lock().text, expected + "z");
+}
+
+#[test]
+fn what_is_large_gives_way_more_often_while_something_small_is_written() {
+    /// Takes everything.
+    struct Sink(Arc<Mutex<usize>>);
+
+    impl AsyncWrite for Sink {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            *self.0.lock() += bytes.len();
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    let (small, _) = outbox(Pace::All);
+    let small = Arc::new(small);
+    let taken = Arc::new(Mutex::new(0));
+    let sink = Box::new(Sink(Arc::clone(&taken)));
+    let large = Outbox::new(sink, usize::MAX, Some(Arc::clone(&small)));
+    send(&large, Urgency::Left, &"x".repeat(64 << 20)).unwrap();
+    let mut drive = pin!(large.drive());
+    let mut pieces = || {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(drive.as_mut().poll(&mut cx).is_pending());
+        std::mem::take(&mut *taken.lock())
+    };
+    assert_eq!(pieces(), PIECE_BYTES);
+    assert_eq!(pieces(), PIECE_BYTES);
+    // What connections say to each other does not count.
+    send(&small, Urgency::Now, "credit").unwrap();
+    assert_eq!(pieces(), PIECE_BYTES);
+    small.count_message();
+    for _ in 0..SHORT_PIECES {
+        assert_eq!(pieces(), SHORT_PIECE_BYTES);
+    }
+    assert_eq!(pieces(), PIECE_BYTES, "nothing small came after it");
 }
 
 #[test]
@@ -317,7 +367,7 @@ fn outbox_of(pace: Pace, limit: usize) -> (Outbox, Arc<Mutex<Written>>) {
         written: Arc::clone(&written),
         ready: false,
     };
-    (Outbox::new(Box::new(stream), limit, usize::MAX), written)
+    (Outbox::new(Box::new(stream), limit, None), written)
 }
 
 fn send(outbox: &Outbox, urgency: Urgency, text: &str) -> Result<(), SendError> {
