@@ -78,7 +78,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             // Memory follows what has come: a length by itself costs a peer nothing.
             frame.reserve(size.min(TRUSTED_BYTES));
             frame.extend_from_slice(&there[..own]);
-            let hash = Hash::new(size);
+            let hash = Hash::new();
             self.coming = Some(Box::new(Coming { frame, size, hash }));
             self.cut += own;
             return self.next_large();
@@ -97,7 +97,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         let Some(coming) = &mut self.coming else {
             return Ok(None);
         };
-        coming.hash.update(&coming.frame);
+        coming.hash.update(&coming.frame, coming.size);
         let Some(whole) = self.coming.take_if(|it| it.missing() == 0) else {
             return Ok(None);
         };

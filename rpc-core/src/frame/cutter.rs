@@ -1,5 +1,7 @@
 //! Frames that come in.
 
+use std::mem;
+
 use bytes::Bytes;
 
 use super::{HEADER_BYTES, HEADER_BYTES_MAX, Header, TRAILER_BYTES, crc, mark};
@@ -149,9 +151,7 @@ fn payloads(frame: &[u8], end: usize) -> Option<&[u8]> {
 /// What a large frame's checksums cover, hashed piece by piece as it comes: all at once at its end it
 /// would be cold, and take long.
 pub(crate) struct Hash {
-    /// How long the frame will be.
-    size: usize,
-    /// How much of it was hashed.
+    /// How much of the frame was hashed.
     seen: usize,
     running: crc::Running,
     /// Where the body ends, and the hash of all up to there.
@@ -159,36 +159,37 @@ pub(crate) struct Hash {
 }
 
 impl Hash {
-    /// Begins with a frame that will be so long.
-    pub(crate) fn new(size: usize) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            size,
             seen: UNHASHED_BYTES,
             running: crc::Running::new(),
             head: None,
         }
     }
 
-    /// Hashes what has come of the frame since the last time.
-    pub(crate) fn update(&mut self, frame: &[u8]) {
-        if frame.len() < HEADER_BYTES_MAX.min(self.size) {
-            return;
+    /// Hashes what has come since the last time of a frame that will be so long.
+    pub(crate) fn update(&mut self, frame: &[u8], size: usize) {
+        if self.head.is_none() {
+            if frame.len() < HEADER_BYTES_MAX.min(size) {
+                return;
+            }
+            let end = Header::end_of_body(frame, size);
+            self.update_to(frame, end);
+            if self.seen < end {
+                return;
+            }
+            let head = mem::replace(&mut self.running, crc::Running::new());
+            self.head = Some((end, head.get()));
         }
-        let (end, is_head) = match self.head {
-            Some(_) => (self.size - TRAILER_BYTES, false),
-            None => (Header::end_of_body(frame, self.size), true),
-        };
+        self.update_to(frame, size - TRAILER_BYTES);
+    }
+
+    /// Hashes what has come of what is before `end`.
+    fn update_to(&mut self, frame: &[u8], end: usize) {
         let there = end.min(frame.len());
         if let Some(more) = frame.get(self.seen..there) {
             self.running.update(more);
             self.seen = there;
-        }
-        if is_head && there == end {
-            self.head = Some((end, self.running.get()));
-            self.running = crc::Running::new();
-            if end < self.size {
-                self.update(frame);
-            }
         }
     }
 }

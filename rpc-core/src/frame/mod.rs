@@ -203,7 +203,7 @@ impl Header {
     /// longest header has. That is where the frame ends, too, if nothing comes behind, or if what it
     /// says of that makes no sense: nobody has looked at its checksum yet.
     fn end_of_body(frame: &[u8], size: usize) -> usize {
-        let flags = frame[9];
+        let flags = frame.get(9).copied().unwrap_or_default();
         if flags & BEHIND == 0 {
             return size;
         }
@@ -232,9 +232,7 @@ pub(crate) fn seal(number: u64, frame: &mut [u8]) {
     let size = frame.len();
     let length = u32::try_from(size - 4).expect("it is small");
     frame[..4].copy_from_slice(&length.to_le_bytes());
-    let has_flags = size > 9;
-    let end = has_flags.then(|| Header::end_of_body(frame, size));
-    let end = end.unwrap_or(size);
+    let end = Header::end_of_body(frame, size);
     let head = checksum(number, &frame[8..end]);
     frame[4..8].copy_from_slice(&head.to_le_bytes());
     if end < size {

@@ -370,7 +370,7 @@ impl RpcService {
 /// A connection does not keep the service alive.
 impl Directory for WeakService {
     fn find(&self, endpoint: &str) -> Option<Listing> {
-        self.upgrade()?.listing(endpoint)
+        self.upgrade()?.inner.registry.listing(endpoint)
     }
 }
 

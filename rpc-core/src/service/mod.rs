@@ -32,7 +32,7 @@ use self::registry::Registry;
 use crate::address::Address;
 use crate::caller::Caller;
 use crate::config::RpcConfig;
-use crate::connection::{Hello, Listing, Purpose};
+use crate::connection::{Hello, Purpose};
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::main_loop;
@@ -248,10 +248,6 @@ impl RpcService {
         self.inner.tasks.lock().abort_all();
         self.inner.peers.close();
         self.inner.channels.close();
-    }
-
-    pub(crate) fn listing(&self, endpoint: &str) -> Option<Listing> {
-        self.inner.registry.listing(endpoint)
     }
 
     /// Tells whether [`close`](Self::close) was called.

@@ -313,8 +313,8 @@ impl Outbox {
             }
             let all_taken = queue.frames.len() == 0;
             drop(queue);
-            let piece = self.small.as_ref().map(|it| writer.next_piece(it));
-            let piece = piece.unwrap_or(usize::MAX);
+            let small = self.small.as_ref();
+            let piece = small.map_or(usize::MAX, |it| writer.next_piece(it));
             let written = writer.poll_write_all(cx, &self.written, piece);
             writer.blocked = written.is_pending();
             ready!(written)?;

@@ -198,39 +198,15 @@ fn a_full_outbox_takes_no_more_until_it_is_written() {
 
 #[test]
 fn what_is_large_gives_way_more_often_while_something_small_is_written() {
-    /// Takes everything.
-    struct Sink(Arc<Mutex<usize>>);
-
-    impl AsyncWrite for Sink {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            bytes: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            *self.0.lock() += bytes.len();
-            Poll::Ready(Ok(bytes.len()))
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            Poll::Ready(Ok(()))
-        }
-    }
-
-    let (small, _) = outbox(Pace::All);
-    let small = Arc::new(small);
-    let taken = Arc::new(Mutex::new(0));
-    let sink = Box::new(Sink(Arc::clone(&taken)));
-    let large = Outbox::new(sink, usize::MAX, Some(Arc::clone(&small)));
+    let small = Arc::new(outbox(Pace::All).0);
+    let (stream, written) = stream(Pace::All);
+    let large = Outbox::new(stream, usize::MAX, Some(Arc::clone(&small)));
     send(&large, Urgency::Left, &"x".repeat(64 << 20)).unwrap();
     let mut drive = pin!(large.drive());
     let mut pieces = || {
         let mut cx = Context::from_waker(Waker::noop());
         assert!(drive.as_mut().poll(&mut cx).is_pending());
-        std::mem::take(&mut *taken.lock())
+        std::mem::take(&mut written.lock().text).len()
     };
     assert_eq!(pieces(), PIECE_BYTES);
     assert_eq!(pieces(), PIECE_BYTES);
@@ -357,6 +333,11 @@ fn outbox(pace: Pace) -> (Outbox, Arc<Mutex<Written>>) {
 }
 
 fn outbox_of(pace: Pace, limit: usize) -> (Outbox, Arc<Mutex<Written>>) {
+    let (stream, written) = stream(pace);
+    (Outbox::new(stream, limit, None), written)
+}
+
+fn stream(pace: Pace) -> (Box<Stream>, Arc<Mutex<Written>>) {
     let written = Arc::new(Mutex::new(Written {
         pace,
         text: String::new(),
@@ -367,7 +348,7 @@ fn outbox_of(pace: Pace, limit: usize) -> (Outbox, Arc<Mutex<Written>>) {
         written: Arc::clone(&written),
         ready: false,
     };
-    (Outbox::new(Box::new(stream), limit, None), written)
+    (Box::new(stream), written)
 }
 
 fn send(outbox: &Outbox, urgency: Urgency, text: &str) -> Result<(), SendError> {
