@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt};
 
+use crate::call::AnyReply;
 use crate::connection::{Charge, IncomingCall};
 use crate::context::Context;
 use crate::error::{BoxError, RpcError};
@@ -76,8 +76,25 @@ pub trait Handles<G: Gateway + ?Sized>: RpcEndpoint {
     fn handle<'a>(batch: &mut Batch<'a, Self>, request: G::Request) -> Option<Handling<'a>>;
 }
 
-/// An interleaving handler under way.
-pub type Handling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+/// An interleaving handler that is to be polled.
+pub struct Handling<'a> {
+    pub(crate) future: BoxFuture<'a, ()>,
+    /// The call that it handles, unless that is one-way.
+    pub(crate) call: Option<Arc<dyn CallScope>>,
+}
+
+impl<'a> Handling<'a> {
+    /// Begins a handler; generated code calls it.
+    pub fn new(call: Option<Arc<dyn CallScope>>, future: BoxFuture<'a, ()>) -> Self {
+        Self { future, call }
+    }
+}
+
+impl std::fmt::Debug for Handling<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handling").finish_non_exhaustive()
+    }
+}
 
 /// A list of gateways, all of which `E` serves: a tuple of `Arc<dyn Gateway>`.
 pub trait GatewayList<E: RpcEndpoint>: 'static {
@@ -87,6 +104,10 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
     /// As [`Handles::handle`].
     #[doc(hidden)]
     fn handle<'a>(batch: &mut Batch<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
+
+    /// As [`Gateway::reply`].
+    #[doc(hidden)]
+    fn reply(request: &Self::Request) -> Option<&dyn AnyReply>;
 
     /// Returns the place among all [`methods`](Self::methods) of that which a request is for, and it.
     fn method_of(request: &Self::Request) -> (usize, &'static MethodInfo);
@@ -167,7 +188,6 @@ where
 {
     fn push(
         &self,
-        call: Option<Arc<dyn CallScope>>,
         token: Option<FencingToken>,
         trace: Option<Box<TraceContext>>,
         request: G::Request,
@@ -175,7 +195,6 @@ where
         let queued = self.core.queued();
         let make = || {
             let head = Head {
-                call,
                 token,
                 trace,
                 charge: None,
@@ -203,7 +222,7 @@ where
         body: &[u8],
         token: Option<FencingToken>,
         trace: Option<Box<TraceContext>>,
-        call: Option<Arc<IncomingCall>>,
+        mut call: Option<Arc<IncomingCall>>,
         charge: Charge,
     ) {
         // A wrong token is refused before anything of the message is decoded.
@@ -216,12 +235,11 @@ where
             IncomingCall::deny(call, self.core.fenced_out(error));
             return;
         }
-        match G::decode(method, body, call.clone()) {
+        match G::decode(method, body, &mut call) {
             Ok(request) => {
                 let (bytes, queued) = (charge.bytes(), self.core.queued());
                 let make = || {
                     let head = Head {
-                        call: call.map(|call| call as _),
                         token,
                         trace,
                         charge: Some(charge),
@@ -261,6 +279,12 @@ macro_rules! gateway_list {
             fn handle<'a>(batch: &mut Batch<'a, Z>, request: Self::Request) -> Option<Handling<'a>> {
                 match request {
                     $($any::$gateway(request) => <Z as Handles<$gateway>>::handle(batch, request)),+
+                }
+            }
+
+            fn reply(request: &Self::Request) -> Option<&dyn AnyReply> {
+                match request {
+                    $($any::$gateway(request) => $gateway::reply(request)),+
                 }
             }
 

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use futures_util::future::BoxFuture;
 use tracing::Span;
 
-use crate::endpoint::Handling;
 use crate::metering::Timing;
 use crate::method::MethodInfo;
 use crate::pulse::{Doing, Pulse};
@@ -37,7 +37,7 @@ impl Around<'_> {
 /// An interleaving handler under way.
 pub(crate) struct Handler<'a> {
     // Dropped first: what the future does in its end is timed too.
-    pub(crate) future: Handling<'a>,
+    pub(crate) future: BoxFuture<'a, ()>,
     pub(crate) around: Around<'a>,
 }
 

@@ -137,6 +137,7 @@ mod main_loop;
 mod main_thread;
 mod metering;
 mod method;
+mod moment;
 mod mutant;
 mod pulse;
 mod reply_slot;
@@ -291,6 +292,7 @@ pub use rpc_core_macros::rpc_gateway;
 /// What the macros expand to; no part of the API.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::call::{AnyReply, Time};
     pub use crate::connection::IncomingCall;
     pub use crate::endpoint::{Handling, OneOf1, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, Routes};
     pub use crate::gateway::{
@@ -298,5 +300,6 @@ pub mod __private {
     };
     pub use crate::main_thread::Batch;
     pub use crate::method::{CallTimeout, MethodInfo};
+    pub use crate::scope::CallScope;
     pub use crate::shared::EndpointCore;
 }

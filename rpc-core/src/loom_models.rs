@@ -13,11 +13,13 @@ use std::task::{Context, Poll, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use crate::call::{Call, ReplyTo, Waiting};
-use crate::connection::{beside, together};
+use crate::call::{Call, ReplyTo, Time, Waiting};
+use crate::callee::Callee;
+use crate::connection::{Ask, beside, together};
 use crate::error::RpcResult;
 use crate::mailbox::{Limit, Mailbox, Rejected};
-use crate::reply_slot::ReplySlot;
+use crate::method::{CallTimeout, MethodInfo};
+use crate::reply_slot::{Found, ReplySlot, Told};
 use crate::scope::CallScope;
 
 type Slot = ReplySlot<Counted, crate::Never>;
@@ -37,9 +39,38 @@ fn an_answer_finds_the_caller_that_waits() {
         callee.join().unwrap();
         assert_eq!(dropped.count(), 0);
         assert!(poll(&slot).is_pending(), "it is taken");
-        assert!(slot.abandon().is_none() && !slot.is_abandoned());
+        assert!(slot.abandon(&mut Told::default()).is_none() && !slot.is_abandoned());
         drop(answer);
         assert_eq!(dropped.count(), 1);
+    });
+}
+
+#[test]
+fn the_next_answer_finds_a_caller_that_has_nothing_to_tell() {
+    check("the next answer finds the caller", || {
+        let (slot, dropped) = (Arc::new(Slot::new()), Dropped::default());
+        let callee = Arc::new(Callee::new("tests".parse().unwrap(), 0, None));
+        let ask = Ask {
+            method: 0,
+            info: &METHOD,
+            token: None,
+            trace: None,
+        };
+        let mut told = Told::default();
+        block_on(async {
+            for number in 1..3 {
+                slot.renew(&callee, &ask, Time::ENDLESS, &mut told);
+                let callee = answer(&slot, &dropped, number);
+                let answer = poll_fn(|cx| match slot.find(cx, &mut told) {
+                    Found::Answer(answer) => Poll::Ready(answer),
+                    Found::Waits => Poll::Pending,
+                    Found::Expired | Found::Nothing => panic!("the callee answers"),
+                });
+                assert_eq!(answer.await.map(|it| it.number), Ok(number));
+                callee.join().unwrap();
+            }
+        });
+        assert_eq!(dropped.count(), 2);
     });
 }
 
@@ -65,7 +96,7 @@ fn an_answer_to_a_caller_that_goes_is_dropped_or_delivered() {
         let (slot, dropped) = (Arc::new(Slot::new()), Dropped::default());
         let callee = answer(&slot, &dropped, 1);
         let answer = poll(&slot);
-        let late = slot.abandon();
+        let late = slot.abandon(&mut Told::default());
         let was_pending = slot.is_abandoned();
         assert!(!(was_pending && late.is_some()));
         callee.join().unwrap();
@@ -91,7 +122,7 @@ fn a_handler_hears_that_its_caller_has_gone() {
         };
         // The caller had polled before it goes, as one does that times out.
         assert!(poll(&slot).is_pending());
-        assert!(slot.abandon().is_none());
+        assert!(slot.abandon(&mut Told::default()).is_none());
         handler.join().unwrap();
         assert!(slot.is_abandoned());
     });
@@ -268,6 +299,8 @@ fn what_is_done_beside_is_polled_when_it_is_woken() {
         teller.join().unwrap();
     });
 }
+
+static METHOD: MethodInfo = MethodInfo::internal("add", CallTimeout::Never);
 
 /// Something that is given once, to one who waits.
 #[derive(Default)]

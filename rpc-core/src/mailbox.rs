@@ -171,9 +171,9 @@ fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
     };
     if !matches!(inbox.reader, Reader::Woken) && inbox.reader != Reader::Promised(turn) {
         inbox.reader = Reader::Promised(turn);
-        let waker = inbox.waker.clone();
+        let waker = inbox.waker.as_ref().and_then(turn::wake_later);
         drop(inbox);
-        waker.into_iter().for_each(turn::wake);
+        waker.into_iter().for_each(Waker::wake);
     }
 }
 

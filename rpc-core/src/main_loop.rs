@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll};
 use tokio::time::{Instant, Sleep};
 use tracing::Span;
 
+use crate::call::Time;
 use crate::connection::Charge;
 use crate::context::{Context, Piped};
 use crate::endpoint::{GatewayList, PanicPolicy, RpcEndpoint};
@@ -21,7 +22,7 @@ use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
-use crate::scope::{self, MainThreadName, Scope};
+use crate::scope::{self, MainThreadName, Outer, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
 use crate::termination::Ending;
 use crate::turn::Pace;
@@ -234,7 +235,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         round: &mut Round<'a, E>,
     ) {
         let Head {
-            call,
             token,
             trace,
             charge,
@@ -248,10 +248,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         {
             return E::Gateways::deny(request, error);
         }
-        let abandoned = call.as_ref().is_some_and(|call| call.is_abandoned());
-        if abandoned && !mutant::is(Mutant::AbandonedBegun) {
-            return;
-        }
+        let time = match E::Gateways::reply(&request) {
+            None => Time::ENDLESS,
+            Some(reply) => match reply.time() {
+                Some(time) => time,
+                None if mutant::is(Mutant::AbandonedBegun) => Time::ENDLESS,
+                None => return,
+            },
+        };
         let span = trace.as_ref().map_or_else(Span::none, |trace| {
             let peer = charge.as_ref().map(Charge::peer);
             handler::span(**trace, method, &self.core.name, peer)
@@ -260,7 +264,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         drop(charge);
         let mut around = Around {
             scope: Scope {
-                call,
+                call: Outer::Had(time),
                 trace,
                 method: Some(method),
             },
@@ -277,11 +281,15 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let handling = self.handle(round, |batch| {
             around.enter(|| E::Gateways::handle(batch, request.take()?))
         });
-        let Some(Some(future)) = handling else {
+        let Some(Some(handling)) = handling else {
             round.handled = around.timing.map(Timing::end);
             return;
         };
         round.batch.interrupt();
+        if let Some(call) = handling.call {
+            around.scope.call = Outer::Call(call);
+        }
+        let future = handling.future;
         let mut handler = Handler { future, around };
         // Its beginning, before the next message is handled: calls are begun in their order.
         let first = self.caught(|_| Pin::new(&mut handler).poll(cx));

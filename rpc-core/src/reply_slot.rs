@@ -1,55 +1,66 @@
 //! The place where an answer is put by whoever has it, and found by whoever waits.
 //!
 //! A slot serves one call after the other: whoever made a call gives its slot to the next, once the
-//! callee has let go of it.
+//! callee has let go of it. The next is often of the same method, and waited for by the same task, so
+//! that the slot knows already nearly all that there is to know. What it does know is kept by the
+//! caller, as [`Told`]: a caller that has nothing new to tell does not lock the slot until its answer
+//! is there.
 
 use std::mem;
+use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 
-use tokio::time::Instant;
-
-use crate::call::Time;
+use crate::call::{Clock, Time};
 use crate::callee::Callee;
 use crate::connection::Ask;
 use crate::deadlines::{About, Look, Waiter, Waits, Who};
 use crate::error::RpcResult;
-use crate::scope::CallScope;
-use crate::sync::Mutex;
+use crate::method::MethodInfo;
+use crate::moment::Moment;
+use crate::scope::{self, CallScope};
+use crate::sync::{AtomicU8, Mutex, Ordering};
 use crate::turn;
 
 /// One answer on its way, seen from both sides.
 pub(crate) struct ReplySlot<T, E> {
-    /// Whether the caller has gone, for a look without the lock.
+    /// One of the stages below. It is changed while the state is locked, but for the beginning of a
+    /// call, which nobody else knows of.
+    stage: AtomicU8,
+    /// Whether the caller has gone.
     abandoned: AtomicBool,
+    /// The caller was found waiting, and its time is not known to be over.
+    waiting: AtomicBool,
+    clock: Clock,
     state: Mutex<State<T, E>>,
 }
 
+/// The answer is to come.
+const OPEN: u8 = 0;
+/// There is something for the caller: the answer, or that its time is over.
+const SETTLED: u8 = 1;
+/// The caller has its answer, or has gone.
+const CLOSED: u8 = 2;
+
 struct State<T, E> {
     answer: Answer<T, E>,
-    /// Wakes the caller, which waits for the answer.
+    /// Wakes the caller of this call or of one before.
     caller: Option<Waker>,
     /// Wakes the handler, which wants to know when nobody waits any more.
     callee: Option<Waker>,
-    time: Time,
-    /// The caller was found waiting, and its time is not known to be over.
-    waiting: bool,
     /// The call, as its caller knows it.
     about: Option<About>,
-    /// Who waits, or has waited for a call before: it changes little. Elsewhere, since most of many
-    /// calls that are made at once are answered before they are waited for.
+    /// Who waits, or has waited for a call before. Elsewhere, since most of many calls that are made at
+    /// once are answered before they are waited for.
     who: Option<Box<Who>>,
 }
 
 enum Answer<T, E> {
-    Pending,
+    None,
     Ready(RpcResult<T, E>),
-    Taken,
     /// The deadline has passed, and the caller is about to hear of it.
     Expired,
-    /// The caller has gone.
-    Abandoned,
 }
 
 /// What a caller finds that looks for its answer.
@@ -59,53 +70,71 @@ pub(crate) enum Found<T, E> {
     /// Nothing, and there will be nothing.
     Nothing,
     /// Nothing yet.
-    Waits(Time),
+    Waits,
 }
 
-impl<T, E> State<T, E> {
-    /// Takes the answer, if it is there: the caller waits no more.
-    fn take_answer(&mut self) -> Option<RpcResult<T, E>> {
-        if matches!(self.answer, Answer::Ready(_))
-            && let Answer::Ready(answer) = mem::replace(&mut self.answer, Answer::Taken)
-        {
-            self.waiting = false;
-            return Some(answer);
-        }
-        None
+/// What a slot was told by those who made calls with it, which is not told again.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// Where the callee and the method of its call lie, which is not traced.
+    about: Option<(usize, usize)>,
+    /// What the waker is made of that the slot has: no other is made of the same as long as it is there.
+    waker: Option<(usize, usize)>,
+    /// Those who waited were no endpoint's code.
+    by_nobody: bool,
+    /// This call is waited for.
+    waiting: bool,
+}
+
+impl Told {
+    /// Tells whether it is known who waits here, and how to wake that.
+    fn knows(&self, waker: &Waker) -> bool {
+        let who = self.waiting || self.by_nobody && !scope::is_any_main_thread();
+        who && self.waker == Some(parts(waker))
     }
+}
+
+fn parts(waker: &Waker) -> (usize, usize) {
+    (waker.data().addr(), ptr::from_ref(waker.vtable()).addr())
 }
 
 impl<T, E> ReplySlot<T, E> {
     pub(crate) fn new() -> Self {
         Self {
+            stage: AtomicU8::new(OPEN),
             abandoned: AtomicBool::new(false),
+            waiting: AtomicBool::new(false),
+            clock: Clock::new(Time::ENDLESS),
             state: Mutex::new(State {
-                answer: Answer::Pending,
+                answer: Answer::None,
                 caller: None,
                 callee: None,
-                time: Time::ENDLESS,
-                waiting: false,
                 about: None,
                 who: None,
             }),
         }
     }
 
-    /// Begins anew, for another call. Nobody else may have the slot.
-    pub(crate) fn renew(&self, callee: &Arc<Callee>, ask: &Ask, time: &Time) {
-        let mut state = self.state.lock();
-        self.abandoned.store(false, Ordering::Relaxed);
-        let before = mem::replace(&mut state.answer, Answer::Pending);
-        match &mut state.about {
-            Some(about) => about.renew(callee, ask),
-            None => state.about = Some(About::new(callee, ask)),
+    /// Begins anew, for another call, after one whose answer was taken. Nobody else may have the slot.
+    pub(crate) fn renew(&self, callee: &Arc<Callee>, ask: &Ask, time: Time, told: &mut Told) {
+        let method: *const MethodInfo = ask.info;
+        let about = (Arc::as_ptr(callee).addr(), method.addr());
+        if told.about != Some(about) || ask.trace.is_some() {
+            self.tell(callee, ask);
+            told.about = ask.trace.is_none().then_some(about);
         }
-        state.time = *time;
-        state.waiting = false;
-        let wakers = (state.caller.take(), state.callee.take());
-        // Outside the lock: with a waker may go a task, and other calls with it.
-        drop(state);
-        drop((before, wakers));
+        told.waiting = false;
+        self.clock.set(time);
+        self.abandoned.store(false, Ordering::Relaxed);
+        self.stage.store(OPEN, Ordering::Relaxed);
+    }
+
+    #[cold]
+    fn tell(&self, callee: &Arc<Callee>, ask: &Ask) {
+        let about = About::new(callee, ask);
+        let before = self.state.lock().about.replace(about);
+        // Outside the lock: with the callee may go anything.
+        drop(before);
     }
 
     /// Tells what is known of the call.
@@ -117,67 +146,121 @@ impl<T, E> ReplySlot<T, E> {
     /// nobody waits.
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
         let mut state = self.state.lock();
-        if matches!(state.answer, Answer::Pending | Answer::Expired) {
-            state.answer = Answer::Ready(answer);
-            let caller = state.caller.take();
-            drop(state);
-            caller.into_iter().for_each(turn::wake);
+        let is_closed = self.stage.load(Ordering::Relaxed) == CLOSED;
+        if is_closed || matches!(state.answer, Answer::Ready(_)) {
+            return;
+        }
+        state.answer = Answer::Ready(answer);
+        self.stage.store(SETTLED, Ordering::Release);
+        // Whether or not it waits already: it may have told so long ago.
+        let caller = state.caller.as_ref().and_then(turn::wake_later);
+        let callee = state.callee.take();
+        // Outside the lock: with a waker may go a task, and other calls with it.
+        drop(state);
+        drop(callee);
+        if let Some(caller) = caller {
+            caller.wake();
         }
     }
 
     /// Takes the answer, or has `cx` woken when it comes.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
-        match self.find(cx, false) {
+        let mut state = self.state.lock();
+        let found = self.look_for_answer(&mut state);
+        let before =
+            matches!(found, Found::Waits).then(|| state.caller.replace(cx.waker().clone()));
+        drop(state);
+        drop(before);
+        match found {
             Found::Answer(answer) => Poll::Ready(answer),
-            Found::Expired | Found::Nothing | Found::Waits(_) => Poll::Pending,
+            Found::Expired | Found::Nothing | Found::Waits => Poll::Pending,
         }
     }
 
     /// Takes the answer, or has `cx` woken when it comes or the call's time is over, if somebody looks
     /// after that: the call counts as one that waits.
-    pub(crate) fn find(&self, cx: &Context<'_>, watched: bool) -> Found<T, E> {
+    pub(crate) fn find(&self, cx: &Context<'_>, told: &mut Told) -> Found<T, E> {
+        if self.stage.load(Ordering::Acquire) != OPEN || !told.knows(cx.waker()) {
+            return self.find_or_tell(cx, told);
+        }
+        self.wait(told);
+        Found::Waits
+    }
+
+    fn find_or_tell(&self, cx: &Context<'_>, told: &mut Told) -> Found<T, E> {
         let mut state = self.state.lock();
-        if let Some(answer) = state.take_answer() {
-            return Found::Answer(answer);
+        let found = self.look_for_answer(&mut state);
+        if !matches!(found, Found::Waits) {
+            return found;
         }
-        match state.answer {
-            Answer::Pending => {}
-            Answer::Expired => return Found::Expired,
-            Answer::Abandoned | Answer::Ready(_) | Answer::Taken => return Found::Nothing,
-        }
-        let known = state.caller.as_ref();
-        if !known.is_some_and(|it| it.will_wake(cx.waker())) {
-            state.caller = Some(cx.waker().clone());
-        }
-        if watched && !state.waiting {
-            let state = &mut *state;
-            state.waiting = true;
-            state.time.begin();
-            let who = Who::new(&state.time);
+        let waker = parts(cx.waker());
+        let before = match told.waker == Some(waker) {
+            true => None,
+            false => state.caller.replace(cx.waker().clone()),
+        };
+        told.waker = Some(waker);
+        if !told.waiting {
+            let who = Who::here();
+            told.by_nobody = who.endpoint.is_none();
             match &mut state.who {
                 Some(before) => **before = who,
                 None => state.who = Some(Box::new(who)),
             }
+            self.wait(told);
         }
-        Found::Waits(state.time)
+        drop(state);
+        drop(before);
+        found
+    }
+
+    fn wait(&self, told: &mut Told) {
+        if !told.waiting {
+            told.waiting = true;
+            self.clock.begin();
+            // Whoever looks for those who wait sees it, or the caller sees that there was a look.
+            self.waiting.swap(true, Ordering::SeqCst);
+        }
+    }
+
+    fn look_for_answer(&self, state: &mut State<T, E>) -> Found<T, E> {
+        if self.stage.load(Ordering::Relaxed) == CLOSED {
+            return Found::Nothing;
+        }
+        match state.answer {
+            Answer::None => Found::Waits,
+            Answer::Expired => Found::Expired,
+            Answer::Ready(_) => match mem::replace(&mut state.answer, Answer::None) {
+                Answer::Ready(answer) => {
+                    self.close(state);
+                    Found::Answer(answer)
+                }
+                Answer::None | Answer::Expired => Found::Nothing,
+            },
+        }
+    }
+
+    /// Nothing more is to be found.
+    fn close(&self, state: &mut State<T, E>) {
+        state.answer = Answer::None;
+        self.waiting.store(false, Ordering::Relaxed);
+        self.stage.store(CLOSED, Ordering::Relaxed);
     }
 
     /// Says that nobody waits any more. Returns the answer if it was there before.
-    pub(crate) fn abandon(&self) -> Option<RpcResult<T, E>> {
+    pub(crate) fn abandon(&self, told: &mut Told) -> Option<RpcResult<T, E>> {
         let mut state = self.state.lock();
-        if let Some(answer) = state.take_answer() {
-            return Some(answer);
+        match self.look_for_answer(&mut state) {
+            Found::Answer(answer) => return Some(answer),
+            Found::Nothing => return None,
+            Found::Expired | Found::Waits => {}
         }
-        state.waiting = false;
-        if matches!(state.answer, Answer::Taken) {
-            return None;
-        }
-        state.answer = Answer::Abandoned;
+        self.close(&mut state);
         self.abandoned.store(true, Ordering::Release);
-        let wakers = (state.caller.take(), state.callee.take());
-        // Outside the lock: with a waker may go a task, and other calls with it.
+        told.waker = None;
+        let (caller, callee) = (state.caller.take(), state.callee.take());
         drop(state);
-        if let Some(callee) = wakers.1 {
+        drop(caller);
+        if let Some(callee) = callee {
             callee.wake();
         }
         None
@@ -186,34 +269,37 @@ impl<T, E> ReplySlot<T, E> {
     /// Says that the caller does not wait, though the call runs on.
     pub(crate) fn detach(&self) {
         let mut state = self.state.lock();
-        state.waiting = false;
+        self.waiting.store(false, Ordering::Relaxed);
         let caller = state.caller.take();
         drop(state);
         drop(caller);
     }
 
     /// Sets another time; the caller is to be polled before it counts. Returns whether it is longer.
-    pub(crate) fn set_time(&self, mut time: Time) -> bool {
+    pub(crate) fn set_time(&self, mut time: Time, told: &mut Told) -> bool {
+        told.waiting = false;
         let mut state = self.state.lock();
-        let now = Instant::now();
-        let (before, after) = (state.time.begin_at(now), time.begin_at(now));
-        let is_longer = before.is_some_and(|it| after.is_none_or(|after| after > it));
-        state.time = time;
+        let now = Moment::now();
+        let mut before = self.clock.time();
+        before.begin_at(now);
+        time.begin_at(now);
+        self.clock.set(time);
         if matches!(state.answer, Answer::Expired) {
-            state.answer = Answer::Pending;
+            state.answer = Answer::None;
+            self.stage.store(OPEN, Ordering::Relaxed);
         }
-        is_longer
+        time.deadline() > before.deadline()
     }
 
     /// Returns how long the call may take.
     pub(crate) fn time(&self) -> Time {
-        self.state.lock().time
+        self.clock.time()
     }
 }
 
 impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
-    fn deadline(&self) -> Option<Instant> {
-        self.state.lock().time.begin()
+    fn begin(&self) -> Time {
+        self.clock.begin()
     }
 
     fn is_abandoned(&self) -> bool {
@@ -225,40 +311,53 @@ impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
         if self.is_abandoned() {
             return Poll::Ready(());
         }
-        state.callee = Some(cx.waker().clone());
+        let before = state.callee.replace(cx.waker().clone());
+        drop(state);
+        drop(before);
         Poll::Pending
     }
 }
 
 impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
-    fn look(&self, now: Instant) -> Look {
+    fn look(&self, now: Moment) -> Look {
         let mut state = self.state.lock();
-        match state.time.deadline().filter(|_| state.waiting) {
-            Some(deadline) if deadline <= now => {
+        if !self.waiting.load(Ordering::SeqCst) {
+            return Look::Endless;
+        }
+        match self.clock.time().deadline() {
+            Moment::NEVER => Look::Endless,
+            deadline if deadline <= now => {
                 // It is not looked at again unless it gets another deadline.
-                state.waiting = false;
-                if matches!(state.answer, Answer::Pending) {
+                self.waiting.store(false, Ordering::Relaxed);
+                if matches!(state.answer, Answer::None) {
                     state.answer = Answer::Expired;
+                    self.stage.store(SETTLED, Ordering::Release);
                 }
-                Look::Expired(deadline, state.caller.take())
+                Look::Expired(deadline, state.caller.clone())
             }
-            Some(deadline) => Look::Waits(deadline),
-            None => Look::Endless,
+            deadline => Look::Waits(deadline),
         }
     }
 
     fn waker(&self) -> Option<Waker> {
         let state = self.state.lock();
-        state.caller.clone().filter(|_| state.waiting)
+        let caller = state.caller.as_ref();
+        caller
+            .filter(|_| self.waiting.load(Ordering::SeqCst))
+            .cloned()
     }
 
     fn waits(&self) -> Option<Waits> {
         let state = self.state.lock();
-        let (about, who) = (state.about.as_ref()?, state.who.as_deref()?);
-        state.waiting.then(|| Waits {
-            about: about.clone(),
-            who: who.clone(),
-            deadline: state.time.deadline(),
+        if !self.waiting.load(Ordering::Acquire) {
+            return None;
+        }
+        let time = self.clock.time();
+        Some(Waits {
+            about: state.about.clone()?,
+            who: state.who.as_deref()?.clone(),
+            since: time.began()?,
+            deadline: time.deadline(),
         })
     }
 }

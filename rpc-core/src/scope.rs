@@ -8,18 +8,18 @@ use std::mem;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::time::Instant;
 use tracing::Level;
 
+use crate::call::Time;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::trace::TraceContext;
 use crate::turn;
 
 /// A call as its handler sees it.
-pub(crate) trait CallScope: Send + Sync {
-    /// Until when the caller waits; `None` if for ever.
-    fn deadline(&self) -> Option<Instant>;
+pub trait CallScope: Send + Sync {
+    /// How long the caller waits: its clock runs from now on at the latest.
+    fn begin(&self) -> Time;
 
     /// Tells whether the caller has given up.
     fn is_abandoned(&self) -> bool;
@@ -29,12 +29,19 @@ pub(crate) trait CallScope: Send + Sync {
 }
 
 /// What the calls that a handler makes inherit.
-#[derive(Default)]
 pub(crate) struct Scope {
-    pub(crate) call: Option<Arc<dyn CallScope>>,
+    pub(crate) call: Outer,
     /// Behind a pointer, since most calls have none, and each piece of a handler swaps it twice.
     pub(crate) trace: Option<Box<TraceContext>>,
     pub(crate) method: Option<&'static MethodInfo>,
+}
+
+/// The call that is being handled, of which those have no more time that are made meanwhile.
+pub(crate) enum Outer {
+    /// Of a handler that does not await: how much time it had when that began.
+    Had(Time),
+    /// Of one that does, whose caller may begin to wait, or give it more time, meanwhile.
+    Call(Arc<dyn CallScope>),
 }
 
 /// Whose code runs on this thread just now.
@@ -51,20 +58,22 @@ thread_local! {
     /// so: most calls are made elsewhere, and this costs less to look at.
     static ON_MAIN_THREAD: Cell<bool> = const { Cell::new(false) };
     static CURRENT: Current = const { Current {
-        scope: RefCell::new(Scope { call: None, trace: None, method: None }),
+        scope: RefCell::new(Scope { call: Outer::Had(Time::ENDLESS), trace: None, method: None }),
         endpoint: RefCell::new(None),
         stopping: Cell::new(false),
     } };
 }
 
-/// Returns until when the call waits that is being handled here.
-pub(crate) fn inherited_deadline() -> Option<Instant> {
-    if !ON_MAIN_THREAD.get() || mutant::is(Mutant::DeadlineNotInherited) {
+/// Returns how much time the call has that is being handled here.
+pub(crate) fn inherited_time() -> Option<Time> {
+    if !is_any_main_thread() || mutant::is(Mutant::DeadlineNotInherited) {
         return None;
     }
     CURRENT.with(|current| {
-        let scope = current.scope.borrow();
-        scope.call.as_ref().and_then(|call| call.deadline())
+        Some(match &current.scope.borrow().call {
+            Outer::Had(time) => *time,
+            Outer::Call(call) => call.begin(),
+        })
     })
 }
 
@@ -80,9 +89,14 @@ pub(crate) fn outgoing_trace() -> Option<Box<TraceContext>> {
     }
 }
 
+/// Tells whether this is any endpoint's main thread.
+pub(crate) fn is_any_main_thread() -> bool {
+    ON_MAIN_THREAD.get()
+}
+
 /// Returns the endpoint whose code runs here, and the method that it handles.
 pub(crate) fn current_handler() -> (Option<Arc<str>>, Option<&'static MethodInfo>) {
-    if !ON_MAIN_THREAD.get() {
+    if !is_any_main_thread() {
         return (None, None);
     }
     CURRENT.with(|current| {
@@ -93,7 +107,7 @@ pub(crate) fn current_handler() -> (Option<Arc<str>>, Option<&'static MethodInfo
 
 /// Returns the trace of the call that is being handled here.
 pub(crate) fn current_trace() -> Option<TraceContext> {
-    if !ON_MAIN_THREAD.get() {
+    if !is_any_main_thread() {
         return None;
     }
     CURRENT.with(|current| current.scope.borrow().trace.as_deref().copied())

@@ -133,10 +133,10 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     #[cold]
     fn refuse(&self, mail: Mail<E>, error: RpcError) {
         self.meter.iter().for_each(|it| it.taken(1));
-        if let Mail::Call(head, request) = mail {
-            if head.call.is_none() {
+        if let Mail::Call(_, request) = mail {
+            let (place, method) = E::Gateways::method_of(&request);
+            if method.one_way {
                 self.dropped.fetch_add(1, Ordering::Relaxed);
-                let (place, _) = E::Gateways::method_of(&request);
                 self.meter.iter().for_each(|it| it.dropped(place));
             }
             E::Gateways::deny(request, error);

@@ -180,21 +180,24 @@ pub(crate) fn owe(to: Arc<dyn Owed>) {
     }
 }
 
-/// Wakes a task when the turn ends, or at once where there is none.
-pub(crate) fn wake(waker: Waker) {
+/// Wakes a task when the turn ends. Returns what wakes it where there is none, which the caller does
+/// when it has let go of its locks.
+pub(crate) fn wake_later(waker: &Waker) -> Option<Waker> {
     if !is_taken() {
-        return waker.wake();
+        return Some(waker.clone());
     }
-    let again = OWED.with(|owed| {
-        let mut wakers = owed.wakers.borrow_mut();
-        if wakers.back().is_some_and(|it| it.will_wake(&waker)) {
-            return Some(waker);
+    let is_woken = |owed: &Debts| {
+        let wakers = owed.wakers.borrow();
+        wakers.back().is_some_and(|it| it.will_wake(waker))
+    };
+    OWED.with(|owed| {
+        if !is_woken(owed) {
+            // Not while the list is borrowed: a waker's code may be any.
+            let waker = waker.clone();
+            owed.wakers.borrow_mut().push_back(waker);
         }
-        wakers.push_back(waker);
-        None
     });
-    // Not while the list is borrowed: with a waker may go a task, whose end may be any code.
-    drop(again);
+    None
 }
 
 /// Pays what is owed so far.
@@ -258,7 +261,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Wake, Waker};
 
-    use super::{Owed, is_taken, owe, owes, pay, take, wake};
+    use super::{Owed, is_taken, owe, owes, pay, take, wake_later};
 
     #[derive(Default)]
     struct Paid(AtomicUsize);
@@ -306,7 +309,7 @@ mod tests {
         );
         take(|| {
             for waker in [&waker, &waker, &other, &waker] {
-                wake(Waker::clone(waker));
+                assert!(wake_later(waker).is_none());
             }
             assert_eq!(count(), 0);
         });
@@ -315,7 +318,7 @@ mod tests {
             2,
             "only one after the other is seen to be the same"
         );
-        wake(waker);
+        wake_later(&waker).into_iter().for_each(Waker::wake);
         assert_eq!(count(), 3);
     }
 
@@ -334,8 +337,9 @@ mod tests {
             let (bad, good) = (Waker::from(Arc::new(Bad)), Waker::from(Arc::clone(&paid)));
             catch_unwind(AssertUnwindSafe(|| {
                 take(|| {
-                    wake(bad);
-                    wake(good);
+                    for waker in [&bad, &good] {
+                        assert!(wake_later(waker).is_none());
+                    }
                     assert!(!panics, "on purpose");
                 });
             }))

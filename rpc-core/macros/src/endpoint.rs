@@ -34,7 +34,7 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
     let mut arms = Vec::new();
     for member in &item.items {
         match member {
-            ImplItem::Fn(function) => arms.push(Handler::parse(function)?.arm()),
+            ImplItem::Fn(function) => arms.push(Handler::parse(function)?.arm(gateway)),
             other => {
                 return Err(Error::new(
                     other.span(),
@@ -112,7 +112,7 @@ impl<'a> Handler<'a> {
     ///
     /// A handler with a result answers by returning it. One without has taken all that the request
     /// brings: its `ReplyTo` too, if the method wants an answer.
-    fn arm(&self) -> TokenStream {
+    fn arm(&self, gateway: &Path) -> TokenStream {
         let signature = &self.function.sig;
         let (name, arguments) = (&signature.ident, &self.arguments);
         let (variant, span) = (variant(name), signature.ident.span());
@@ -121,15 +121,23 @@ impl<'a> Handler<'a> {
             ReturnType::Type(_, output) => Some(output.span()),
         };
         let reply = answers.map(|_| quote!(reply));
+        let interleaving = |future| {
+            quote_spanned! { span => {
+                let call = <dyn #gateway as ::rpc_core::Gateway>::reply(&request).and_then(|it| it.call());
+                #[allow(irrefutable_let_patterns, reason = "a gateway may have one method")]
+                let Request::#variant(#(#arguments,)* #reply) = request else {
+                    ::std::unreachable!()
+                };
+                ::std::option::Option::Some(::rpc_core::__private::Handling::new(call, #future))
+            } }
+        };
         let body = match (&self.shape, answers) {
-            (Shape::Interleaving, Some(output)) => quote_spanned! { output =>
-                ::std::option::Option::Some(
-                    ::rpc_core::__private::interleave(info, reply, Self::#name(batch.interrupt(), #(#arguments),*))
-                )
-            },
-            (Shape::Interleaving, None) => quote_spanned! { span =>
-                ::std::option::Option::Some(::std::boxed::Box::pin(Self::#name(batch.interrupt(), #(#arguments),*)))
-            },
+            (Shape::Interleaving, Some(output)) => interleaving(quote_spanned! { output =>
+                ::rpc_core::__private::interleave(info, reply, Self::#name(batch.interrupt(), #(#arguments),*))
+            }),
+            (Shape::Interleaving, None) => interleaving(quote_spanned! { span =>
+                ::std::boxed::Box::pin(Self::#name(batch.interrupt(), #(#arguments),*))
+            }),
             (Shape::Quick { context }, answers) => {
                 let cx = context.then(|| quote!(cx,));
                 let call = quote_spanned! { span => batch.run(|this, cx| {
@@ -145,7 +153,11 @@ impl<'a> Handler<'a> {
                 }
             }
         };
-        quote_spanned! { span => Request::#variant(#(#arguments,)* #reply) => #body, }
+        let pattern = match self.shape {
+            Shape::Interleaving => quote!(Request::#variant(..)),
+            Shape::Quick { .. } => quote!(Request::#variant(#(#arguments,)* #reply)),
+        };
+        quote_spanned! { span => #pattern => #body, }
     }
 }
 

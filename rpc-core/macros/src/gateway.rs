@@ -121,16 +121,12 @@ impl Gateway {
                 #request::#variant(#(#names_again,)* #(#reply)*)
             } }
         });
-        let denies = self.methods.iter().map(|method| {
-            let variant = &method.variant;
-            let skipped = method.arguments.iter().map(|_| quote!(_));
-            match &method.reply {
-                Some(_) => quote!(#request::#variant(#(#skipped,)* reply) => {
-                    ::rpc_core::__private::deny(reply, error)
-                }),
-                None => quote!(#request::#variant(..) => {}),
-            }
-        });
+        let some = quote!(::std::option::Option::Some(reply));
+        let replies = self.arms(&some, &quote!(::std::option::Option::None));
+        let denies = self.arms(
+            &quote!(::rpc_core::__private::deny(reply, error)),
+            &quote!({}),
+        );
         let marker = match fenced {
             true => quote!(::rpc_core::Fenced),
             false => quote!(::rpc_core::Unfenced),
@@ -152,11 +148,17 @@ impl Gateway {
                     match request { #(#places),* }
                 }
 
+                fn reply(
+                    request: &#request,
+                ) -> ::std::option::Option<&dyn ::rpc_core::__private::AnyReply> {
+                    match request { #replies }
+                }
+
                 #[allow(unused_variables, reason = "a gateway may have one-way methods only")]
                 fn decode(
                     __method: usize,
                     __body: &[u8],
-                    __call: ::std::option::Option<::std::sync::Arc<::rpc_core::__private::IncomingCall>>,
+                    __call: &mut ::std::option::Option<::std::sync::Arc<::rpc_core::__private::IncomingCall>>,
                 ) -> ::std::result::Result<#request, ::rpc_core::RpcError> {
                     let __info = &Self::METHODS[__method];
                     ::std::result::Result::Ok(match __method {
@@ -169,10 +171,24 @@ impl Gateway {
 
                 #[allow(unused_variables, reason = "a gateway may have one-way methods only")]
                 fn deny(request: #request, error: ::rpc_core::RpcError) {
-                    match request { #(#denies),* }
+                    match request { #denies }
                 }
             }
         }
+    }
+
+    /// Makes an arm for each variant of a request: `answers` is of its `reply`, if it has one.
+    fn arms(&self, answers: &TokenStream, silent: &TokenStream) -> TokenStream {
+        let request = &self.request;
+        let arms = self.methods.iter().map(|method| {
+            let variant = &method.variant;
+            let skipped = method.arguments.iter().map(|_| quote!(_));
+            match &method.reply {
+                Some(_) => quote!(#request::#variant(#(#skipped,)* reply) => #answers),
+                None => quote!(#request::#variant(..) => #silent),
+            }
+        });
+        quote!(#(#arms),*)
     }
 
     fn info(&self, method: &Method) -> TokenStream {

@@ -6,8 +6,9 @@ mod time;
 
 pub(crate) use self::pool::Waiting;
 pub(crate) use self::reply::Check;
-pub use self::reply::ReplyTo;
-pub(crate) use self::time::{Time, micros};
+pub use self::reply::{AnyReply, ReplyTo};
+pub use self::time::Time;
+pub(crate) use self::time::{Clock, micros};
 
 use std::fmt;
 use std::future::Future;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::connection::RemoteCall;
 use crate::error::{Never, RpcError, RpcResult};
 use crate::method::CallTimeout;
+use crate::moment::Moment;
 use crate::reply_slot::Found;
 use crate::turn;
 
@@ -120,13 +122,13 @@ impl<T, E> Drop for Call<T, E> {
 impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
         assert!(!self.over, "a call is polled until it is ready");
-        let result = match self.slot.find(cx, true) {
+        let result = match self.slot.find(cx, &mut self.told) {
             Found::Answer(result) => result,
-            Found::Waits(time) if !self.is_over(&time) => {
+            Found::Waits if !self.is_over() => {
                 turn::waits(cx.waker());
                 return Poll::Pending;
             }
-            Found::Waits(_) | Found::Nothing | Found::Expired => match self.give_up() {
+            Found::Waits | Found::Nothing | Found::Expired => match self.give_up() {
                 GivenUp::NeverSent(error) => Err(error),
                 GivenUp::Sent => Err(RpcError::Timeout {
                     method: self.method().to_owned(),
@@ -151,20 +153,23 @@ impl<T, E> Waiting<T, E> {
     }
 
     /// Tells whether the call's time is over already; if not, it will be woken then.
-    fn is_over(&mut self, time: &Time) -> bool {
-        let noted = &mut self.noted;
+    fn is_over(&mut self) -> bool {
+        let time = self.slot.time();
         // A call that was made too late, within another whose time is over, need not wait.
-        time.after() == Some(Duration::ZERO)
-            || time.deadline().is_some_and(|it| self.shard.note(it, noted))
+        time.is_none()
+            || match time.deadline() {
+                Moment::NEVER => false,
+                deadline => self.shard.note(deadline, &mut self.noted),
+            }
     }
 
     fn method(&self) -> &'static str {
         self.slot.about().map_or("a method", |it| it.method.name)
     }
 
-    fn set_time(&self, time: Time) {
+    fn set_time(&mut self, time: Time) {
         // One that is shorter needs no word: the callee hears of it when the time is over.
-        if self.slot.set_time(time)
+        if self.slot.set_time(time, &mut self.told)
             && let Some(remote) = &self.remote
         {
             remote.extend(time.remaining_us());
@@ -173,7 +178,7 @@ impl<T, E> Waiting<T, E> {
 
     /// Tells the callee that nobody waits.
     fn give_up(&mut self) -> GivenUp<T, E> {
-        if let Some(answer) = self.slot.abandon() {
+        if let Some(answer) = self.slot.abandon(&mut self.told) {
             return GivenUp::Answered(answer);
         }
         let never_sent = self.remote.take().and_then(RemoteCall::give_up);

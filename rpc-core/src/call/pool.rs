@@ -12,14 +12,15 @@ use super::Time;
 use crate::callee::Callee;
 use crate::connection::{Ask, RemoteCall};
 use crate::deadlines::{Deadlines, Noted, Shard};
-use crate::reply_slot::ReplySlot;
+use crate::reply_slot::{ReplySlot, Told};
 
 /// A call whose answer is to come.
 pub(crate) struct Waiting<T, E> {
     pub(super) slot: Arc<ReplySlot<T, E>>,
     /// Looks after the slot.
     pub(super) shard: Arc<Shard>,
-    /// What the sweeper was told of this and of earlier calls.
+    /// What the slot was told, and the sweeper, of this and of earlier calls.
+    pub(super) told: Told,
     pub(super) noted: Noted,
     pub(crate) remote: Option<RemoteCall>,
     pub(super) detached: bool,
@@ -44,8 +45,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             shard.list(listed);
             Self::new(slot, shard)
         });
-        waiting.slot.renew(callee, ask, time);
-        (waiting.detached, waiting.over) = (false, false);
+        waiting.renew(callee, ask, time);
         waiting
     }
 
@@ -53,6 +53,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
         Box::new(Self {
             slot,
             shard: Arc::clone(shard),
+            told: Told::default(),
             noted: Noted::default(),
             remote: None,
             detached: false,
@@ -69,6 +70,11 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
 }
 
 impl<T, E> Waiting<T, E> {
+    pub(super) fn renew(&mut self, callee: &Arc<Callee>, ask: &Ask, time: &Time) {
+        self.slot.renew(callee, ask, *time, &mut self.told);
+        (self.detached, self.over) = (false, false);
+    }
+
     /// Returns where the answer is to be put.
     pub(crate) const fn slot(&self) -> &Arc<ReplySlot<T, E>> {
         &self.slot

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::Time;
 use crate::connection::IncomingCall;
 use crate::error::{Failure, Never, RpcError, RpcResult};
 use crate::method::MethodInfo;
@@ -108,6 +109,36 @@ impl<T, E> ReplyTo<T, E> {
             Some(To::Caller(slot) | To::Strict(slot, _)) => slot.poll_abandoned(cx),
             Some(To::Peer(call, _)) => call.poll_abandoned(cx),
             None => Poll::Ready(()),
+        }
+    }
+}
+
+/// A right to answer, whatever with.
+pub trait AnyReply {
+    /// Returns how long the caller waits, as far as is known; `None` if it waits no more.
+    fn time(&self) -> Option<Time>;
+
+    /// Returns the call, if there is still one.
+    #[doc(hidden)]
+    fn call(&self) -> Option<Arc<dyn CallScope>>;
+}
+
+impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
+    fn time(&self) -> Option<Time> {
+        match &self.to {
+            Some(To::Caller(slot) | To::Strict(slot, _)) => {
+                (!slot.is_abandoned()).then(|| slot.time())
+            }
+            Some(To::Peer(call, _)) => (!call.is_abandoned()).then(|| call.time()),
+            None => None,
+        }
+    }
+
+    fn call(&self) -> Option<Arc<dyn CallScope>> {
+        match &self.to {
+            Some(To::Caller(slot) | To::Strict(slot, _)) => Some(Arc::clone(slot) as _),
+            Some(To::Peer(call, _)) => Some(Arc::clone(call) as _),
+            None => None,
         }
     }
 }

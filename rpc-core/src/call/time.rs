@@ -1,93 +1,172 @@
 //! How long a call may take.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::method::CallTimeout;
+use crate::moment::{self, Moment};
 use crate::scope;
 
-/// How long a call may take.
+/// How long a call may take, and since when.
 ///
 /// The clock is read when the call is first waited for, or its deadline asked for: many calls that are
 /// made at once are answered before that, and to read it would be much of what they cost.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Time {
-    after: Option<Duration>,
-    /// `None` also as long as nobody has waited.
-    deadline: Option<Instant>,
+pub struct Time {
+    /// In nanoseconds; [`ENDLESS`] if it may take for ever.
+    after: i64,
+    /// [`NOT_BEGUN`] as long as nobody has waited.
+    began: i64,
 }
 
 impl Time {
     /// A call with all the time that there is.
     pub(crate) const ENDLESS: Self = Self {
-        after: None,
-        deadline: None,
+        after: ENDLESS,
+        began: NOT_BEGUN,
     };
 
     /// Makes the time of a call, which the call that is being handled here may cut short.
     pub(crate) fn new(timeout: CallTimeout, default: Duration) -> Self {
         let after = match timeout {
-            CallTimeout::After(after) => Some(after),
-            CallTimeout::Default => Some(default),
-            CallTimeout::Never => None,
+            CallTimeout::After(after) => moment::nanos(after),
+            CallTimeout::Default => moment::nanos(default),
+            CallTimeout::Never => ENDLESS,
         };
-        match scope::inherited_deadline() {
-            Some(inherited) => Self::within(inherited, after),
-            None => Self {
+        match scope::inherited_time() {
+            Some(outer) if outer.after != ENDLESS => outer.cut(after),
+            _ => Self {
                 after,
-                deadline: None,
+                began: NOT_BEGUN,
             },
         }
     }
 
-    fn within(outer: Instant, after: Option<Duration>) -> Self {
-        let now = Instant::now();
-        let own = after.and_then(|after| now.checked_add(after));
-        let deadline = own.map_or(outer, |own| own.min(outer));
+    /// What a peer's call has left. Its clock is not trusted.
+    pub(crate) fn left_at(now: Moment, remaining_us: Option<u64>) -> Self {
+        let nanos = |micros| moment::nanos(Duration::from_micros(micros));
         Self {
-            after: Some(deadline.saturating_duration_since(now)),
-            deadline: Some(deadline),
+            after: remaining_us.map_or(ENDLESS, nanos),
+            began: now.nanos(),
         }
     }
 
-    /// Starts the clock, unless it runs, and returns until when the call may take.
-    pub(crate) fn begin(&mut self) -> Option<Instant> {
-        match (self.after, self.deadline) {
-            (Some(_), None) => self.begin_at(Instant::now()),
-            (_, deadline) => deadline,
+    /// Makes the time of a call within this one, which begins now.
+    fn cut(self, after: i64) -> Self {
+        let now = Moment::now();
+        let mut outer = self;
+        outer.begin_at(now);
+        let left = moment::nanos(outer.deadline().since(now));
+        Self {
+            after: after.min(left),
+            began: now.nanos(),
         }
     }
 
-    /// The same at a time that is known.
-    pub(crate) fn begin_at(&mut self, now: Instant) -> Option<Instant> {
-        if let (Some(after), None) = (self.after, self.deadline) {
-            match now.checked_add(after) {
-                Some(deadline) => self.deadline = Some(deadline),
-                // Beyond the clock's range.
-                None => self.after = None,
-            }
+    /// Starts the clock, unless it runs.
+    pub(crate) fn begin_at(&mut self, now: Moment) {
+        if self.began == NOT_BEGUN {
+            self.began = now.nanos();
         }
-        self.deadline
     }
 
-    /// Returns until when the call may take; `None` also as long as the clock does not run.
-    pub(crate) const fn deadline(&self) -> Option<Instant> {
-        self.deadline
+    /// Returns until when the call may take; [`Moment::NEVER`] also as long as the clock does not run.
+    pub(crate) const fn deadline(self) -> Moment {
+        match self {
+            Self { after: ENDLESS, .. } => Moment::NEVER,
+            Self {
+                began: NOT_BEGUN, ..
+            } => Moment::NEVER,
+            Self { after, began } => Moment::from_nanos(began).plus(after),
+        }
     }
 
-    /// Returns how long the call may take in all.
-    pub(crate) const fn after(&self) -> Option<Duration> {
-        self.after
+    /// Returns when the clock was started.
+    pub(crate) fn began(self) -> Option<Moment> {
+        let began = Moment::from_nanos(self.began);
+        (self.began != NOT_BEGUN).then_some(began)
+    }
+
+    /// Returns how long the call may take in all; `None` if for ever.
+    pub(crate) fn after(self) -> Option<Duration> {
+        let nanos = u64::try_from(self.after).unwrap_or_default();
+        (self.after != ENDLESS).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// A call that was made too late, within another whose time is over.
+    pub(crate) const fn is_none(self) -> bool {
+        self.after == 0
     }
 
     /// What is left at the beginning, as it travels.
-    pub(crate) fn remaining_us(&self) -> Option<u64> {
-        self.after.map(micros)
+    pub(crate) fn remaining_us(self) -> Option<u64> {
+        self.after().map(micros)
+    }
+}
+
+/// The time of a call, as its caller, its callee and whoever looks after deadlines see it.
+///
+/// Two that start the clock at once may see deadlines that are as far apart as they were.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    after: AtomicI64,
+    began: AtomicI64,
+}
+
+impl Clock {
+    pub(crate) const fn new(time: Time) -> Self {
+        Self {
+            after: AtomicI64::new(time.after),
+            began: AtomicI64::new(time.began),
+        }
+    }
+
+    /// Sets another time. Whoever reads both meanwhile may see the new one begin when the old one did,
+    /// which is too early and never too late.
+    pub(crate) fn set(&self, time: Time) {
+        self.after.store(time.after, Ordering::Relaxed);
+        self.began.store(time.began, Ordering::Release);
+    }
+
+    pub(crate) fn time(&self) -> Time {
+        let began = self.began.load(Ordering::Acquire);
+        Time {
+            after: self.after.load(Ordering::Relaxed),
+            began,
+        }
+    }
+
+    /// Starts the clock, unless it runs, and returns the time.
+    pub(crate) fn begin(&self) -> Time {
+        let mut time = self.time();
+        if time.began == NOT_BEGUN {
+            time.began = Moment::now().nanos();
+            self.began.store(time.began, Ordering::Release);
+        }
+        time
     }
 }
 
 /// Counts a time as it travels.
 pub(crate) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+const ENDLESS: i64 = i64::MAX;
+const NOT_BEGUN: i64 = i64::MIN;
+
+#[cfg(test)]
+mod tests {
+    use super::Time;
+    use crate::moment::Moment;
+
+    #[test]
+    fn a_call_with_all_the_time_has_no_deadline_whenever_it_began() {
+        for began in [-7, 0, 7] {
+            let mut time = Time::ENDLESS;
+            time.begin_at(Moment::from_nanos(began));
+            assert_eq!(time.deadline(), Moment::NEVER);
+            assert_eq!(time.began(), Some(Moment::from_nanos(began)));
+        }
+    }
 }

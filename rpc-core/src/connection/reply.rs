@@ -1,11 +1,10 @@
 //! Where an answer that came over a connection goes.
 
-use tokio::time::Instant;
-
 use crate::codec;
 use crate::error::{Outcome, RpcError};
 use crate::gateway::Message;
 use crate::method::MethodInfo;
+use crate::moment::Moment;
 use crate::reply_slot::ReplySlot;
 use crate::scope::CallScope;
 
@@ -15,7 +14,8 @@ pub(super) trait ReplySink: Send + Sync {
     /// says nothing of the first time.
     fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>);
     fn fail(&self, error: RpcError);
-    fn deadline(&self) -> Option<Instant>;
+    /// Starts the clock, unless it runs, and returns until when the caller waits.
+    fn deadline(&self) -> Moment;
 }
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
@@ -40,7 +40,7 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
         self.fill(Err(error.widen()));
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        CallScope::deadline(self)
+    fn deadline(&self) -> Moment {
+        self.begin().deadline()
     }
 }

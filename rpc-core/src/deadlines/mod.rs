@@ -26,6 +26,8 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
+use crate::moment::Moment;
+
 /// The deadlines of the calls that a service's gateways make.
 pub(crate) struct Deadlines {
     shards: [Arc<Shard>; SHARDS],
@@ -41,16 +43,15 @@ impl Deadlines {
     pub(crate) fn waiting(&self) -> Vec<Waits> {
         let waiters = self.shards.iter().flat_map(|it| it.waiters());
         let mut waiting: Vec<_> = waiters.filter_map(|it| it.waits()).collect();
-        waiting.sort_by_key(|it| it.who.since());
+        waiting.sort_by_key(|it| it.since);
         waiting
     }
 }
 
 impl Default for Deadlines {
     fn default() -> Self {
-        let base = Instant::now();
         Self {
-            shards: array::from_fn(|_| Arc::new(Shard::new(base))),
+            shards: array::from_fn(|_| Arc::new(Shard::new())),
         }
     }
 }
@@ -66,8 +67,7 @@ impl Drop for Deadlines {
 
 /// Some of a service's calls, and who looks after them.
 pub(crate) struct Shard {
-    base: Instant,
-    /// No call that waits has an earlier deadline than this, in nanoseconds from `base`.
+    /// No call that waits has an earlier deadline than this moment.
     earliest: AtomicI64,
     /// How often `earliest` has become later, which it only does when all slots are looked at.
     sweeps: AtomicU64,
@@ -79,22 +79,21 @@ pub(crate) struct Shard {
 /// A deadline that the sweeper was told of, and after how many sweeps. Until the next one it wakes no
 /// later than that.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Noted(Option<(Instant, u64)>);
+pub(crate) struct Noted(Option<(Moment, u64)>);
 
 impl Noted {
-    fn covers(self, deadline: Instant, sweeps: u64) -> bool {
+    fn covers(self, deadline: Moment, sweeps: u64) -> bool {
         self.0
             .is_some_and(|(noted, then)| then == sweeps && deadline >= noted)
     }
 }
 
-#[derive(Default)]
 struct Slots {
     list: Vec<Weak<dyn Waiter>>,
     /// When the list is as long as this, those that are gone are taken out.
     full: usize,
     /// What `Shard::earliest` is, for the sweeper.
-    earliest: Option<Instant>,
+    earliest: Moment,
     /// There is a sweeper.
     swept: bool,
     /// The service is gone, so that the sweeper ends with the last call that waits.
@@ -111,12 +110,17 @@ impl Slots {
 }
 
 impl Shard {
-    fn new(base: Instant) -> Self {
+    fn new() -> Self {
         Self {
-            base,
-            earliest: AtomicI64::new(NEVER),
+            earliest: AtomicI64::new(Moment::NEVER.nanos()),
             sweeps: AtomicU64::new(0),
-            slots: Mutex::default(),
+            slots: Mutex::new(Slots {
+                list: Vec::new(),
+                full: 0,
+                earliest: Moment::NEVER,
+                swept: false,
+                closed: false,
+            }),
             changed: Notify::new(),
         }
     }
@@ -137,31 +141,34 @@ impl Shard {
 
     /// Sees to it that a call is woken at its deadline, which its slot has been told. Returns whether
     /// the deadline has passed. `noted` is what was noted of the slot's calls before.
-    pub(crate) fn note(self: &Arc<Self>, deadline: Instant, noted: &mut Noted) -> bool {
-        let sweeps = self.sweeps.load(Ordering::Acquire);
+    ///
+    /// Whoever changes `earliest` looks at all slots afterwards: either it finds the call waiting, or it
+    /// is found here that there was a sweep. No lock orders the two, but that all such accesses are
+    /// sequentially consistent.
+    pub(crate) fn note(self: &Arc<Self>, deadline: Moment, noted: &mut Noted) -> bool {
+        let sweeps = self.sweeps.load(Ordering::SeqCst);
         if noted.covers(deadline, sweeps) {
             return false;
         }
-        // Whoever changes `earliest` looks at all slots afterwards.
-        let is_earlier = self.nanos(deadline) < self.earliest.load(Ordering::Acquire);
+        let is_earlier = deadline.nanos() < self.earliest.load(Ordering::SeqCst);
         if is_earlier {
             self.note_earlier(deadline);
         }
         *noted = Noted(Some((deadline, sweeps)));
         // Only one that is earlier than all others can have passed before it was waited for, so that
         // only then the clock is asked.
-        is_earlier && Instant::now() >= deadline
+        is_earlier && Moment::now() >= deadline
     }
 
-    fn note_earlier(self: &Arc<Self>, deadline: Instant) {
+    fn note_earlier(self: &Arc<Self>, deadline: Moment) {
         let mut slots = self.slots.lock();
-        if slots.earliest.is_some_and(|it| it <= deadline) && slots.swept {
+        if slots.earliest <= deadline && slots.swept {
             return;
         }
         // Made here, so that a runtime without a clock panics where the call is awaited, and before
         // anybody relies on it.
-        let sleep = (!slots.swept).then(|| tokio::time::sleep_until(deadline));
-        self.set_earliest(&mut slots, Some(deadline));
+        let sleep = (!slots.swept).then(|| tokio::time::sleep_until(deadline.instant()));
+        self.set_earliest(&mut slots, deadline);
         slots.swept = true;
         drop(slots);
         let Some(sleep) = sleep else {
@@ -177,7 +184,7 @@ impl Shard {
     }
 
     /// Wakes the calls whose time is over. Returns when to look again.
-    fn sweep(&self, now: Instant) -> Option<Instant> {
+    fn sweep(&self, now: Moment) -> Moment {
         {
             let mut slots = self.slots.lock();
             self.forget_earliest(&mut slots);
@@ -185,19 +192,17 @@ impl Shard {
         }
         let waiters = self.waiters();
         let mut expired = Vec::new();
-        let mut earliest = None::<Instant>;
+        let mut earliest = Moment::NEVER;
         for waiter in waiters {
             match waiter.look(now) {
                 Look::Endless => {}
-                Look::Waits(deadline) => {
-                    earliest = Some(earliest.map_or(deadline, |it| it.min(deadline)));
-                }
+                Look::Waits(deadline) => earliest = earliest.min(deadline),
                 Look::Expired(deadline, waker) => expired.extend(waker.map(|it| (deadline, it))),
             }
         }
         let mut slots = self.slots.lock();
         // A call may have told of its deadline meanwhile.
-        let earliest = slots.earliest.into_iter().chain(earliest).min();
+        let earliest = slots.earliest.min(earliest);
         self.set_earliest(&mut slots, earliest);
         drop(slots);
         expired.sort_by_key(|(deadline, _)| *deadline);
@@ -221,7 +226,7 @@ impl Shard {
     /// Ends the sweeper's work if nobody will need it any more.
     fn retire(&self) -> bool {
         let mut slots = self.slots.lock();
-        let over = slots.closed && slots.earliest.is_none();
+        let over = slots.closed && slots.earliest == Moment::NEVER;
         if over {
             slots.swept = false;
         }
@@ -230,31 +235,14 @@ impl Shard {
 
     /// From here on all slots are looked at.
     fn forget_earliest(&self, slots: &mut Slots) {
-        self.set_earliest(slots, None);
-        self.sweeps.fetch_add(1, Ordering::Release);
+        self.set_earliest(slots, Moment::NEVER);
+        self.sweeps.fetch_add(1, Ordering::SeqCst);
     }
 
-    fn set_earliest(&self, slots: &mut Slots, earliest: Option<Instant>) {
+    fn set_earliest(&self, slots: &mut Slots, earliest: Moment) {
         slots.earliest = earliest;
-        let nanos = earliest.map_or(NEVER, |it| self.nanos(it));
-        self.earliest.store(nanos, Ordering::Release);
+        self.earliest.store(earliest.nanos(), Ordering::SeqCst);
     }
-
-    fn nanos(&self, at: Instant) -> i64 {
-        match at.checked_duration_since(self.base) {
-            Some(after) => nanos(after),
-            None => -nanos(self.base.duration_since(at)),
-        }
-    }
-}
-
-/// Counts a time; 292 years are as good as any more.
-fn nanos(time: Duration) -> i64 {
-    let seconds = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
-    seconds
-        .saturating_mul(1_000_000_000)
-        .saturating_add(i64::from(time.subsec_nanos()))
-        .min(NEVER - 1)
 }
 
 /// The task that wakes a shard's calls; it ends when the service is gone and no call waits.
@@ -285,12 +273,13 @@ impl Sweeper {
             let earliest = if is_due || closed {
                 let now = Instant::now();
                 not_before = Some(now + TICK);
-                shard.sweep(now)
+                shard.sweep(Moment::of(now))
             } else {
                 earliest
             };
-            sleeps = earliest.is_some();
-            if let Some(earliest) = earliest {
+            sleeps = earliest != Moment::NEVER;
+            if sleeps {
+                let earliest = earliest.instant();
                 sleep
                     .as_mut()
                     .reset(not_before.map_or(earliest, |it| it.max(earliest)));
@@ -324,9 +313,6 @@ const SHARDS: usize = 8;
 /// is told by this much too late at most. 200 sweeps a second of 10,000 calls that wait cost less
 /// than a hundredth of a processor, and no time-out of a call is meant to the millisecond.
 const TICK: Duration = Duration::from_millis(5);
-
-/// Later than every deadline.
-const NEVER: i64 = i64::MAX;
 
 /// A list as short as this is not looked through for slots that are gone.
 const LISTED_MIN: usize = 64;

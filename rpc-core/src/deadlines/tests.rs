@@ -16,6 +16,7 @@ use crate::callee::Callee;
 use crate::connection::Ask;
 use crate::error::RpcError;
 use crate::method::{CallTimeout, MethodInfo};
+use crate::moment::Moment;
 use crate::reply_slot::ReplySlot;
 use crate::scope::CallScope;
 
@@ -136,7 +137,7 @@ async fn the_time_begins_when_the_call_is_awaited_or_its_deadline_inherited() {
     tokio::time::advance(5 * second).await;
     let changed = changed.timeout(3 * second);
     let start = Instant::now();
-    assert_eq!(slot.deadline(), Some(start + second));
+    assert_eq!(slot.begin().deadline(), Moment::of(start + second));
     tokio::time::advance(second / 2).await;
     assert!(inherited.await.is_err());
     assert_late(start.elapsed(), second);
@@ -166,6 +167,28 @@ async fn a_place_that_is_used_again_after_a_sweep_is_looked_at_again() {
     let ended = tokio::time::timeout(9 * second, next).await;
     assert!(ended.expect("it ends").is_err());
     assert_late(start.elapsed(), second);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_whose_call_has_timed_out_serves_the_next() {
+    let deadlines = Deadlines::default();
+    let second = Duration::from_secs(1);
+    let (first, slot) = call(&deadlines, second);
+    let place = Arc::as_ptr(&slot);
+    drop(slot);
+    assert!(first.await.is_err());
+    for _ in 0..2 {
+        let (next, slot) = call(&deadlines, second);
+        assert_eq!(Arc::as_ptr(&slot), place, "it is used again");
+        assert!(!slot.is_abandoned());
+        let start = Instant::now();
+        drop(slot);
+        assert!(next.await.is_err());
+        assert_late(start.elapsed(), second);
+    }
+    let (answered, slot) = call(&deadlines, second);
+    slot.fill(Ok(1));
+    assert_eq!(answered.await, Ok(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,16 +15,14 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::call::ReplyTo;
+use crate::call::{AnyReply, ReplyTo};
 use crate::closed::Closed;
 use crate::codec;
 use crate::connection::{Charge, IncomingCall};
-use crate::endpoint::Handling;
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
 use crate::metering::{EndpointMeter, Queued};
 use crate::method::MethodInfo;
-use crate::scope::CallScope;
 use crate::trace::TraceContext;
 
 /// What every gateway answers by itself, without a message. Flink's `RpcGateway`.
@@ -71,11 +69,15 @@ pub trait Gateway: RpcGateway {
     /// Returns which method a request is for, by its place in [`METHODS`](Self::METHODS).
     fn method(request: &Self::Request) -> usize;
 
-    /// Makes the request of a message; `call` is there unless the method is one-way.
+    /// Returns the right to answer that a request holds, unless its method is one-way.
+    fn reply(request: &Self::Request) -> Option<&dyn AnyReply>;
+
+    /// Makes the request of a message; `call` is there unless the method is one-way, and taken if the
+    /// arguments can be decoded.
     fn decode(
         method: usize,
         body: &[u8],
-        call: Option<Arc<IncomingCall>>,
+        call: &mut Option<Arc<IncomingCall>>,
     ) -> Result<Self::Request, RpcError>;
 
     /// Answers a request with a failure.
@@ -91,13 +93,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
 pub(crate) trait LocalRoute<R>: Send + Sync {
     /// Hands on a request, and what comes with it: piece by piece, since to put them together and take
     /// them apart again would be much of what it costs.
-    fn push(
-        &self,
-        call: Option<Arc<dyn CallScope>>,
-        token: Option<FencingToken>,
-        trace: Option<Box<TraceContext>>,
-        request: R,
-    );
+    fn push(&self, token: Option<FencingToken>, trace: Option<Box<TraceContext>>, request: R);
 
     /// Waits until the endpoint has ended.
     fn ended(&self) -> BoxFuture<'static, ()>;
@@ -135,7 +131,6 @@ pub(crate) struct Exposed {
 
 /// What comes with a request.
 pub(crate) struct Head {
-    pub(crate) call: Option<Arc<dyn CallScope>>,
     pub(crate) token: Option<FencingToken>,
     /// Behind a pointer, since most calls have none, and a mailbox holds many.
     pub(crate) trace: Option<Box<TraceContext>>,
@@ -147,11 +142,11 @@ pub(crate) struct Head {
 
 /// Makes the future of an interleaving handler, which ends early when its caller has gone;
 /// generated code calls it.
-pub fn interleave<'a, T: Send + 'a, E: Send + 'a>(
+pub fn interleave<'a, T: Send + 'static, E: Send + 'static>(
     info: &'static MethodInfo,
     reply: ReplyTo<T, E>,
     handler: impl Future<Output = RpcResult<T, E>> + Send + 'a,
-) -> Handling<'a> {
+) -> BoxFuture<'a, ()> {
     Box::pin(async move {
         let mut handler = pin!(handler);
         let result = poll_fn(|cx| {
@@ -198,9 +193,9 @@ pub fn decode_arguments<A: DeserializeOwned>(
 
 /// Makes the right to answer a call that came over a connection; generated code calls it.
 pub fn reply_to<T: Message, E: Message>(
-    call: Option<Arc<IncomingCall>>,
+    call: &mut Option<Arc<IncomingCall>>,
 ) -> Result<ReplyTo<T, E>, RpcError> {
-    let call = call.ok_or_else(|| RpcError::Codec {
+    let call = call.take().ok_or_else(|| RpcError::Codec {
         method: String::from("a one-way message"),
         response: false,
         detail: String::from("its method wants an answer"),

@@ -149,8 +149,8 @@ impl<R: Send + 'static> Port<R> {
             Route::Local(route) => route,
             Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
         };
-        let (call, slot) = (Arc::clone(slot), Arc::clone(slot));
-        let push = |request| route.push(Some(call), ask.token, ask.trace.clone(), request);
+        let slot = Arc::clone(slot);
+        let push = |request| route.push(ask.token, ask.trace.clone(), request);
         match self.strict(ask.info) {
             None => push(request(arguments, ReplyTo::caller(slot))),
             Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
@@ -206,7 +206,7 @@ impl<R: Send + 'static> Port<R> {
                     Some(limit) => strict::arguments(&arguments, ask.info, limit),
                 };
                 let trace = ask.trace.clone();
-                let pushed = arguments.map(|it| route.push(None, ask.token, trace, request(it)));
+                let pushed = arguments.map(|it| route.push(ask.token, trace, request(it)));
                 if let Err(error) = &pushed {
                     tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
                 }

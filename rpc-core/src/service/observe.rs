@@ -9,6 +9,7 @@ use crate::deadlines::Waits;
 use crate::diagnostics::{Diagnostics, EndpointDiagnostics, EndpointState, WaitingCall};
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::lifecycle::State;
+use crate::moment::Moment;
 use crate::pulse::{Beat, Doing};
 use crate::shared::EndpointCore;
 use crate::watchdog::{Progress, Watched, tick};
@@ -26,7 +27,7 @@ impl RpcService {
         });
         let mut connections = inner.peers.reports();
         connections.extend(inner.accepted.reports());
-        let now = Instant::now();
+        let now = Moment::now();
         let waiting = inner.caller.deadlines.waiting();
         Diagnostics {
             service: id(inner.id),
@@ -37,10 +38,11 @@ impl RpcService {
         }
     }
 
-    fn waiting(&self, waits: &Waits, now: Instant) -> WaitingCall {
+    fn waiting(&self, waits: &Waits, now: Moment) -> WaitingCall {
         let Waits {
             about,
             who,
+            since,
             deadline,
         } = waits;
         let callee = &about.callee;
@@ -58,8 +60,8 @@ impl RpcService {
             to: callee.address.to_string(),
             to_service: id(callee.service),
             method: about.method.name.to_owned(),
-            waited: now.saturating_duration_since(who.since()),
-            left: deadline.map(|it| it.saturating_duration_since(now)),
+            waited: now.since(*since),
+            left: (*deadline != Moment::NEVER).then(|| deadline.since(now)),
             trace: about.trace.as_ref().map(|it| id(it.trace_id())),
         }
     }

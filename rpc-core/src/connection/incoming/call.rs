@@ -1,19 +1,18 @@
 //! A call that came over a connection and is not answered yet.
 
 use std::fmt;
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use super::IncomingConnection;
+use crate::call::{Clock, Time};
 use crate::error::{RpcError, RpcResult};
 use crate::gateway::Message;
 use crate::metering::ResponseMeter;
+use crate::moment::Moment;
 use crate::scope::CallScope;
 
 /// A call that came over a connection and is not answered yet.
@@ -27,7 +26,10 @@ pub struct IncomingCall {
     meter: Option<ResponseMeter>,
     /// Nobody waits any more.
     abandoned: AtomicBool,
-    state: Mutex<State>,
+    /// How long the caller waits, from the call's arrival on.
+    clock: Clock,
+    /// Wakes the handler, which wants to know when nobody waits any more.
+    waker: Mutex<Option<Waker>>,
 }
 
 /// What is asked of an endpoint.
@@ -45,24 +47,7 @@ pub(super) struct Asked {
 #[derive(Default)]
 pub(super) struct Spare {
     pub(super) call: Option<Arc<IncomingCall>>,
-    state: State,
-}
-
-#[derive(Default)]
-struct State {
-    /// How long the caller waits, and until when.
-    after: Duration,
-    deadline: Option<Instant>,
-    /// Wakes the handler, which wants to know when nobody waits any more.
     waker: Option<Waker>,
-}
-
-impl State {
-    /// Starts the clock of a call with what its caller says is left; a peer's clock is not trusted.
-    fn set_remaining(&mut self, remaining_us: Option<u64>, now: Instant) {
-        self.after = Duration::from_micros(remaining_us.unwrap_or_default());
-        self.deadline = remaining_us.and_then(|_| now.checked_add(self.after));
-    }
 }
 
 impl IncomingCall {
@@ -72,8 +57,8 @@ impl IncomingCall {
         connection: &Arc<IncomingConnection>,
         spare: &mut Spare,
         asked: Asked,
-        now: Instant,
-    ) -> (Arc<Self>, Option<Instant>) {
+        now: Moment,
+    ) -> (Arc<Self>, Moment) {
         let Asked {
             id,
             bytes,
@@ -81,15 +66,15 @@ impl IncomingCall {
             meter,
             remaining_us,
         } = asked;
-        let mut state = State::default();
-        state.set_remaining(remaining_us, now);
+        let time = Time::left_at(now, remaining_us);
         connection.hold(bytes, 0);
-        let deadline = state.deadline;
+        let deadline = time.deadline();
         if let Some(mut call) = spare.call.take() {
             if let Some(free) = Arc::get_mut(&mut call) {
                 (free.id, free.method, free.meter) = (id, method, meter);
                 (*free.held.get_mut(), *free.abandoned.get_mut()) = (bytes, false);
-                spare.state = mem::replace(free.state.get_mut(), state);
+                free.clock = Clock::new(time);
+                spare.waker = free.waker.get_mut().take();
                 return (call, deadline);
             }
             // Its handler still has it.
@@ -102,7 +87,8 @@ impl IncomingCall {
             method,
             meter,
             abandoned: AtomicBool::new(false),
-            state: Mutex::new(state),
+            clock: Clock::new(time),
+            waker: Mutex::default(),
         });
         (call, deadline)
     }
@@ -111,8 +97,9 @@ impl IncomingCall {
         self.id
     }
 
-    pub(super) fn deadline_at(&self) -> Option<Instant> {
-        self.state.lock().deadline
+    /// Returns how long the caller waits.
+    pub(crate) fn time(&self) -> Time {
+        self.clock.time()
     }
 
     /// Answers the call; a caller that no longer waits gets nothing.
@@ -152,15 +139,15 @@ impl IncomingCall {
     }
 
     /// Sets another time. Returns until when the caller waits.
-    pub(super) fn extend(&self, remaining_us: Option<u64>) -> Option<Instant> {
-        let mut state = self.state.lock();
-        state.set_remaining(remaining_us, Instant::now());
-        state.deadline
+    pub(super) fn extend(&self, remaining_us: Option<u64>) -> Moment {
+        let time = Time::left_at(Moment::now(), remaining_us);
+        self.clock.set(time);
+        time.deadline()
     }
 
     /// The caller's time is over. It knows by itself, but its answer frees its place.
     pub(super) fn expire(&self) {
-        let after = self.state.lock().after;
+        let after = self.time().after().unwrap_or_default();
         self.connection.respond::<(), crate::Never>(
             (self.id, false),
             self.method,
@@ -174,12 +161,12 @@ impl IncomingCall {
     }
 
     pub(super) fn abandon(&self) {
-        let mut state = self.state.lock();
+        let mut waker = self.waker.lock();
         self.abandoned.store(true, Ordering::Release);
-        let waker = mem::take(&mut state.waker);
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        let handler = waker.take();
+        drop(waker);
+        if let Some(handler) = handler {
+            handler.wake();
         }
     }
 }
@@ -195,8 +182,8 @@ impl Drop for IncomingCall {
 }
 
 impl CallScope for IncomingCall {
-    fn deadline(&self) -> Option<Instant> {
-        self.deadline_at()
+    fn begin(&self) -> Time {
+        self.time()
     }
 
     fn is_abandoned(&self) -> bool {
@@ -204,11 +191,11 @@ impl CallScope for IncomingCall {
     }
 
     fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
+        let mut waker = self.waker.lock();
         if self.is_abandoned() {
             return Poll::Ready(());
         }
-        state.waker = Some(cx.waker().clone());
+        *waker = Some(cx.waker().clone());
         Poll::Pending
     }
 }

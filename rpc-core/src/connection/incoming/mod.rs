@@ -35,6 +35,7 @@ use crate::error::{RpcError, RpcResult};
 use crate::frame::{FrameBuffer, Header, Kind};
 use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 use crate::transport::{PeerIdentity, Stream};
 
@@ -91,13 +92,22 @@ struct Limits {
 }
 
 /// The peer's calls that are not answered yet.
-#[derive(Default)]
 struct Calls {
     by_id: HashMap<u64, Arc<IncomingCall>>,
     /// Some that were answered, the latest last: their memory is used again.
     spare: VecDeque<Arc<IncomingCall>>,
     /// No call has an earlier deadline than this.
-    earliest: Option<Instant>,
+    earliest: Moment,
+}
+
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            by_id: HashMap::new(),
+            spare: VecDeque::new(),
+            earliest: Moment::NEVER,
+        }
+    }
 }
 
 /// A message's share of the connection's window, until the message is handled.
@@ -234,37 +244,35 @@ impl IncomingConnection {
     async fn expire(&self) {
         while !self.session.lock().is_cut() {
             let earliest = self.calls.lock().earliest;
-            let Some(earliest) = earliest else {
+            if earliest == Moment::NEVER {
                 self.sooner.notified().await;
                 continue;
-            };
-            let due = earliest.max(Instant::now() + TICK);
+            }
+            let due = earliest.instant().max(Instant::now() + TICK);
             tokio::select! {
                 biased;
                 () = self.sooner.notified() => {}
-                () = tokio::time::sleep_until(due) => self.sweep(Instant::now()),
+                () = tokio::time::sleep_until(due) => self.sweep(Moment::now()),
             }
         }
     }
 
-    fn sweep(&self, now: Instant) {
+    fn sweep(&self, now: Moment) {
         if mutant::is(Mutant::DeadlineNotSwept) {
             return;
         }
         let mut expired = Vec::new();
         {
             let mut calls = self.calls.lock();
-            let mut earliest: Option<Instant> = None;
-            calls.by_id.retain(|_, call| match call.deadline_at() {
-                Some(at) if at <= now => {
-                    expired.push(Arc::clone(call));
-                    false
+            let mut earliest = Moment::NEVER;
+            calls.by_id.retain(|_, call| {
+                let deadline = call.time().deadline();
+                let is_over = deadline <= now;
+                match is_over {
+                    true => expired.push(Arc::clone(call)),
+                    false => earliest = earliest.min(deadline),
                 }
-                Some(at) => {
-                    earliest = Some(earliest.map_or(at, |it| it.min(at)));
-                    true
-                }
-                None => true,
+                !is_over
             });
             calls.earliest = earliest;
         }
@@ -306,7 +314,7 @@ impl IncomingConnection {
     fn open_call(
         self: &Arc<Self>,
         asked: Asked,
-        now: Instant,
+        now: Moment,
     ) -> Result<(Arc<IncomingCall>, usize), ReadError> {
         let mut spare = Spare::default();
         let mut calls = self.calls.lock();
@@ -331,11 +339,9 @@ impl IncomingConnection {
     }
 
     /// Sees to it that a call ends in time. The caller holds the table.
-    fn note_deadline(&self, calls: &mut Calls, deadline: Option<Instant>) {
-        if let Some(deadline) = deadline
-            && calls.earliest.is_none_or(|it| deadline < it)
-        {
-            calls.earliest = Some(deadline);
+    fn note_deadline(&self, calls: &mut Calls, deadline: Moment) {
+        if deadline < calls.earliest {
+            calls.earliest = deadline;
             self.sooner.notify_one();
         }
     }

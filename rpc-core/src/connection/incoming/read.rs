@@ -9,6 +9,7 @@ use super::IncomingConnection;
 use crate::connection::wire::Lane;
 use crate::connection::{FrameReader, ReadError};
 use crate::frame::{Header, Kind};
+use crate::moment::Moment;
 use crate::turn;
 
 impl IncomingConnection {
@@ -19,7 +20,7 @@ impl IncomingConnection {
         while frames.read().await? {
             // One look at the clock for all that came together.
             let now = Instant::now();
-            turn::take_short(now, || self.heed_all(frames, now))?;
+            turn::take_short(now, || self.heed_all(frames, Moment::of(now)))?;
         }
         Ok(())
     }
@@ -28,7 +29,7 @@ impl IncomingConnection {
     fn heed_all(
         self: &Arc<Self>,
         frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
-        now: Instant,
+        now: Moment,
     ) -> Result<(), ReadError> {
         let mut session = self.session.lock();
         while let Some(frame) = frames.next()? {
@@ -48,7 +49,7 @@ impl IncomingConnection {
                 let now = Instant::now();
                 turn::take_short(now, || {
                     let mut session = self.session.lock();
-                    session.heed(self, bulk, frame, now)
+                    session.heed(self, bulk, frame, Moment::of(now))
                 })?;
             }
             if frames.take_turn_over() {

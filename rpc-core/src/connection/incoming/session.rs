@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use slab::Slab;
-use tokio::time::Instant;
 
 use super::{Asked, Charge, IncomingCall, IncomingConnection, Watcher, Watchers};
 use crate::codec;
@@ -14,6 +13,7 @@ use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
 use crate::gateway::Exposed;
 use crate::metering::ResponseMeter;
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 
 /// What a peer has resolved on a connection.
@@ -73,7 +73,7 @@ impl Session {
         connection: &Arc<IncomingConnection>,
         lane: &Lane,
         frame: Frame<'_>,
-        now: Instant,
+        now: Moment,
     ) -> Result<(), ReadError> {
         if self.is_cut() {
             return Err(ReadError::Protocol("a frame over a connection that is cut"));
@@ -102,7 +102,7 @@ impl Session {
         &self,
         connection: &Arc<IncomingConnection>,
         frame: &Frame<'_>,
-        now: Instant,
+        now: Moment,
     ) -> Result<(), ReadError> {
         let Frame { header, size, .. } = frame;
         let size = *size;

@@ -4,7 +4,6 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use super::state::Bound;
 use super::{Ask, RemoteGateway};
@@ -13,6 +12,7 @@ use crate::connection::outgoing::{NotSent, OutgoingConnection, Pending};
 use crate::connection::reply::ReplySink;
 use crate::error::RpcError;
 use crate::frame::Kind;
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 
 /// A call that waits to be sent, or to be sent again.
@@ -77,9 +77,9 @@ impl Parked {
             self.reply.fail(lost.unwrap_or(error));
             return None;
         }
-        let now = Instant::now();
-        let left = |deadline: Instant| deadline.saturating_duration_since(now);
-        let remaining_us = self.reply.deadline().map(|it| micros(left(it)));
+        let deadline = self.reply.deadline();
+        let remaining_us =
+            (deadline != Moment::NEVER).then(|| micros(deadline.since(Moment::now())));
         let header = bound.header(Kind::Request, &self.ask, remaining_us);
         let (reply, ticket, body) = (
             Arc::clone(&self.reply),
