@@ -70,10 +70,9 @@ pub enum PanicPolicy {
 
 /// Serves gateway `G`. `#[rpc_endpoint(G)]` implements it.
 pub trait Handles<G: Gateway + ?Sized>: RpcEndpoint {
-    /// Runs a quick handler to its end, or returns what is left of an interleaving one, which is polled
-    /// after the batch is [interrupted](Batch::interrupt).
+    /// Runs a quick handler to its end, or [begins](Batch::leave) an interleaving one.
     #[doc(hidden)]
-    fn handle<'a>(batch: &mut Batch<'a, Self>, request: G::Request) -> Option<Handling<'a>>;
+    fn handle(batch: &mut Batch<'_, Self>, request: G::Request);
 }
 
 /// An interleaving handler that is to be polled.
@@ -103,7 +102,7 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
 
     /// As [`Handles::handle`].
     #[doc(hidden)]
-    fn handle<'a>(batch: &mut Batch<'a, E>, request: Self::Request) -> Option<Handling<'a>>;
+    fn handle(batch: &mut Batch<'_, E>, request: Self::Request);
 
     /// As [`Gateway::reply`].
     #[doc(hidden)]
@@ -276,7 +275,7 @@ macro_rules! gateway_list {
         {
             type Request = $any<$($gateway::Request),+>;
 
-            fn handle<'a>(batch: &mut Batch<'a, Z>, request: Self::Request) -> Option<Handling<'a>> {
+            fn handle(batch: &mut Batch<'_, Z>, request: Self::Request) {
                 match request {
                     $($any::$gateway(request) => <Z as Handles<$gateway>>::handle(batch, request)),+
                 }

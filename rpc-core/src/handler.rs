@@ -17,8 +17,8 @@ use crate::turn;
 /// What surrounds a handler: its call's scope and span, its time, and that it is seen to run.
 pub(crate) struct Around<'a> {
     pub(crate) scope: Scope,
-    /// None unless the call is traced.
-    pub(crate) span: Span,
+    /// `None` unless the call is traced.
+    pub(crate) span: Option<Span>,
     /// `None` if nobody records it.
     pub(crate) timing: Option<Timing<'a>>,
     pub(crate) pulse: &'a Pulse,
@@ -29,7 +29,7 @@ impl Around<'_> {
     /// Runs a piece of the handler.
     pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
         let _during = self.pulse.during(self.doing);
-        let _entered = self.span.enter();
+        let _entered = self.span.as_ref().map(Span::enter);
         scope::within(&mut self.scope, f)
     }
 }

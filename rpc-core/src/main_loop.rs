@@ -28,24 +28,32 @@ use crate::termination::Ending;
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 
-/// Runs an endpoint until it has stopped, and tells those who wait for that.
+/// Runs an endpoint within a span until it has stopped, and tells those who wait for that.
 ///
 /// One future, made here: one within another would have the endpoint's memory several times.
 pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: E,
+    span: Span,
 ) -> impl Future<Output = ()> + Send {
     let ending = Ending(Arc::clone(&core.termination));
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
     async move {
         let mut main_loop = MainLoop::new(&cell, &core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
-        poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
-        let mut result = main_loop.finish();
-        if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
-            result = Err(core.panicked());
-        }
-        core.ended(result);
+        poll_fn(|cx| {
+            // Not for nothing: with its feature `log`, tracing tells of those too that nobody records.
+            let _entered = (!span.is_disabled()).then(|| span.enter());
+            name.run(|| main_loop.poll(cx))
+        })
+        .await;
+        let mut result = span.in_scope(|| main_loop.finish());
+        span.in_scope(|| {
+            if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
+                result = Err(core.panicked());
+            }
+            core.ended(result);
+        });
         // What an aborted task has captured is dropped in the order in which it is named here: whoever
         // is told that the endpoint is over finds its state gone.
         drop(ending);
@@ -78,6 +86,8 @@ struct MainLoop<'a, E: RpcEndpoint> {
 /// Messages that are handled one after the other.
 struct Round<'a, E: RpcEndpoint> {
     batch: Batch<'a, E>,
+    /// How many were taken.
+    taken: u32,
     /// When a handler ended after which nothing else was done, if that is recorded.
     handled: Option<Instant>,
 }
@@ -117,25 +127,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             }
             let mut round = Round {
                 batch: Batch::new(self.main),
+                taken: 0,
                 handled: None,
             };
-            let mut taken = 0;
-            while taken < MESSAGES_MAX
-                && let Some(mail) = self.mail.pop_front()
-            {
-                taken += 1;
-                self.mail(cx, mail, &mut round);
-                if self.pace.handled() {
-                    round.handled = None;
-                }
-                // What waits when `on_stop` is done does not run.
-                if self.stopping.is_some() {
-                    round.batch.interrupt();
-                    if self.poll_stopping(cx).is_ready() {
-                        return Poll::Ready(());
-                    }
-                }
+            if self.handle(cx, &mut round).is_ready() {
+                return Poll::Ready(());
             }
+            let taken = round.taken;
             drop(round);
             self.core.meter.iter().for_each(|it| it.taken(taken));
             let changed = self.core.pulse.take_changed();
@@ -153,6 +151,49 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
         // Let other tasks of the runtime have their turn.
         cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Handles the messages of a round; ready when the endpoint has stopped.
+    fn handle(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
+        loop {
+            // All that come before one that panics, since what is caught has to be in memory, and all
+            // that it is made of is moved there.
+            let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, round)));
+            if let Ok(poll) = caught {
+                return poll;
+            }
+            round.batch.interrupt();
+            self.panicked();
+            if self.handled(cx, round).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn handle_each(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
+        while round.taken < MESSAGES_MAX
+            && let Some(mail) = self.mail.pop_front()
+        {
+            round.taken += 1;
+            self.mail(cx, mail, round);
+            if self.handled(cx, round).is_ready() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// A message was handled; ready when the endpoint has stopped.
+    fn handled(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
+        if self.pace.handled() {
+            round.handled = None;
+        }
+        // What waits when `on_stop` is done does not run.
+        if self.stopping.is_some() {
+            round.batch.interrupt();
+            return self.poll_stopping(cx);
+        }
         Poll::Pending
     }
 
@@ -220,9 +261,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                     }));
                 }
                 let _during = self.core.pulse.during(Doing::Posted);
-                self.handle(round, |batch| {
-                    batch.run(|endpoint, cx| run(Ok((endpoint, cx))));
-                });
+                round.batch.run(|endpoint, cx| run(Ok((endpoint, cx))));
             }
         }
     }
@@ -250,13 +289,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
         let time = match E::Gateways::reply(&request) {
             None => Time::ENDLESS,
-            Some(reply) => match reply.time() {
-                Some(time) => time,
-                None if mutant::is(Mutant::AbandonedBegun) => Time::ENDLESS,
-                None => return,
-            },
+            Some(reply) => {
+                if reply.is_abandoned() && !mutant::is(Mutant::AbandonedBegun) {
+                    return;
+                }
+                reply.time()
+            }
         };
-        let span = trace.as_ref().map_or_else(Span::none, |trace| {
+        let span = trace.as_ref().map(|trace| {
             let peer = charge.as_ref().map(Charge::peer);
             handler::span(**trace, method, &self.core.name, peer)
         });
@@ -276,16 +316,11 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
-        // Taken where it lies, since what is caught is moved twice.
-        let mut request = Some(request);
-        let handling = self.handle(round, |batch| {
-            around.enter(|| E::Gateways::handle(batch, request.take()?))
-        });
-        let Some(Some(handling)) = handling else {
+        around.enter(|| E::Gateways::handle(&mut round.batch, request));
+        let Some(handling) = round.batch.take_left() else {
             round.handled = around.timing.map(Timing::end);
             return;
         };
-        round.batch.interrupt();
         if let Some(call) = handling.call {
             around.scope.call = Outer::Call(call);
         }
@@ -337,20 +372,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let before = piped.len();
         main.run(|_, cx| cx.take_piped(piped));
         piped.len() > before
-    }
-
-    /// Runs a quick handler, or begins another; `None` if it panics.
-    fn handle<R>(
-        &mut self,
-        round: &mut Round<'a, E>,
-        f: impl FnOnce(&mut Batch<'a, E>) -> R,
-    ) -> Option<R> {
-        let result = catch_unwind(AssertUnwindSafe(|| f(&mut round.batch)));
-        if result.is_err() {
-            round.batch.interrupt();
-            self.panicked();
-        }
-        result.ok()
     }
 
     /// Polls something of the endpoint's; `None` if it panics.

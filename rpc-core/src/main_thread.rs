@@ -9,7 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::call::{Call, ReplyTo, Time, Waiting};
 use crate::connection::Ask;
 use crate::context::{Context, TimerHandle};
-use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::endpoint::{GatewayList, Handling, RpcEndpoint};
 use crate::error::RpcError;
 use crate::lifecycle::Command;
 use crate::method::{CallTimeout, MethodInfo};
@@ -82,17 +82,33 @@ impl<E: RpcEndpoint> fmt::Debug for MainThread<'_, E> {
 pub struct Batch<'a, E: RpcEndpoint> {
     main: MainThread<'a, E>,
     locked: Option<MutexGuard<'a, (E, Context<E>)>>,
+    /// The interleaving handler that a message began.
+    left: Option<Handling<'a>>,
 }
 
 impl<'a, E: RpcEndpoint> Batch<'a, E> {
     pub(crate) const fn new(main: MainThread<'a, E>) -> Self {
-        Self { main, locked: None }
+        Self {
+            main,
+            locked: None,
+            left: None,
+        }
     }
 
     /// Runs a quick handler.
     pub fn run<R>(&mut self, f: impl FnOnce(&mut E, &mut Context<E>) -> R) -> R {
         let (endpoint, cx) = &mut **self.locked.get_or_insert_with(|| self.main.lock());
         f(endpoint, cx)
+    }
+
+    /// Begins an interleaving handler, which is polled after this.
+    pub fn leave(&mut self, handling: Handling<'a>) {
+        self.left = Some(handling);
+    }
+
+    pub(crate) fn take_left(&mut self) -> Option<Handling<'a>> {
+        // Nearly always there is none, of which no more is to be read.
+        self.left.is_some().then(|| self.left.take()).flatten()
     }
 
     /// Returns the main thread, whose state is not locked.

@@ -57,10 +57,10 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
 
         #[automatically_derived]
         impl #parameters ::rpc_core::Handles<dyn #gateway> for #me #bounds {
-            fn handle<'a>(
-                batch: &mut ::rpc_core::__private::Batch<'a, Self>,
+            fn handle(
+                batch: &mut ::rpc_core::__private::Batch<'_, Self>,
                 request: <dyn #gateway as ::rpc_core::Gateway>::Request,
-            ) -> ::std::option::Option<::rpc_core::__private::Handling<'a>> {
+            ) {
                 type Request = <dyn #gateway as ::rpc_core::Gateway>::Request;
                 let method = <dyn #gateway as ::rpc_core::Gateway>::method(&request);
                 let info = &<dyn #gateway as ::rpc_core::Gateway>::METHODS[method];
@@ -128,7 +128,8 @@ impl<'a> Handler<'a> {
                 let Request::#variant(#(#arguments,)* #reply) = request else {
                     ::std::unreachable!()
                 };
-                ::std::option::Option::Some(::rpc_core::__private::Handling::new(call, #future))
+                let future = #future;
+                batch.leave(::rpc_core::__private::Handling::new(call, future));
             } }
         };
         let body = match (&self.shape, answers) {
@@ -145,11 +146,8 @@ impl<'a> Handler<'a> {
                     this.#name(#cx #(#arguments),*)
                 }) };
                 match answers {
-                    Some(output) => quote_spanned! { output => {
-                        reply.answer(#call);
-                        ::std::option::Option::None
-                    } },
-                    None => quote!({ #call; ::std::option::Option::None }),
+                    Some(output) => quote_spanned! { output => reply.answer(#call) },
+                    None => call,
                 }
             }
         };

@@ -115,8 +115,11 @@ impl<T, E> ReplyTo<T, E> {
 
 /// A right to answer, whatever with.
 pub trait AnyReply {
-    /// Returns how long the caller waits, as far as is known; `None` if it waits no more.
-    fn time(&self) -> Option<Time>;
+    /// Tells whether nobody waits for the answer any more.
+    fn is_abandoned(&self) -> bool;
+
+    /// Returns how long the caller waits, as far as is known.
+    fn time(&self) -> Time;
 
     /// Returns the call, if there is still one.
     #[doc(hidden)]
@@ -124,13 +127,15 @@ pub trait AnyReply {
 }
 
 impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
-    fn time(&self) -> Option<Time> {
+    fn is_abandoned(&self) -> bool {
+        self.is_cancelled()
+    }
+
+    fn time(&self) -> Time {
         match &self.to {
-            Some(To::Caller(slot) | To::Strict(slot, _)) => {
-                (!slot.is_abandoned()).then(|| slot.time())
-            }
-            Some(To::Peer(call, _)) => (!call.is_abandoned()).then(|| call.time()),
-            None => None,
+            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.time(),
+            Some(To::Peer(call, _)) => call.time(),
+            None => Time::ENDLESS,
         }
     }
 

@@ -204,10 +204,10 @@ impl RpcService {
         self.start_watching();
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        let running = main_loop::run(core, endpoint);
+        let running = main_loop::run(core, endpoint, span);
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}
-        endpoints.spawn(running.instrument(span));
+        endpoints.spawn(running);
         drop(endpoints);
         Ok(server)
     }

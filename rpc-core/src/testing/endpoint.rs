@@ -51,13 +51,9 @@ impl<G: Gateway + ?Sized> RpcEndpoint for TestEndpoint<G> {
 }
 
 impl<G: Gateway + ?Sized> Handles<G> for TestEndpoint<G> {
-    fn handle<'a>(
-        batch: &mut Batch<'a, Self>,
-        request: G::Request,
-    ) -> Option<crate::endpoint::Handling<'a>> {
+    fn handle(batch: &mut Batch<'_, Self>, request: G::Request) {
         // One that is turned away is dropped, and its call fails.
         let _ = batch.run(|endpoint, _| endpoint.calls.try_send(request));
-        None
     }
 }
 
