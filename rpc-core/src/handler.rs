@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use tracing::Span;
+use tracing::span::Entered;
 
 use crate::metering::Timing;
 use crate::method::MethodInfo;
-use crate::pulse::{Doing, Pulse};
-use crate::scope::{self, Scope};
+use crate::pulse::{Doing, During, Pulse};
+use crate::scope::{self, Scope, Within};
 use crate::trace::TraceContext;
 use crate::turn;
 
@@ -26,12 +27,23 @@ pub(crate) struct Around<'a> {
 }
 
 impl Around<'_> {
-    /// Runs a piece of the handler.
-    pub(crate) fn enter<R>(&mut self, f: impl FnOnce() -> R) -> R {
-        let _during = self.pulse.during(self.doing);
-        let _entered = self.span.as_ref().map(Span::enter);
-        scope::within(&mut self.scope, f)
+    /// A piece of the handler runs until the value is dropped.
+    pub(crate) fn enter(&mut self) -> Inside<'_> {
+        let during = self.pulse.during(self.doing);
+        let span = self.span.as_ref().map(Span::enter);
+        Inside {
+            _scope: scope::enter(&mut self.scope),
+            _span: span,
+            _during: during,
+        }
     }
+}
+
+/// A piece of a handler that runs; it is left in this order.
+pub(crate) struct Inside<'a> {
+    _scope: Within<'a>,
+    _span: Option<Entered<'a>>,
+    _during: During<'a>,
 }
 
 /// An interleaving handler under way.
@@ -47,7 +59,8 @@ impl Future for Handler<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Self { future, around } = &mut *self;
         turn::polled_by(cx.waker());
-        around.enter(|| future.as_mut().poll(cx))
+        let _inside = around.enter();
+        future.as_mut().poll(cx)
     }
 }
 

@@ -287,15 +287,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         {
             return E::Gateways::deny(request, error);
         }
-        let time = match E::Gateways::reply(&request) {
-            None => Time::ENDLESS,
-            Some(reply) => {
-                if reply.is_abandoned() && !mutant::is(Mutant::AbandonedBegun) {
-                    return;
-                }
-                reply.time()
-            }
-        };
+        let reply = E::Gateways::reply(&request);
+        let abandoned = reply.is_some_and(|it| it.is_abandoned());
+        if abandoned && !mutant::is(Mutant::AbandonedBegun) {
+            return;
+        }
+        let time = reply.map_or(Time::ENDLESS, |it| it.time());
         let span = trace.as_ref().map(|trace| {
             let peer = charge.as_ref().map(Charge::peer);
             handler::span(**trace, method, &self.core.name, peer)
@@ -316,7 +313,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
-        around.enter(|| E::Gateways::handle(&mut round.batch, request));
+        {
+            let _inside = around.enter();
+            E::Gateways::handle(&mut round.batch, request);
+        }
         let Some(handling) = round.batch.take_left() else {
             round.handled = around.timing.map(Timing::end);
             return;

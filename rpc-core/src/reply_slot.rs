@@ -16,7 +16,7 @@ use crate::call::{Clock, Time};
 use crate::callee::Callee;
 use crate::connection::Ask;
 use crate::deadlines::{About, Look, Waiter, Waits, Who};
-use crate::error::RpcResult;
+use crate::error::{RpcError, RpcResult};
 use crate::method::MethodInfo;
 use crate::moment::Moment;
 use crate::scope::{self, CallScope};
@@ -58,14 +58,17 @@ struct State<T, E> {
 
 enum Answer<T, E> {
     None,
-    Ready(RpcResult<T, E>),
+    Ready(Answered<T, E>),
     /// The deadline has passed, and the caller is about to hear of it.
     Expired,
 }
 
+/// A result whose error is elsewhere: it would be most of what is moved about with a short answer.
+pub(crate) type Answered<T, E> = Result<T, Box<RpcError<E>>>;
+
 /// What a caller finds that looks for its answer.
 pub(crate) enum Found<T, E> {
-    Answer(RpcResult<T, E>),
+    Answer(Answered<T, E>),
     Expired,
     /// Nothing, and there will be nothing.
     Nothing,
@@ -145,6 +148,7 @@ impl<T, E> ReplySlot<T, E> {
     /// Puts the answer, and wakes the caller when the turn ends. It is dropped if there is one or if
     /// nobody waits.
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
+        let answer = answer.map_err(Box::new);
         let mut state = self.state.lock();
         let is_closed = self.stage.load(Ordering::Relaxed) == CLOSED;
         if is_closed || matches!(state.answer, Answer::Ready(_)) {
@@ -172,7 +176,7 @@ impl<T, E> ReplySlot<T, E> {
         drop(state);
         drop(before);
         match found {
-            Found::Answer(answer) => Poll::Ready(answer),
+            Found::Answer(answer) => Poll::Ready(answer.map_err(|it| *it)),
             Found::Expired | Found::Nothing | Found::Waits => Poll::Pending,
         }
     }
@@ -247,7 +251,7 @@ impl<T, E> ReplySlot<T, E> {
     }
 
     /// Says that nobody waits any more. Returns the answer if it was there before.
-    pub(crate) fn abandon(&self, told: &mut Told) -> Option<RpcResult<T, E>> {
+    pub(crate) fn abandon(&self, told: &mut Told) -> Option<Answered<T, E>> {
         let mut state = self.state.lock();
         match self.look_for_answer(&mut state) {
             Found::Answer(answer) => return Some(answer),

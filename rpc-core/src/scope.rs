@@ -113,23 +113,23 @@ pub(crate) fn current_trace() -> Option<TraceContext> {
     CURRENT.with(|current| current.scope.borrow().trace.as_deref().copied())
 }
 
-/// Runs `f` as part of the handling of a call. `scope` is this thread's meanwhile.
-pub(crate) fn within<R>(scope: &mut Scope, f: impl FnOnce() -> R) -> R {
-    let mut restore = Restore(scope);
-    restore.swap();
-    f()
+/// Makes `scope` that of this thread until the value is dropped, also by a panic.
+pub(crate) fn enter(scope: &mut Scope) -> Within<'_> {
+    let mut within = Within(scope);
+    within.swap();
+    within
 }
 
-/// Puts the outer scope back, also when the handler panics.
-struct Restore<'a>(&'a mut Scope);
+/// The handling of a call goes on here; what was there before is in the place of its scope.
+pub(crate) struct Within<'a>(&'a mut Scope);
 
-impl Restore<'_> {
+impl Within<'_> {
     fn swap(&mut self) {
         CURRENT.with(|current| mem::swap(&mut *current.scope.borrow_mut(), self.0));
     }
 }
 
-impl Drop for Restore<'_> {
+impl Drop for Within<'_> {
     fn drop(&mut self) {
         self.swap();
     }

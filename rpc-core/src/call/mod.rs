@@ -21,7 +21,7 @@ use crate::connection::RemoteCall;
 use crate::error::{Never, RpcError, RpcResult};
 use crate::method::CallTimeout;
 use crate::moment::Moment;
-use crate::reply_slot::Found;
+use crate::reply_slot::{Answered, Found};
 use crate::turn;
 
 /// A call that was made: a future of its result.
@@ -122,34 +122,35 @@ impl<T, E> Drop for Call<T, E> {
 impl<T, E> Waiting<T, E> {
     fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
         assert!(!self.over, "a call is polled until it is ready");
-        let result = match self.slot.find(cx, &mut self.told) {
-            Found::Answer(result) => result,
+        let answer = match self.slot.find(cx, &mut self.told) {
+            Found::Answer(answer) => answer,
             Found::Waits if !self.is_over() => {
                 turn::waits(cx.waker());
                 return Poll::Pending;
             }
             Found::Waits | Found::Nothing | Found::Expired => match self.give_up() {
-                GivenUp::NeverSent(error) => Err(error),
-                GivenUp::Sent => Err(RpcError::Timeout {
+                GivenUp::NeverSent(error) => Err(Box::new(error)),
+                GivenUp::Sent => Err(Box::new(RpcError::Timeout {
                     method: self.method().to_owned(),
                     after: self.slot.time().after().unwrap_or_default(),
-                }),
+                })),
                 // In the last moment.
-                GivenUp::Answered(result) => result,
+                GivenUp::Answered(answer) => answer,
             },
         };
         self.over = true;
-        if let Err(error) = &result {
-            self.failed(error);
-        }
-        Poll::Ready(result)
+        Poll::Ready(match answer {
+            Ok(value) => Ok(value),
+            Err(error) => Err(self.failed(error)),
+        })
     }
 
     #[cold]
-    fn failed(&self, error: &RpcError<E>) {
+    fn failed(&self, error: Box<RpcError<E>>) -> RpcError<E> {
         if let Some(about) = self.slot.about() {
-            about.failed(error);
+            about.failed(&error);
         }
+        *error
     }
 
     /// Tells whether the call's time is over already; if not, it will be woken then.
@@ -198,7 +199,7 @@ impl<T, E> Waiting<T, E> {
 /// What is known of a call that is given up.
 enum GivenUp<T, E> {
     /// It was answered before.
-    Answered(RpcResult<T, E>),
+    Answered(Answered<T, E>),
     /// The callee never heard of it.
     NeverSent(RpcError<E>),
     Sent,

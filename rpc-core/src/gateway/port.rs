@@ -149,10 +149,9 @@ impl<R: Send + 'static> Port<R> {
             Route::Local(route) => route,
             Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
         };
-        let slot = Arc::clone(slot);
-        let push = |request| route.push(ask.token, ask.trace.clone(), request);
+        let (token, trace, slot) = (ask.token, ask.trace.clone(), Arc::clone(slot));
         match self.strict(ask.info) {
-            None => push(request(arguments, ReplyTo::caller(slot))),
+            None => route.push(token, trace, request(arguments, ReplyTo::caller(slot))),
             Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
                 Ok(arguments) => {
                     let check = Check {
@@ -160,7 +159,8 @@ impl<R: Send + 'static> Port<R> {
                         limit,
                         check: strict::result,
                     };
-                    push(request(arguments, ReplyTo::strict(slot, check)));
+                    let reply = ReplyTo::strict(slot, check);
+                    route.push(token, trace, request(arguments, reply));
                 }
                 Err(error) => slot.fill(Err(error.widen())),
             },
