@@ -125,17 +125,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             for control in control {
                 self.control(control);
             }
-            let mut round = Round {
-                batch: Batch::new(self.main),
-                taken: 0,
-                handled: None,
-            };
-            if self.handle(cx, &mut round).is_ready() {
+            if self.handle(cx).is_ready() {
                 return Poll::Ready(());
             }
-            let taken = round.taken;
-            drop(round);
-            self.core.meter.iter().for_each(|it| it.taken(taken));
             let changed = self.core.pulse.take_changed();
             let mut progress = self.poll_handlers(cx, changed);
             progress |= self.poll_timers(cx, changed);
@@ -155,20 +147,30 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// Handles the messages of a round; ready when the endpoint has stopped.
-    fn handle(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
+    fn handle(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let mut round = Round {
+            batch: Batch::new(self.main),
+            taken: 0,
+            handled: None,
+        };
         loop {
             // All that come before one that panics, since what is caught has to be in memory, and all
             // that it is made of is moved there.
-            let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, round)));
-            if let Ok(poll) = caught {
-                return poll;
-            }
-            round.batch.interrupt();
-            self.panicked();
-            if self.handled(cx, round).is_ready() {
+            let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, &mut round)));
+            let poll = caught.unwrap_or_else(|_| {
+                round.batch.interrupt();
+                self.panicked();
+                self.handled(cx, &mut round)
+            });
+            if poll.is_ready() {
                 return Poll::Ready(());
             }
+            if round.taken == MESSAGES_MAX || self.mail.is_empty() {
+                break;
+            }
         }
+        self.core.meter.iter().for_each(|it| it.taken(round.taken));
+        Poll::Pending
     }
 
     fn handle_each(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {

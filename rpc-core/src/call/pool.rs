@@ -6,7 +6,10 @@
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
+use std::mem;
 use std::sync::{Arc, Weak};
+
+use hashbrown::HashMap;
 
 use super::Time;
 use crate::callee::Callee;
@@ -99,46 +102,47 @@ thread_local! {
     static KEPT: RefCell<Kept> = RefCell::default();
 }
 
-/// A list for each type of answer and each shard, those first that were used last: a thread that makes
-/// many calls makes many of one type for one service.
+/// A list for each type of answer and each shard.
 #[derive(Default)]
-struct Kept(Vec<List>);
+struct Kept {
+    /// What is used just now: a thread that makes many calls makes many of one type for one service.
+    list: Option<List>,
+    others: HashMap<Key, List>,
+}
 
+/// A `Calls<T, E>`, and of which type and shard.
 struct List {
-    key: (TypeId, usize),
-    /// A `Calls<T, E>`.
+    key: Key,
     calls: Box<dyn Any>,
 }
 
+type Key = (TypeId, usize);
 type Calls<T, E> = Vec<Box<Waiting<T, E>>>;
 
 impl Kept {
-    /// Returns a list, and what is left of another that was not used for long: to be dropped outside,
-    /// since what is dropped may make calls.
+    /// Returns a list, and those that are kept no more: to be dropped outside, since what is dropped
+    /// may make calls.
     fn of<T: 'static, E: 'static>(
         &mut self,
         shard: &Arc<Shard>,
-    ) -> (&mut Calls<T, E>, Option<List>) {
+    ) -> (&mut Calls<T, E>, Option<HashMap<Key, List>>) {
         let key = (TypeId::of::<(T, E)>(), Arc::as_ptr(shard).addr());
-        let is_first = self.0.first().is_some_and(|it| it.key == key);
-        let left = match is_first {
-            true => None,
-            false => self.bring_first(key, || Box::new(Calls::<T, E>::new())),
-        };
-        let calls = self.0[0].calls.downcast_mut();
-        (calls.expect("they are of that type"), left)
-    }
-
-    fn bring_first(&mut self, key: (TypeId, usize), make: fn() -> Box<dyn Any>) -> Option<List> {
-        let place = self.0.iter().position(|it| it.key == key);
-        let place = place.unwrap_or_else(|| {
-            let calls = make();
-            self.0.push(List { key, calls });
-            self.0.len() - 1
+        let mut left = None;
+        if let Some(before) = self.list.take_if(|it| it.key != key) {
+            if self.others.len() >= LISTS_MAX {
+                left = Some(mem::take(&mut self.others));
+            }
+            self.others.insert(before.key, before);
+        }
+        let list = self.list.get_or_insert_with(|| {
+            let list = self.others.remove(&key);
+            list.unwrap_or_else(|| List {
+                key,
+                calls: Box::new(Calls::<T, E>::new()),
+            })
         });
-        self.0[..=place].rotate_right(1);
-        let is_full = self.0.len() > LISTS_MAX;
-        is_full.then(|| self.0.pop()).flatten()
+        let calls = list.calls.downcast_mut();
+        (calls.expect("they are of that type"), left)
     }
 }
 
@@ -170,8 +174,9 @@ fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
 
 /// As many calls of a type as a thread commonly has under way at once.
 const CALLS_MAX: usize = 512;
-/// As many lists as a process of some services commonly needs.
-const LISTS_MAX: usize = 128;
+/// More lists than a process of many services needs. When there are so many all are dropped, and with
+/// them those of services that have ended.
+const LISTS_MAX: usize = 2_048;
 
 #[cfg(all(test, not(rpc_loom)))]
 mod tests {
@@ -203,7 +208,7 @@ mod tests {
         let _slots = calls(&first);
         let held = || Arc::strong_count(first.shard());
         assert_eq!(held(), 1 + COUNT);
-        for _ in 0..LISTS_MAX {
+        for _ in 0..=LISTS_MAX {
             calls(&Deadlines::default());
         }
         assert_eq!(held(), 1);
