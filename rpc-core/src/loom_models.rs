@@ -20,7 +20,6 @@ use crate::error::RpcResult;
 use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::{Found, ReplySlot, Told};
-use crate::scope::CallScope;
 
 type Slot = ReplySlot<Counted, crate::Never>;
 
@@ -135,8 +134,8 @@ fn a_handler_answers_unless_it_sees_that_its_caller_has_gone() {
         let handler = {
             let (slot, answer) = (Arc::clone(&slot), dropped.counted(1));
             thread::spawn(move || {
-                let mut cx = Context::from_waker(Waker::noop());
-                let sees_it_gone = slot.poll_abandoned(&mut cx).is_ready();
+                let cx = Context::from_waker(Waker::noop());
+                let sees_it_gone = slot.poll_abandoned(&cx).is_ready();
                 if !sees_it_gone {
                     slot.fill(Ok(answer));
                 }

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 
 use tokio::time::{Instant, Sleep};
-use tracing::Span;
 
 use crate::call::Time;
 use crate::connection::Charge;
@@ -28,32 +27,24 @@ use crate::termination::Ending;
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 
-/// Runs an endpoint within a span until it has stopped, and tells those who wait for that.
+/// Runs an endpoint until it has stopped, and tells those who wait for that.
 ///
 /// One future, made here: one within another would have the endpoint's memory several times.
 pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: E,
-    span: Span,
 ) -> impl Future<Output = ()> + Send {
     let ending = Ending(Arc::clone(&core.termination));
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
     async move {
         let mut main_loop = MainLoop::new(&cell, &core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
-        poll_fn(|cx| {
-            // Not for nothing: with its feature `log`, tracing tells of those too that nobody records.
-            let _entered = (!span.is_disabled()).then(|| span.enter());
-            name.run(|| main_loop.poll(cx))
-        })
-        .await;
-        let mut result = span.in_scope(|| main_loop.finish());
-        span.in_scope(|| {
-            if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
-                result = Err(core.panicked());
-            }
-            core.ended(result);
-        });
+        poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
+        let mut result = main_loop.finish();
+        if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
+            result = Err(core.panicked());
+        }
+        core.ended(result);
         // What an aborted task has captured is dropped in the order in which it is named here: whoever
         // is told that the endpoint is over finds its state gone.
         drop(ending);
@@ -294,7 +285,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
-        let time = reply.map_or(Time::ENDLESS, |it| it.time());
+        let time = reply.map_or(Time::ENDLESS, |it| it.begin());
         let span = trace.as_ref().map(|trace| {
             let peer = charge.as_ref().map(Charge::peer);
             handler::span(**trace, method, &self.core.name, peer)

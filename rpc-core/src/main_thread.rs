@@ -103,6 +103,7 @@ impl<'a, E: RpcEndpoint> Batch<'a, E> {
 
     /// Begins an interleaving handler, which is polled after this.
     pub fn leave(&mut self, handling: Handling<'a>) {
+        self.locked = None;
         self.left = Some(handling);
     }
 

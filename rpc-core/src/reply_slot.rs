@@ -26,18 +26,18 @@ use crate::turn;
 /// One answer on its way, seen from both sides.
 pub(crate) struct ReplySlot<T, E> {
     /// One of the stages below. It is changed while the state is locked, but for the beginning of a
-    /// call, which nobody else knows of.
+    /// call, which nobody else knows of, and that of a wait.
     stage: AtomicU8,
     /// Whether the caller has gone.
     abandoned: AtomicBool,
-    /// The caller was found waiting, and its time is not known to be over.
-    waiting: AtomicBool,
     clock: Clock,
     state: Mutex<State<T, E>>,
 }
 
 /// The answer is to come.
 const OPEN: u8 = 0;
+/// The caller was found waiting for it, and its time is not known to be over.
+const WAITED: u8 = 3;
 /// There is something for the caller: the answer, or that its time is over.
 const SETTLED: u8 = 1;
 /// The caller has its answer, or has gone.
@@ -45,7 +45,7 @@ const CLOSED: u8 = 2;
 
 struct State<T, E> {
     answer: Answer<T, E>,
-    /// Wakes the caller of this call or of one before.
+    /// Wakes the caller, once it waits: of this call, or of one before as long as the service lives.
     caller: Option<Waker>,
     /// Wakes the handler, which wants to know when nobody waits any more.
     callee: Option<Waker>,
@@ -85,16 +85,6 @@ pub(crate) struct Told {
     waker: Option<(usize, usize)>,
     /// Those who waited were no endpoint's code.
     by_nobody: bool,
-    /// This call is waited for.
-    waiting: bool,
-}
-
-impl Told {
-    /// Tells whether it is known who waits here, and how to wake that.
-    fn knows(&self, waker: &Waker) -> bool {
-        let who = self.waiting || self.by_nobody && !scope::is_any_main_thread();
-        who && self.waker == Some(parts(waker))
-    }
 }
 
 fn parts(waker: &Waker) -> (usize, usize) {
@@ -106,7 +96,6 @@ impl<T, E> ReplySlot<T, E> {
         Self {
             stage: AtomicU8::new(OPEN),
             abandoned: AtomicBool::new(false),
-            waiting: AtomicBool::new(false),
             clock: Clock::new(Time::ENDLESS),
             state: Mutex::new(State {
                 answer: Answer::None,
@@ -126,7 +115,6 @@ impl<T, E> ReplySlot<T, E> {
             self.tell(callee, ask);
             told.about = ask.trace.is_none().then_some(about);
         }
-        told.waiting = false;
         self.clock.set(time);
         self.abandoned.store(false, Ordering::Relaxed);
         self.stage.store(OPEN, Ordering::Relaxed);
@@ -150,32 +138,28 @@ impl<T, E> ReplySlot<T, E> {
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
         let answer = answer.map_err(Box::new);
         let mut state = self.state.lock();
-        let is_closed = self.stage.load(Ordering::Relaxed) == CLOSED;
-        if is_closed || matches!(state.answer, Answer::Ready(_)) {
-            return;
+        match self.stage.load(Ordering::Relaxed) {
+            CLOSED => return,
+            SETTLED if matches!(state.answer, Answer::Ready(_)) => return,
+            _ => {}
         }
         state.answer = Answer::Ready(answer);
-        self.stage.store(SETTLED, Ordering::Release);
-        // Whether or not it waits already: it may have told so long ago.
-        let caller = state.caller.as_ref().and_then(turn::wake_later);
+        // The caller waits already, or finds it settled.
+        let waited = self.stage.swap(SETTLED, Ordering::AcqRel) == WAITED;
+        let caller = state.caller.as_ref().filter(|_| waited);
+        let caller = caller.and_then(turn::wake_later);
         let callee = state.callee.take();
         // Outside the lock: with a waker may go a task, and other calls with it.
         drop(state);
-        drop(callee);
         if let Some(caller) = caller {
             caller.wake();
         }
+        drop(callee);
     }
 
     /// Takes the answer, or has `cx` woken when it comes.
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
-        let mut state = self.state.lock();
-        let found = self.look_for_answer(&mut state);
-        let before =
-            matches!(found, Found::Waits).then(|| state.caller.replace(cx.waker().clone()));
-        drop(state);
-        drop(before);
-        match found {
+        match self.find(cx, &mut Told::default()) {
             Found::Answer(answer) => Poll::Ready(answer.map_err(|it| *it)),
             Found::Expired | Found::Nothing | Found::Waits => Poll::Pending,
         }
@@ -184,11 +168,22 @@ impl<T, E> ReplySlot<T, E> {
     /// Takes the answer, or has `cx` woken when it comes or the call's time is over, if somebody looks
     /// after that: the call counts as one that waits.
     pub(crate) fn find(&self, cx: &Context<'_>, told: &mut Told) -> Found<T, E> {
-        if self.stage.load(Ordering::Acquire) != OPEN || !told.knows(cx.waker()) {
-            return self.find_or_tell(cx, told);
+        if told.waker == Some(parts(cx.waker())) {
+            match self.stage.load(Ordering::Acquire) {
+                WAITED => return Found::Waits,
+                OPEN if told.by_nobody && !scope::is_any_main_thread() => {
+                    self.clock.begin();
+                    // Whoever looks for those who wait sees it, or the caller sees that there was a look.
+                    let (success, failure) = (Ordering::SeqCst, Ordering::Relaxed);
+                    let waits = self.stage.compare_exchange(OPEN, WAITED, success, failure);
+                    if waits.is_ok() {
+                        return Found::Waits;
+                    }
+                }
+                _ => {}
+            }
         }
-        self.wait(told);
-        Found::Waits
+        self.find_or_tell(cx, told)
     }
 
     fn find_or_tell(&self, cx: &Context<'_>, told: &mut Told) -> Found<T, E> {
@@ -197,33 +192,26 @@ impl<T, E> ReplySlot<T, E> {
         if !matches!(found, Found::Waits) {
             return found;
         }
-        let waker = parts(cx.waker());
-        let before = match told.waker == Some(waker) {
-            true => None,
-            false => state.caller.replace(cx.waker().clone()),
-        };
-        told.waker = Some(waker);
-        if !told.waiting {
+        let mut before = None;
+        if told.waker != Some(parts(cx.waker())) {
+            let waker = cx.waker().clone();
+            // Of the one that is kept, which may be made of other parts.
+            told.waker = Some(parts(&waker));
+            before = state.caller.replace(waker);
+        }
+        if self.stage.load(Ordering::Relaxed) == OPEN {
             let who = Who::here();
             told.by_nobody = who.endpoint.is_none();
             match &mut state.who {
                 Some(before) => **before = who,
                 None => state.who = Some(Box::new(who)),
             }
-            self.wait(told);
+            self.clock.begin();
+            self.stage.store(WAITED, Ordering::SeqCst);
         }
         drop(state);
         drop(before);
         found
-    }
-
-    fn wait(&self, told: &mut Told) {
-        if !told.waiting {
-            told.waiting = true;
-            self.clock.begin();
-            // Whoever looks for those who wait sees it, or the caller sees that there was a look.
-            self.waiting.swap(true, Ordering::SeqCst);
-        }
     }
 
     fn look_for_answer(&self, state: &mut State<T, E>) -> Found<T, E> {
@@ -246,7 +234,6 @@ impl<T, E> ReplySlot<T, E> {
     /// Nothing more is to be found.
     fn close(&self, state: &mut State<T, E>) {
         state.answer = Answer::None;
-        self.waiting.store(false, Ordering::Relaxed);
         self.stage.store(CLOSED, Ordering::Relaxed);
     }
 
@@ -273,15 +260,30 @@ impl<T, E> ReplySlot<T, E> {
     /// Says that the caller does not wait, though the call runs on.
     pub(crate) fn detach(&self) {
         let mut state = self.state.lock();
-        self.waiting.store(false, Ordering::Relaxed);
+        if self.is_waited_for() {
+            self.stage.store(OPEN, Ordering::Relaxed);
+        }
         let caller = state.caller.take();
         drop(state);
         drop(caller);
     }
 
+    /// Lets go of what is kept for a next call, which there will not be.
+    fn rest(&self) {
+        let mut state = self.state.lock();
+        let is_closed = self.stage.load(Ordering::Relaxed) == CLOSED;
+        let caller = is_closed.then(|| state.caller.take());
+        drop(state);
+        drop(caller);
+    }
+
+    /// The state is locked.
+    fn is_waited_for(&self) -> bool {
+        self.stage.load(Ordering::SeqCst) == WAITED
+    }
+
     /// Sets another time; the caller is to be polled before it counts. Returns whether it is longer.
-    pub(crate) fn set_time(&self, mut time: Time, told: &mut Told) -> bool {
-        told.waiting = false;
+    pub(crate) fn set_time(&self, mut time: Time) -> bool {
         let mut state = self.state.lock();
         let now = Moment::now();
         let mut before = self.clock.time();
@@ -301,16 +303,13 @@ impl<T, E> ReplySlot<T, E> {
     }
 }
 
-impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
-    fn begin(&self) -> Time {
-        self.clock.begin()
-    }
-
-    fn is_abandoned(&self) -> bool {
+impl<T, E> ReplySlot<T, E> {
+    pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
 
-    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Is ready once the caller has given up.
+    pub(crate) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.state.lock();
         if self.is_abandoned() {
             return Poll::Ready(());
@@ -322,21 +321,24 @@ impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
     }
 }
 
+impl<T: Send, E: Send> CallScope for ReplySlot<T, E> {
+    fn begin(&self) -> Time {
+        self.clock.begin()
+    }
+}
+
 impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
     fn look(&self, now: Moment) -> Look {
         let mut state = self.state.lock();
-        if !self.waiting.load(Ordering::SeqCst) {
+        if !self.is_waited_for() {
             return Look::Endless;
         }
         match self.clock.time().deadline() {
             Moment::NEVER => Look::Endless,
             deadline if deadline <= now => {
                 // It is not looked at again unless it gets another deadline.
-                self.waiting.store(false, Ordering::Relaxed);
-                if matches!(state.answer, Answer::None) {
-                    state.answer = Answer::Expired;
-                    self.stage.store(SETTLED, Ordering::Release);
-                }
+                state.answer = Answer::Expired;
+                self.stage.store(SETTLED, Ordering::Release);
                 Look::Expired(deadline, state.caller.clone())
             }
             deadline => Look::Waits(deadline),
@@ -346,14 +348,12 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
     fn waker(&self) -> Option<Waker> {
         let state = self.state.lock();
         let caller = state.caller.as_ref();
-        caller
-            .filter(|_| self.waiting.load(Ordering::SeqCst))
-            .cloned()
+        caller.filter(|_| self.is_waited_for()).cloned()
     }
 
     fn waits(&self) -> Option<Waits> {
         let state = self.state.lock();
-        if !self.waiting.load(Ordering::Acquire) {
+        if !self.is_waited_for() {
             return None;
         }
         let time = self.clock.time();
@@ -363,5 +363,9 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
             since: time.began()?,
             deadline: time.deadline(),
         })
+    }
+
+    fn rest(&self) {
+        self.rest();
     }
 }

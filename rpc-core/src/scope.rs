@@ -6,7 +6,6 @@
 use std::cell::{Cell, RefCell};
 use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use tracing::Level;
 
@@ -20,12 +19,6 @@ use crate::turn;
 pub trait CallScope: Send + Sync {
     /// How long the caller waits: its clock runs from now on at the latest.
     fn begin(&self) -> Time;
-
-    /// Tells whether the caller has given up.
-    fn is_abandoned(&self) -> bool;
-
-    /// Is ready once the caller has given up.
-    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// What the calls that a handler makes inherit.

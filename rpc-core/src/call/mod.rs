@@ -30,8 +30,8 @@ use crate::turn;
 /// gateway reach the endpoint in program order. What an endpoint's own code sends is on its way at the
 /// latest when that code awaits or returns.
 ///
-/// Its time is that of the method or of the service, and begins when the call is first awaited; within
-/// a handler it began with the call that is handled.
+/// Its time is that of the method or of the service, and begins when the call is first awaited, or its
+/// handler begins in the same service; within a handler it began with the call that is handled.
 ///
 /// A call that is dropped before its result came is cancelled: a request that still waits in a queue
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
@@ -168,9 +168,9 @@ impl<T, E> Waiting<T, E> {
         self.slot.about().map_or("a method", |it| it.method.name)
     }
 
-    fn set_time(&mut self, time: Time) {
+    fn set_time(&self, time: Time) {
         // One that is shorter needs no word: the callee hears of it when the time is over.
-        if self.slot.set_time(time, &mut self.told)
+        if self.slot.set_time(time)
             && let Some(remote) = &self.remote
         {
             remote.extend(time.remaining_us());

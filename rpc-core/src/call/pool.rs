@@ -7,6 +7,7 @@
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
 use std::mem;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
@@ -92,7 +93,12 @@ impl<T, E> Waiting<T, E> {
         if self.remote.is_some() {
             self.remote = None;
         }
-        if Arc::strong_count(&self.slot) == 1 && !cfg!(all(test, rpc_loom)) {
+        if Arc::strong_count(&self.slot) == 1
+            && !self.shard.is_closed()
+            && !cfg!(all(test, rpc_loom))
+        {
+            // What the callee did with the slot comes before what the next call does.
+            fence(Ordering::Acquire);
             (self.keep)(self);
         }
     }
@@ -147,10 +153,13 @@ impl Kept {
 }
 
 fn take<T: 'static, E: 'static>(shard: &Arc<Shard>) -> Option<Box<Waiting<T, E>>> {
-    let (taken, _left) = KEPT.with_borrow_mut(|kept| {
+    // Nothing is kept for what a thread's end makes.
+    let taken = KEPT.try_with(|kept| {
+        let mut kept = kept.try_borrow_mut().ok()?;
         let (calls, left) = kept.of::<T, E>(shard);
-        (calls.pop(), left)
+        Some((calls.pop(), left))
     });
+    let (taken, _left) = taken.ok()??;
     taken
 }
 

@@ -100,7 +100,7 @@ impl<T, E> ReplyTo<T, E> {
         std::future::poll_fn(|cx| self.poll_cancelled(cx)).await;
     }
 
-    pub(crate) fn poll_cancelled(&self, cx: &mut Context<'_>) -> Poll<()>
+    pub(crate) fn poll_cancelled(&self, cx: &Context<'_>) -> Poll<()>
     where
         T: Send,
         E: Send,
@@ -118,8 +118,8 @@ pub trait AnyReply {
     /// Tells whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
 
-    /// Returns how long the caller waits, as far as is known.
-    fn time(&self) -> Time;
+    /// Returns how long the caller waits, whose clock runs from now on at the latest.
+    fn begin(&self) -> Time;
 
     /// Returns the call, if there is still one.
     #[doc(hidden)]
@@ -131,9 +131,9 @@ impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
         self.is_cancelled()
     }
 
-    fn time(&self) -> Time {
+    fn begin(&self) -> Time {
         match &self.to {
-            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.time(),
+            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.begin(),
             Some(To::Peer(call, _)) => call.time(),
             None => Time::ENDLESS,
         }

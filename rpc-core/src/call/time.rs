@@ -9,8 +9,8 @@ use crate::scope;
 
 /// How long a call may take, and since when.
 ///
-/// The clock is read when the call is first waited for, or its deadline asked for: many calls that are
-/// made at once are answered before that, and to read it would be much of what they cost.
+/// The clock is read when the call is first waited for or handled, whichever comes first: it is read once
+/// for a call, since that is much of what one costs.
 #[derive(Clone, Copy, Debug)]
 pub struct Time {
     /// In nanoseconds; [`ENDLESS`] if it may take for ever.
@@ -121,18 +121,21 @@ impl Clock {
         }
     }
 
-    /// Sets another time. Whoever reads both meanwhile may see the new one begin when the old one did,
-    /// which is too early and never too late.
+    /// Sets another time. Only the caller's side does.
     pub(crate) fn set(&self, time: Time) {
-        self.after.store(time.after, Ordering::Relaxed);
+        // Who reads both meanwhile finds a clock that does not run, or that it has changed.
+        self.began.store(NOT_BEGUN, Ordering::Relaxed);
+        self.after.store(time.after, Ordering::Release);
         self.began.store(time.began, Ordering::Release);
     }
 
     pub(crate) fn time(&self) -> Time {
-        let began = self.began.load(Ordering::Acquire);
-        Time {
-            after: self.after.load(Ordering::Relaxed),
-            began,
+        loop {
+            let began = self.began.load(Ordering::Acquire);
+            let after = self.after.load(Ordering::Acquire);
+            if self.began.load(Ordering::Relaxed) == began {
+                return Time { after, began };
+            }
         }
     }
 

@@ -17,7 +17,7 @@ mod waiting;
 pub(crate) use self::waiting::{About, Look, Waiter, Waits, Who};
 
 use std::array;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -59,8 +59,9 @@ impl Default for Deadlines {
 impl Drop for Deadlines {
     fn drop(&mut self) {
         for shard in &self.shards {
-            shard.slots.lock().closed = true;
+            shard.closed.store(true, Ordering::Release);
             shard.changed.notify_one();
+            shard.waiters().into_iter().for_each(|it| it.rest());
         }
     }
 }
@@ -69,6 +70,8 @@ impl Drop for Deadlines {
 pub(crate) struct Shard {
     /// No call that waits has an earlier deadline than this moment.
     earliest: AtomicI64,
+    /// The service is gone, so that the sweeper ends with the last call that waits.
+    closed: AtomicBool,
     /// How often `earliest` has become later, which it only does when all slots are looked at.
     sweeps: AtomicU64,
     slots: Mutex<Slots>,
@@ -96,8 +99,6 @@ struct Slots {
     earliest: Moment,
     /// There is a sweeper.
     swept: bool,
-    /// The service is gone, so that the sweeper ends with the last call that waits.
-    closed: bool,
 }
 
 impl Slots {
@@ -113,13 +114,13 @@ impl Shard {
     fn new() -> Self {
         Self {
             earliest: AtomicI64::new(Moment::NEVER.nanos()),
+            closed: AtomicBool::new(false),
             sweeps: AtomicU64::new(0),
             slots: Mutex::new(Slots {
                 list: Vec::new(),
                 full: 0,
                 earliest: Moment::NEVER,
                 swept: false,
-                closed: false,
             }),
             changed: Notify::new(),
         }
@@ -132,6 +133,11 @@ impl Shard {
             slots.tidy();
         }
         slots.list.push(slot);
+    }
+
+    /// Tells whether the service is gone: it makes no more calls.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     fn waiters(&self) -> Vec<Arc<dyn Waiter>> {
@@ -226,7 +232,7 @@ impl Shard {
     /// Ends the sweeper's work if nobody will need it any more.
     fn retire(&self) -> bool {
         let mut slots = self.slots.lock();
-        let over = slots.closed && slots.earliest == Moment::NEVER;
+        let over = self.is_closed() && slots.earliest == Moment::NEVER;
         if over {
             slots.swept = false;
         }
@@ -266,11 +272,8 @@ impl Sweeper {
                 () = shard.changed.notified() => false,
                 () = sleep.as_mut(), if sleeps => true,
             };
-            let (earliest, closed) = {
-                let slots = shard.slots.lock();
-                (slots.earliest, slots.closed)
-            };
-            let earliest = if is_due || closed {
+            let earliest = shard.slots.lock().earliest;
+            let earliest = if is_due || shard.is_closed() {
                 let now = Instant::now();
                 not_before = Some(now + TICK);
                 shard.sweep(Moment::of(now))

@@ -2,7 +2,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -237,6 +237,32 @@ async fn the_task_that_polled_last_is_woken() {
     assert!(poll(&mut call).is_pending());
     let call = tokio::spawn(call);
     assert!(call.await.unwrap().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_is_gone_keeps_nobody() {
+    for outlives in [false, true] {
+        let deadlines = Deadlines::default();
+        let caller = Arc::new(Nobody);
+        let waker = Waker::from(Arc::clone(&caller));
+        let mut cx = Context::from_waker(&waker);
+        let (mut call, slot) = call(&deadlines, Duration::from_secs(1));
+        assert!(Pin::new(&mut call).poll(&mut cx).is_pending());
+        let deadlines = outlives.then_some(deadlines);
+        slot.fill(Ok(1));
+        drop(slot);
+        assert!(Pin::new(&mut call).poll(&mut cx).is_ready());
+        drop(call);
+        drop(deadlines);
+        drop(waker);
+        assert_eq!(Arc::strong_count(&caller), 1, "outlives: {outlives}");
+    }
+}
+
+struct Nobody;
+
+impl Wake for Nobody {
+    fn wake(self: Arc<Self>) {}
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,9 @@ pub(crate) trait Waiter: Send + Sync {
     /// Returns who waits.
     fn waker(&self) -> Option<Waker>;
 
+    /// Lets go of what is kept for further calls.
+    fn rest(&self);
+
     /// Returns what is known of the call, if it waits.
     fn waits(&self) -> Option<Waits>;
 }

@@ -101,7 +101,7 @@ pub struct WaitingCall {
     pub to_service: String,
     /// The method that was called.
     pub method: String,
-    /// How long it has waited.
+    /// How long it has waited, since its time was set last.
     pub waited: Duration,
     /// How long it waits on at most; `None` if for ever.
     pub left: Option<Duration>,

@@ -204,10 +204,14 @@ impl RpcService {
         self.start_watching();
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        let running = main_loop::run(core, endpoint, span);
+        let running = main_loop::run(core, endpoint);
         let mut endpoints = self.inner.endpoints.lock();
         while endpoints.try_join_next().is_some() {}
-        endpoints.spawn(running);
+        // Not for nothing: with its feature `log`, tracing tells of a span too that nobody records.
+        match span.is_disabled() {
+            true => endpoints.spawn(running),
+            false => endpoints.spawn(running.instrument(span)),
+        };
         drop(endpoints);
         Ok(server)
     }

@@ -14,4 +14,5 @@ mod panics;
 mod resources;
 mod spans;
 mod timers;
+mod times;
 mod turns;

@@ -40,6 +40,12 @@ impl RpcEndpoint for Loud {
     }
 }
 
+impl Drop for Loud {
+    fn drop(&mut self) {
+        info!("dropped");
+    }
+}
+
 #[rpc_endpoint(LoudGateway)]
 impl Loud {
     fn speak(&mut self) -> RpcResult<()> {
@@ -89,9 +95,29 @@ async fn an_endpoints_code_runs_in_the_endpoints_span() {
         "run_async",
         "call_async",
         "on_stop",
+        "dropped",
     ];
     let expected = told.map(|it| format!("endpoint name=loud: {it}"));
     assert_eq!(*recorder.0.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_is_aborted_is_dropped_in_its_span() {
+    for starts in [false, true] {
+        let (recorder, _recording) = recorded();
+        let service = RpcService::local();
+        let server = service.start_server("loud", Loud).unwrap();
+        if starts {
+            server.start();
+            let gateway = server.gateway::<dyn LoudGateway>();
+            gateway.speak().await.unwrap();
+        }
+        service.abort();
+        server.terminated().await.unwrap();
+        let events = recorder.0.lock().unwrap();
+        let last = events.last().map(String::as_str);
+        assert_eq!(last, Some("endpoint name=loud: dropped"));
+    }
 }
 
 // Flink: ContextClassLoadingSettingTest#testRpcService_ConnectFutureCompletedWithFlinkContextClassLoader,

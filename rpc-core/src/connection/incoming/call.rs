@@ -171,6 +171,22 @@ impl IncomingCall {
     }
 }
 
+impl IncomingCall {
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
+
+    /// Is ready once nobody waits any more.
+    pub(crate) fn poll_abandoned(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut waker = self.waker.lock();
+        if self.is_abandoned() {
+            return Poll::Ready(());
+        }
+        *waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
 impl Drop for IncomingCall {
     fn drop(&mut self) {
         let held = *self.held.get_mut();
@@ -184,19 +200,6 @@ impl Drop for IncomingCall {
 impl CallScope for IncomingCall {
     fn begin(&self) -> Time {
         self.time()
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire)
-    }
-
-    fn poll_abandoned(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut waker = self.waker.lock();
-        if self.is_abandoned() {
-            return Poll::Ready(());
-        }
-        *waker = Some(cx.waker().clone());
-        Poll::Pending
     }
 }
 
