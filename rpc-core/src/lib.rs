@@ -300,6 +300,7 @@ pub mod __private {
     };
     pub use crate::main_thread::Batch;
     pub use crate::method::{CallTimeout, MethodInfo};
+    pub use crate::moment::Moment;
     pub use crate::scope::CallScope;
     pub use crate::shared::EndpointCore;
 }

@@ -19,6 +19,7 @@ use crate::handler::{self, Around, Handler};
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, MainThreadName, Outer, Scope};
@@ -79,6 +80,8 @@ struct Round<'a, E: RpcEndpoint> {
     batch: Batch<'a, E>,
     /// How many were taken.
     taken: u32,
+    /// When the clock was read since they all were taken out of the mailbox.
+    now: Option<Moment>,
     /// When a handler ended after which nothing else was done, if that is recorded.
     handled: Option<Instant>,
 }
@@ -142,6 +145,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let mut round = Round {
             batch: Batch::new(self.main),
             taken: 0,
+            now: None,
             handled: None,
         };
         loop {
@@ -285,7 +289,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
-        let time = reply.map_or(Time::ENDLESS, |it| it.begin());
+        let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.now));
         let span = trace.as_ref().map(|trace| {
             let peer = charge.as_ref().map(Charge::peer);
             handler::span(**trace, method, &self.core.name, peer)

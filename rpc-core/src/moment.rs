@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// A moment of tokio's clock, in nanoseconds from another that is the same for the whole process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(i64);
+pub struct Moment(i64);
 
 impl Moment {
     /// Later than every other.

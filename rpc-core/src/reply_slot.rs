@@ -297,6 +297,11 @@ impl<T, E> ReplySlot<T, E> {
         time.deadline() > before.deadline()
     }
 
+    /// Starts the clock, unless it runs, and returns how long the call may take.
+    pub(crate) fn begin_at(&self, now: impl FnOnce() -> Moment) -> Time {
+        self.clock.begin_at(now)
+    }
+
     /// Returns how long the call may take.
     pub(crate) fn time(&self) -> Time {
         self.clock.time()

@@ -8,6 +8,7 @@ use super::Time;
 use crate::connection::IncomingCall;
 use crate::error::{Failure, Never, RpcError, RpcResult};
 use crate::method::MethodInfo;
+use crate::moment::Moment;
 use crate::reply_slot::ReplySlot;
 use crate::scope::{self, CallScope};
 
@@ -118,8 +119,9 @@ pub trait AnyReply {
     /// Tells whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
 
-    /// Returns how long the caller waits, whose clock runs from now on at the latest.
-    fn begin(&self) -> Time;
+    /// Returns how long the caller waits, whose clock runs at the latest since the call was taken out of
+    /// the mailbox. That is `now`, if it was needed before.
+    fn begin(&self, now: &mut Option<Moment>) -> Time;
 
     /// Returns the call, if there is still one.
     #[doc(hidden)]
@@ -131,9 +133,11 @@ impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
         self.is_cancelled()
     }
 
-    fn begin(&self) -> Time {
+    fn begin(&self, now: &mut Option<Moment>) -> Time {
         match &self.to {
-            Some(To::Caller(slot) | To::Strict(slot, _)) => slot.begin(),
+            Some(To::Caller(slot) | To::Strict(slot, _)) => {
+                slot.begin_at(|| *now.get_or_insert_with(Moment::now))
+            }
             Some(To::Peer(call, _)) => call.time(),
             None => Time::ENDLESS,
         }

@@ -141,9 +141,14 @@ impl Clock {
 
     /// Starts the clock, unless it runs, and returns the time.
     pub(crate) fn begin(&self) -> Time {
+        self.begin_at(Moment::now)
+    }
+
+    /// The same at a time that is asked for only if it is needed.
+    pub(crate) fn begin_at(&self, now: impl FnOnce() -> Moment) -> Time {
         let mut time = self.time();
         if time.began == NOT_BEGUN {
-            time.began = Moment::now().nanos();
+            time.began = now().nanos();
             self.began.store(time.began, Ordering::Release);
         }
         time
