@@ -37,15 +37,15 @@ pub(crate) struct ReplySlot<T, E> {
 /// The answer is to come.
 const OPEN: u8 = 0;
 /// The caller was found waiting for it, and its time is not known to be over.
-const WAITED: u8 = 3;
+const WAITED: u8 = 1;
 /// There is something for the caller: the answer, or that its time is over.
-const SETTLED: u8 = 1;
+const SETTLED: u8 = 2;
 /// The caller has its answer, or has gone.
-const CLOSED: u8 = 2;
+const CLOSED: u8 = 3;
 
 struct State<T, E> {
     answer: Answer<T, E>,
-    /// Wakes the caller, once it waits: of this call, or of one before as long as the service lives.
+    /// Wakes the caller, once it waits. It stays for further calls as long as the service lives.
     caller: Option<Waker>,
     /// Wakes the handler, which wants to know when nobody waits any more.
     callee: Option<Waker>,
@@ -250,10 +250,10 @@ impl<T, E> ReplySlot<T, E> {
         told.waker = None;
         let (caller, callee) = (state.caller.take(), state.callee.take());
         drop(state);
-        drop(caller);
         if let Some(callee) = callee {
             callee.wake();
         }
+        drop(caller);
         None
     }
 
@@ -264,15 +264,6 @@ impl<T, E> ReplySlot<T, E> {
             self.stage.store(OPEN, Ordering::Relaxed);
         }
         let caller = state.caller.take();
-        drop(state);
-        drop(caller);
-    }
-
-    /// Lets go of what is kept for a next call, which there will not be.
-    fn rest(&self) {
-        let mut state = self.state.lock();
-        let is_closed = self.stage.load(Ordering::Relaxed) == CLOSED;
-        let caller = is_closed.then(|| state.caller.take());
         drop(state);
         drop(caller);
     }
@@ -306,9 +297,8 @@ impl<T, E> ReplySlot<T, E> {
     pub(crate) fn time(&self) -> Time {
         self.clock.time()
     }
-}
 
-impl<T, E> ReplySlot<T, E> {
+    /// Tells whether the caller has gone.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::Acquire)
     }
@@ -371,6 +361,10 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
     }
 
     fn rest(&self) {
-        self.rest();
+        let mut state = self.state.lock();
+        let is_closed = self.stage.load(Ordering::Relaxed) == CLOSED;
+        let caller = is_closed.then(|| state.caller.take());
+        drop(state);
+        drop(caller);
     }
 }

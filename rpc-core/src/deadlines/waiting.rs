@@ -47,7 +47,7 @@ pub(crate) trait Waiter: Send + Sync {
     /// Returns who waits.
     fn waker(&self) -> Option<Waker>;
 
-    /// Lets go of what is kept for further calls.
+    /// Lets go of what is kept for further calls, which there will not be.
     fn rest(&self);
 
     /// Returns what is known of the call, if it waits.
