@@ -1,8 +1,12 @@
 //! Fencing tokens: the number that tells a leader's calls from those of the leader before it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+
+use crate::mutant::{self, Mutant};
 
 /// Identifies one term of leadership; a later term has a greater token.
 ///
@@ -31,6 +35,43 @@ impl FencingToken {
 impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Which leadership an endpoint follows. Each call looks at it, so that it takes no lock.
+///
+/// One thread sets it, the endpoint's main thread, which has the last word on each call. Others may find
+/// the next token a moment early.
+#[derive(Debug, Default)]
+pub(crate) struct Term {
+    is_set: AtomicBool,
+    token: AtomicU64,
+    /// The newest that it ever had.
+    newest: Mutex<Option<FencingToken>>,
+}
+
+impl Term {
+    /// Returns the token of the endpoint, if it has one.
+    pub(crate) fn current(&self) -> Option<FencingToken> {
+        let is_set = self.is_set.load(Ordering::Acquire);
+        is_set.then(|| FencingToken(self.token.load(Ordering::Acquire)))
+    }
+
+    /// Sets the token, which never goes back.
+    pub(crate) fn set(&self, token: Option<FencingToken>) -> Result<(), StaleToken> {
+        let mut newest = self.newest.lock();
+        if let (Some(stale), Some(newest)) = (token, *newest)
+            && stale < newest
+            && !mutant::is(Mutant::StaleTokenTaken)
+        {
+            return Err(StaleToken { stale, newest });
+        }
+        *newest = newest.max(token);
+        if let Some(FencingToken(token)) = token {
+            self.token.store(token, Ordering::Release);
+        }
+        self.is_set.store(token.is_some(), Ordering::Release);
+        Ok(())
     }
 }
 

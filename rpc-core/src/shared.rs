@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
-
 use crate::address::Address;
 use crate::callee::Callee;
 use crate::caller::Caller;
@@ -12,7 +10,7 @@ use crate::config::RpcConfig;
 use crate::context::Context;
 use crate::endpoint::{GatewayList, Routes, RpcEndpoint};
 use crate::error::{EndpointError, RpcError};
-use crate::fencing::{FencingToken, StaleToken};
+use crate::fencing::{FencingToken, StaleToken, Term};
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute};
 use crate::lifecycle::Command;
 use crate::mailbox::{Limit, Mailbox, Rejected};
@@ -33,7 +31,7 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) meter: Option<Arc<EndpointMeter>>,
     pub(crate) mailbox: Mailbox<Mail<E>, Control>,
     /// The endpoint's token, which only its main thread changes.
-    token: Mutex<Token>,
+    token: Term,
     /// Whether calls are taken, as the main loop last knew.
     serving: AtomicBool,
     /// One-way messages that a full mailbox turned away.
@@ -44,14 +42,6 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) service: WeakService,
     /// How the endpoint has ended.
     pub(crate) termination: Arc<Termination>,
-}
-
-/// Which leadership an endpoint follows.
-#[derive(Default)]
-struct Token {
-    current: Option<FencingToken>,
-    /// The newest that it ever had.
-    newest: Option<FencingToken>,
 }
 
 /// What waits in a mailbox.
@@ -96,7 +86,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             meter,
             pulse: Pulse::new(),
             mailbox: Mailbox::new(limit),
-            token: Mutex::default(),
+            token: Term::default(),
             serving: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             caller,
@@ -172,21 +162,12 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 
     pub(crate) fn token(&self) -> Option<FencingToken> {
-        self.token.lock().current
+        self.token.current()
     }
 
     /// Sets the token, which never goes back.
     pub(crate) fn set_token(&self, token: Option<FencingToken>) -> Result<(), StaleToken> {
-        let mut state = self.token.lock();
-        if let (Some(stale), Some(newest)) = (token, state.newest)
-            && stale < newest
-            && !mutant::is(Mutant::StaleTokenTaken)
-        {
-            return Err(StaleToken { stale, newest });
-        }
-        state.current = token;
-        state.newest = state.newest.max(token);
-        Ok(())
+        self.token.set(token)
     }
 
     pub(crate) fn set_serving(&self, serving: bool) {
