@@ -148,7 +148,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             now: None,
             handled: None,
         };
-        loop {
+        while round.taken < MESSAGES_MAX && !self.mail.is_empty() {
             // All that come before one that panics, since what is caught has to be in memory, and all
             // that it is made of is moved there.
             let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, &mut round)));
@@ -159,9 +159,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             });
             if poll.is_ready() {
                 return Poll::Ready(());
-            }
-            if round.taken == MESSAGES_MAX || self.mail.is_empty() {
-                break;
             }
         }
         self.core.meter.iter().for_each(|it| it.taken(round.taken));

@@ -157,11 +157,8 @@ impl<T, E> Waiting<T, E> {
     fn is_over(&mut self) -> bool {
         let time = self.slot.time();
         // A call that was made too late, within another whose time is over, need not wait.
-        time.is_none()
-            || match time.deadline() {
-                Moment::NEVER => false,
-                deadline => self.shard.note(deadline, &mut self.noted),
-            }
+        let deadline = time.deadline();
+        time.is_none() || deadline != Moment::NEVER && self.shard.note(deadline, &mut self.noted)
     }
 
     fn method(&self) -> &'static str {

@@ -49,7 +49,8 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             shard.list(listed);
             Self::new(slot, shard)
         });
-        waiting.renew(callee, ask, time);
+        waiting.slot.renew(callee, ask, *time, &mut waiting.told);
+        (waiting.detached, waiting.over) = (false, false);
         waiting
     }
 
@@ -74,11 +75,6 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
 }
 
 impl<T, E> Waiting<T, E> {
-    pub(super) fn renew(&mut self, callee: &Arc<Callee>, ask: &Ask, time: &Time) {
-        self.slot.renew(callee, ask, *time, &mut self.told);
-        (self.detached, self.over) = (false, false);
-    }
-
     /// Returns where the answer is to be put.
     pub(crate) const fn slot(&self) -> &Arc<ReplySlot<T, E>> {
         &self.slot

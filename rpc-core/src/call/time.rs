@@ -15,7 +15,7 @@ use crate::scope;
 pub struct Time {
     /// In nanoseconds; [`ENDLESS`] if it may take for ever.
     after: i64,
-    /// [`NOT_BEGUN`] as long as nobody has waited.
+    /// [`NOT_BEGUN`] as long as it is neither waited for nor handled.
     began: i64,
 }
 
@@ -73,8 +73,8 @@ impl Time {
     /// Returns until when the call may take; [`Moment::NEVER`] also as long as the clock does not run.
     pub(crate) const fn deadline(self) -> Moment {
         match self {
-            Self { after: ENDLESS, .. } => Moment::NEVER,
-            Self {
+            Self { after: ENDLESS, .. }
+            | Self {
                 began: NOT_BEGUN, ..
             } => Moment::NEVER,
             Self { after, began } => Moment::from_nanos(began).plus(after),

@@ -205,14 +205,7 @@ impl RpcService {
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
         let running = main_loop::run(core, endpoint);
-        let mut endpoints = self.inner.endpoints.lock();
-        while endpoints.try_join_next().is_some() {}
-        // Not for nothing: with its feature `log`, tracing tells of a span too that nobody records.
-        match span.is_disabled() {
-            true => endpoints.spawn(running),
-            false => endpoints.spawn(running.instrument(span)),
-        };
-        drop(endpoints);
+        spawn_within(span, &mut self.inner.endpoints.lock(), running);
         Ok(server)
     }
 
@@ -265,9 +258,8 @@ impl RpcService {
     /// As all tasks of the service it runs in the [`tracing`] span in which the service was made.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
-        while tasks.try_join_next().is_some() {}
         if !self.is_closed() {
-            tasks.spawn(task.instrument(self.inner.span.clone()));
+            spawn_within(self.inner.span.clone(), &mut tasks, task);
         }
     }
 
@@ -279,6 +271,20 @@ impl RpcService {
         let inner = &self.inner;
         Hello::new(purpose, &inner.config, inner.id, inner.cluster)
     }
+}
+
+/// Runs a task in a span, and forgets those that have ended.
+fn spawn_within(
+    span: Span,
+    tasks: &mut JoinSet<()>,
+    task: impl Future<Output = ()> + Send + 'static,
+) {
+    while tasks.try_join_next().is_some() {}
+    // Not for nothing: with its feature `log`, tracing tells of a span too that nobody records.
+    match span.is_disabled() {
+        true => tasks.spawn(task),
+        false => tasks.spawn(task.instrument(span)),
+    };
 }
 
 impl fmt::Debug for RpcService {

@@ -182,7 +182,9 @@ impl IncomingCall {
         if self.is_abandoned() {
             return Poll::Ready(());
         }
-        *waker = Some(cx.waker().clone());
+        let before = waker.replace(cx.waker().clone());
+        drop(waker);
+        drop(before);
         Poll::Pending
     }
 }
