@@ -222,7 +222,7 @@ where
         token: Option<FencingToken>,
         trace: Option<Box<TraceContext>>,
         mut call: Option<Arc<IncomingCall>>,
-        charge: Charge,
+        charge: Option<Charge>,
     ) {
         // A wrong token is refused before anything of the message is decoded.
         let info = &G::METHODS[method];
@@ -234,14 +234,18 @@ where
             IncomingCall::deny(call, self.core.fenced_out(error));
             return;
         }
+        let bytes = match (&call, &charge) {
+            (Some(call), _) => call.bytes(),
+            (None, charge) => charge.as_ref().map_or(0, Charge::bytes),
+        };
         match G::decode(method, body, &mut call) {
             Ok(request) => {
-                let (bytes, queued) = (charge.bytes(), self.core.queued());
+                let queued = self.core.queued();
                 let make = || {
                     let head = Head {
                         token,
                         trace,
-                        charge: Some(charge),
+                        charge,
                         queued,
                     };
                     Mail::Call(head, (self.wrap)(request))

@@ -292,7 +292,7 @@ pub use rpc_core_macros::rpc_gateway;
 /// What the macros expand to; no part of the API.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::call::{AnyReply, Time};
+    pub use crate::call::{AnyReply, Begun, Time};
     pub use crate::connection::IncomingCall;
     pub use crate::endpoint::{Handling, OneOf1, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, Routes};
     pub use crate::gateway::{

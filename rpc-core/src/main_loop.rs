@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use tokio::time::{Instant, Sleep};
 
-use crate::call::Time;
+use crate::call::{AnyReply, Begun, Time};
 use crate::connection::Charge;
 use crate::context::{Context, Piped};
 use crate::endpoint::{GatewayList, PanicPolicy, RpcEndpoint};
@@ -19,7 +19,6 @@ use crate::handler::{self, Around, Handler};
 use crate::lifecycle::{Command, Hook, State};
 use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
-use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, MainThreadName, Outer, Scope};
@@ -80,8 +79,7 @@ struct Round<'a, E: RpcEndpoint> {
     batch: Batch<'a, E>,
     /// How many were taken.
     taken: u32,
-    /// When the clock was read since they all were taken out of the mailbox.
-    now: Option<Moment>,
+    begun: Begun,
     /// When a handler ended after which nothing else was done, if that is recorded.
     handled: Option<Instant>,
 }
@@ -145,7 +143,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let mut round = Round {
             batch: Batch::new(self.main),
             taken: 0,
-            now: None,
+            begun: Begun::default(),
             handled: None,
         };
         while round.taken < MESSAGES_MAX && !self.mail.is_empty() {
@@ -286,13 +284,16 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return;
         }
-        let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.now));
         let span = trace.as_ref().map(|trace| {
-            let peer = charge.as_ref().map(Charge::peer);
+            let asks = reply.and_then(AnyReply::peer);
+            let peer = asks.or_else(|| charge.as_ref().map(Charge::peer));
             handler::span(**trace, method, &self.core.name, peer)
         });
         // It waits no more: whoever sent it may send the next.
-        drop(charge);
+        let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.begun));
+        charge
+            .into_iter()
+            .for_each(|it| round.begun.charges.join(it));
         let mut around = Around {
             scope: Scope {
                 call: Outer::Had(time),

@@ -6,7 +6,7 @@ mod time;
 
 pub(crate) use self::pool::Waiting;
 pub(crate) use self::reply::Check;
-pub use self::reply::{AnyReply, ReplyTo};
+pub use self::reply::{AnyReply, Begun, ReplyTo};
 pub use self::time::Time;
 pub(crate) use self::time::{Clock, micros};
 
@@ -17,7 +17,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::connection::RemoteCall;
 use crate::error::{Never, RpcError, RpcResult};
 use crate::method::CallTimeout;
 use crate::moment::Moment;
@@ -167,10 +166,8 @@ impl<T, E> Waiting<T, E> {
 
     fn set_time(&self, time: Time) {
         // One that is shorter needs no word: the callee hears of it when the time is over.
-        if self.slot.set_time(time)
-            && let Some(remote) = &self.remote
-        {
-            remote.extend(time.remaining_us());
+        if self.slot.set_time(time) {
+            self.remote.extend(time.remaining_us());
         }
     }
 
@@ -179,7 +176,7 @@ impl<T, E> Waiting<T, E> {
         if let Some(answer) = self.slot.abandon(&mut self.told) {
             return GivenUp::Answered(answer);
         }
-        let never_sent = self.remote.take().and_then(RemoteCall::give_up);
+        let never_sent = self.remote.give_up();
         never_sent.map_or(GivenUp::Sent, |it| GivenUp::NeverSent(it.widen()))
     }
 

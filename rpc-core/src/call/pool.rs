@@ -26,7 +26,7 @@ pub(crate) struct Waiting<T, E> {
     /// What the slot was told, and the sweeper, of this and of earlier calls.
     pub(super) told: Told,
     pub(super) noted: Noted,
-    pub(crate) remote: Option<RemoteCall>,
+    pub(crate) remote: RemoteCall,
     pub(super) detached: bool,
     /// The answer was taken.
     pub(super) over: bool,
@@ -60,7 +60,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             shard: Arc::clone(shard),
             told: Told::default(),
             noted: Noted::default(),
-            remote: None,
+            remote: RemoteCall::default(),
             detached: false,
             over: false,
             keep,
@@ -80,15 +80,18 @@ impl<T, E> Waiting<T, E> {
         &self.slot
     }
 
+    /// Returns where the answer is to be put, and what is noted of a call to another service.
+    pub(crate) const fn parts(&mut self) -> (&Arc<ReplySlot<T, E>>, &mut RemoteCall) {
+        (&self.slot, &mut self.remote)
+    }
+
     /// The call is dropped. If its answer was taken, another call may have what this one had, unless
     /// the callee still looks at it.
     pub(super) fn end(mut self: Box<Self>) {
         if !self.over {
             return self.leave();
         }
-        if self.remote.is_some() {
-            self.remote = None;
-        }
+        self.remote.end();
         if Arc::strong_count(&self.slot) == 1
             && !self.shard.is_closed()
             && !cfg!(all(test, rpc_loom))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Time;
-use crate::connection::IncomingCall;
+use crate::connection::{Charges, IncomingCall};
 use crate::error::{Failure, Never, RpcError, RpcResult};
 use crate::method::MethodInfo;
 use crate::moment::Moment;
@@ -114,14 +114,33 @@ impl<T, E> ReplyTo<T, E> {
     }
 }
 
+/// What the handlers have in common that begin one after the other.
+#[derive(Default)]
+pub struct Begun {
+    /// When the clock was read since their messages were taken out of the mailbox.
+    now: Option<Moment>,
+    /// What their messages took of a connection's window.
+    pub(crate) charges: Charges,
+}
+
+impl fmt::Debug for Begun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Begun").finish_non_exhaustive()
+    }
+}
+
 /// A right to answer, whatever with.
 pub trait AnyReply {
     /// Tells whether nobody waits for the answer any more.
     fn is_abandoned(&self) -> bool;
 
-    /// Returns how long the caller waits, whose clock runs at the latest since the call was taken out of
-    /// the mailbox. That is `now`, if it was needed before.
-    fn begin(&self, now: &mut Option<Moment>) -> Time;
+    /// The handler begins. Returns how long the caller waits, whose clock runs at the latest since the
+    /// call was taken out of the mailbox.
+    #[doc(hidden)]
+    fn begin(&self, begun: &mut Begun) -> Time;
+
+    /// Returns who made the call, if it came over a connection.
+    fn peer(&self) -> Option<&str>;
 
     /// Returns the call, if there is still one.
     #[doc(hidden)]
@@ -133,13 +152,23 @@ impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
         self.is_cancelled()
     }
 
-    fn begin(&self, now: &mut Option<Moment>) -> Time {
+    fn begin(&self, begun: &mut Begun) -> Time {
         match &self.to {
             Some(To::Caller(slot) | To::Strict(slot, _)) => {
-                slot.begin_at(|| *now.get_or_insert_with(Moment::now))
+                slot.begin_at(|| *begun.now.get_or_insert_with(Moment::now))
             }
-            Some(To::Peer(call, _)) => call.time(),
+            Some(To::Peer(call, _)) => {
+                call.begin(&mut begun.charges);
+                call.time()
+            }
             None => Time::ENDLESS,
+        }
+    }
+
+    fn peer(&self) -> Option<&str> {
+        match &self.to {
+            Some(To::Peer(call, _)) => Some(call.peer()),
+            _ => None,
         }
     }
 

@@ -35,8 +35,11 @@ impl Credit {
         self.window
     }
 
+    /// Counts a message that is sent; only who has the main lane does.
     pub(super) fn spend(&self, bytes: usize) {
-        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        // Nobody else counts meanwhile, so that nothing is lost between the two.
+        let sent = self.sent.load(Ordering::Relaxed) + bytes as u64;
+        self.sent.store(sent, Ordering::Relaxed);
     }
 
     /// Takes the callee's report. A total never shrinks.
@@ -78,7 +81,13 @@ impl Debt {
         received.saturating_sub(handled) <= self.window.saturating_add(self.frame_max)
     }
 
-    /// Counts a message that was handled. Returns the total when it is time to report it.
+    /// Tells whether so many bytes that are handled are to be counted without waiting for others:
+    /// many endpoints may have as many.
+    pub(super) fn is_much(&self, bytes: usize) -> bool {
+        bytes >= UNCOUNTED_BYTES_MAX || bytes as u64 > self.window / UNCOUNTED_PER_WINDOW
+    }
+
+    /// Counts messages that were handled. Returns the total when it is time to report it.
     pub(super) fn handle(&self, bytes: usize) -> Option<u64> {
         let handled = self.handled.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
         let reported = self.reported.load(Ordering::Relaxed);
@@ -94,6 +103,8 @@ impl Debt {
 
 /// Rarely enough to cost nothing, often enough that a caller does not stall at the window's end.
 const REPORTS_PER_WINDOW: u64 = 4;
+const UNCOUNTED_BYTES_MAX: usize = 16 << 10;
+const UNCOUNTED_PER_WINDOW: u64 = 64;
 
 #[cfg(test)]
 mod tests {

@@ -30,7 +30,7 @@ pub(crate) use self::beside::beside;
 pub(crate) use self::handshake::{
     HandshakeError, Hello, Link, Purpose, Refusal, Welcome, dial, greet,
 };
-pub(crate) use self::incoming::{Charge, IncomingConnection, Peer, Watchers};
+pub(crate) use self::incoming::{Charge, Charges, IncomingConnection, Peer, Watchers};
 pub(crate) use self::liveness::Progress;
 pub(crate) use self::outgoing::OutgoingConnection;
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};

@@ -101,8 +101,8 @@ pub(crate) trait LocalRoute<R>: Send + Sync {
 
 /// An endpoint seen by a connection through one of its gateways.
 pub(crate) trait WireRoute: Send + Sync {
-    /// Hands on a message that came for the method in this place of the gateway. There is a `call`
-    /// unless it is one-way.
+    /// Hands on a message that came for the method in this place of the gateway. There is a `call`, or
+    /// a `charge` if it is one-way.
     ///
     /// Piece by piece, as [`LocalRoute::push`].
     fn deliver(
@@ -112,7 +112,7 @@ pub(crate) trait WireRoute: Send + Sync {
         token: Option<FencingToken>,
         trace: Option<Box<TraceContext>>,
         call: Option<Arc<IncomingCall>>,
-        charge: Charge,
+        charge: Option<Charge>,
     );
 }
 
@@ -134,7 +134,7 @@ pub(crate) struct Head {
     pub(crate) token: Option<FencingToken>,
     /// Behind a pointer, since most calls have none, and a mailbox holds many.
     pub(crate) trace: Option<Box<TraceContext>>,
-    /// What a message that came over a connection costs its sender until it is handled.
+    /// What a one-way message that came over a connection takes of its window until it is handled.
     pub(crate) charge: Option<Charge>,
     /// When it was put into the mailbox, if that is recorded.
     pub(crate) queued: Option<Queued>,

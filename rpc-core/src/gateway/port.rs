@@ -8,11 +8,10 @@ use crate::call::{Call, Check, ReplyTo, Time, Waiting};
 use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::closed::{Closed, GatewayClosed};
-use crate::connection::{Ask, RemoteCall, RemoteGateway};
+use crate::connection::{Ask, RemoteGateway};
 use crate::fencing::FencingToken;
 use crate::handler;
 use crate::method::MethodInfo;
-use crate::reply_slot::ReplySlot;
 use crate::scope;
 use crate::strict;
 use crate::trace::TraceContext;
@@ -128,11 +127,7 @@ impl<R: Send + 'static> Port<R> {
             return crate::testing::faults::call(self, fault, ask, time, arguments, request);
         }
         let mut waiting = self.waiting(&ask, &time);
-        let remote = self.begin(&ask, &time, arguments, request, waiting.slot());
-        // It has none so far, which is not written once more for a call that stays here.
-        if remote.is_some() {
-            waiting.remote = remote;
-        }
+        self.begin(&ask, &time, arguments, request, &mut waiting);
         Call::waiting(waiting)
     }
 
@@ -143,11 +138,12 @@ impl<R: Send + 'static> Port<R> {
         time: &Time,
         arguments: A,
         request: impl FnOnce(A, ReplyTo<T, E>) -> R,
-        slot: &Arc<ReplySlot<T, E>>,
-    ) -> Option<RemoteCall> {
+        waiting: &mut Waiting<T, E>,
+    ) {
+        let (slot, remote) = waiting.parts();
         let route = match &self.route {
             Route::Local(route) => route,
-            Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot),
+            Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot, remote),
         };
         let (token, trace, slot) = (ask.token, ask.trace.clone(), Arc::clone(slot));
         match self.strict(ask.info) {
@@ -165,7 +161,6 @@ impl<R: Send + 'static> Port<R> {
                 Err(error) => slot.fill(Err(error.widen())),
             },
         }
-        None
     }
 
     /// Makes what a caller waits for.

@@ -1,6 +1,7 @@
 //! Faults of calls, by method: what a network does at its worst moment, at the moment a test needs.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,29 +101,30 @@ where
     // The answer, when it is not the one that the caller waits for.
     let mut aside = port.waiting(&ask, &time);
     let slot = Arc::clone(waiting.slot());
-    waiting.remote = match fault {
-        Fault::DropRequest => None,
-        Fault::DropReply => port.begin(&ask, &time, arguments, request, aside.slot()),
+    match fault {
+        Fault::DropRequest => {}
+        Fault::DropReply => {
+            port.begin(&ask, &time, arguments, request, &mut aside);
+            mem::swap(&mut waiting.remote, &mut aside.remote);
+        }
         Fault::DelayReply(delay) => {
-            aside.remote = port.begin(&ask, &time, arguments, request, aside.slot());
+            port.begin(&ask, &time, arguments, request, &mut aside);
             let call = Call::waiting(aside);
             tokio::spawn(async move {
                 let answer = call.await;
                 tokio::time::sleep(delay).await;
                 slot.fill(answer);
             });
-            None
         }
         Fault::DelayRequest(delay) => {
             let port = port.clone();
             tokio::spawn(async move {
                 tokio::time::sleep(delay).await;
-                aside.remote = port.begin(&ask, &time, arguments, request, aside.slot());
+                port.begin(&ask, &time, arguments, request, &mut aside);
                 slot.fill(Call::waiting(aside).await);
             });
-            None
         }
-    };
+    }
     Call::waiting(waiting)
 }
 

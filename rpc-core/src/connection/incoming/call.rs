@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
-use super::IncomingConnection;
+use super::{Charges, IncomingConnection};
 use crate::call::{Clock, Time};
 use crate::error::{RpcError, RpcResult};
 use crate::gateway::Message;
@@ -22,6 +22,9 @@ pub struct IncomingCall {
     /// The size of its request, of which its handler holds the arguments, until it is answered; only
     /// changed while the table is locked.
     held: AtomicU64,
+    /// What its request takes of the connection's window, until it is handled; only changed by whoever
+    /// has the right to answer.
+    charge: AtomicUsize,
     method: &'static str,
     meter: Option<ResponseMeter>,
     /// Nobody waits any more.
@@ -36,7 +39,7 @@ pub struct IncomingCall {
 pub(super) struct Asked {
     pub(super) id: u64,
     /// The size of the request.
-    pub(super) bytes: u64,
+    pub(super) bytes: usize,
     pub(super) method: &'static str,
     pub(super) meter: Option<ResponseMeter>,
     pub(super) remaining_us: Option<u64>,
@@ -67,12 +70,14 @@ impl IncomingCall {
             remaining_us,
         } = asked;
         let time = Time::left_at(now, remaining_us);
-        connection.hold(bytes, 0);
+        let held = bytes as u64;
+        connection.hold(held, 0);
         let deadline = time.deadline();
         if let Some(mut call) = spare.call.take() {
             if let Some(free) = Arc::get_mut(&mut call) {
                 (free.id, free.method, free.meter) = (id, method, meter);
-                (*free.held.get_mut(), *free.abandoned.get_mut()) = (bytes, false);
+                (*free.held.get_mut(), *free.charge.get_mut()) = (held, bytes);
+                *free.abandoned.get_mut() = false;
                 free.clock = Clock::new(time);
                 spare.waker = free.waker.get_mut().take();
                 return (call, deadline);
@@ -83,7 +88,8 @@ impl IncomingCall {
         let call = Arc::new(Self {
             connection: Arc::clone(connection),
             id,
-            held: AtomicU64::new(bytes),
+            held: AtomicU64::new(held),
+            charge: AtomicUsize::new(bytes),
             method,
             meter,
             abandoned: AtomicBool::new(false),
@@ -102,8 +108,40 @@ impl IncomingCall {
         self.clock.time()
     }
 
+    /// Returns what its request takes of the connection's window.
+    pub(crate) fn bytes(&self) -> usize {
+        self.charge.load(Ordering::Relaxed)
+    }
+
+    /// Returns who made the call.
+    pub(crate) fn peer(&self) -> &str {
+        &self.connection.wire.peer
+    }
+
+    /// Its handler begins; only who has the right to answer says so.
+    pub(crate) fn begin(&self, charges: &mut Charges) {
+        let bytes = self.uncharge();
+        if bytes > 0 {
+            charges.add(&self.connection, bytes);
+        }
+    }
+
+    /// Gives back what a call takes that is answered before it is handled, if at all.
+    fn give_back(&self, bytes: usize) {
+        if bytes > 0 {
+            self.connection.give_back(bytes);
+        }
+    }
+
+    fn uncharge(&self) -> usize {
+        let bytes = self.charge.load(Ordering::Relaxed);
+        self.charge.store(0, Ordering::Relaxed);
+        bytes
+    }
+
     /// Answers the call; a caller that no longer waits gets nothing.
     pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
+        self.give_back(self.uncharge());
         let Some(alone) = self.leave() else {
             return;
         };
@@ -191,6 +229,7 @@ impl IncomingCall {
 
 impl Drop for IncomingCall {
     fn drop(&mut self) {
+        self.give_back(self.uncharge());
         let held = *self.held.get_mut();
         if held > 0 {
             let _table = self.connection.calls.lock();

@@ -1,12 +1,14 @@
 //! A connection that a peer opened.
 
 mod call;
+mod charge;
 mod read;
 mod session;
 mod watchers;
 
 pub use self::call::IncomingCall;
 use self::call::{Asked, Spare};
+pub(crate) use self::charge::{Charge, Charges};
 pub(crate) use self::watchers::{Watcher, Watchers};
 
 use std::collections::VecDeque;
@@ -108,13 +110,6 @@ impl Default for Calls {
             earliest: Moment::NEVER,
         }
     }
-}
-
-/// A message's share of the connection's window, until the message is handled.
-#[must_use = "dropping it gives the share back"]
-pub(crate) struct Charge {
-    connection: Arc<IncomingConnection>,
-    bytes: u32,
 }
 
 impl IncomingConnection {
@@ -438,43 +433,22 @@ impl IncomingConnection {
         self.wire.send(alone, put, |_| {})
     }
 
+    /// So many bytes of messages are handled, or will not be: the peer may send as many more.
+    fn give_back(&self, bytes: usize) {
+        if let Some(total) = self.debt.handle(bytes)
+            && !mutant::is(Mutant::CreditNotReturned)
+        {
+            let credit = Header::new(Kind::Credit, total);
+            self.wire.main.send_empty(&credit);
+        }
+    }
+
     /// Tells the peer that the endpoint behind a gateway has ended.
     fn gone(&self, gateway: u32) {
         self.wire.main.send_empty(&Header {
             gateway,
             ..Header::new(Kind::Gone, 0)
         });
-    }
-}
-
-impl Charge {
-    fn new(connection: &Arc<IncomingConnection>, bytes: usize) -> Self {
-        Self {
-            connection: Arc::clone(connection),
-            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
-        }
-    }
-
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes as usize
-    }
-
-    /// Returns who sent the message.
-    pub(crate) fn peer(&self) -> &str {
-        &self.connection.wire.peer
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        if let Some(total) = self.connection.debt.handle(self.bytes())
-            && !mutant::is(Mutant::CreditNotReturned)
-        {
-            self.connection
-                .wire
-                .main
-                .send_empty(&Header::new(Kind::Credit, total));
-        }
     }
 }
 

@@ -109,13 +109,12 @@ impl Session {
         if !connection.debt.receive(size) {
             return Err(ReadError::Protocol("more than the window allows"));
         }
-        let charge = Charge::new(connection, size);
         let opened = self.opened(header.gateway)?;
         let method = opened.methods.get(usize::from(header.method));
         let method = *method.ok_or(ReadError::Protocol("a method that was not resolved"))?;
         let name = method.map_or("a method", |it| opened.exposed.methods[it].name);
-        let (call, calls) = match header.kind {
-            Kind::OneWay => (None, 0),
+        let (call, charge, calls) = match header.kind {
+            Kind::OneWay => (None, Some(Charge::new(connection, size)), 0),
             _ => {
                 let meter = opened.exposed.meter.as_ref().zip(method);
                 let meter = meter.map(|(meter, method)| {
@@ -123,13 +122,13 @@ impl Session {
                 });
                 let asked = Asked {
                     id: header.call,
-                    bytes: size as u64,
+                    bytes: size,
                     method: name,
                     meter,
                     remaining_us: header.remaining_us,
                 };
                 let (call, calls) = connection.open_call(asked, now)?;
-                (Some(call), calls)
+                (Some(call), None, calls)
             }
         };
         let Some(method) = method else {

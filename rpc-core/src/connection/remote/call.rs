@@ -1,5 +1,6 @@
 //! A call on its way to another service, which may have to wait, or to be made again.
 
+use std::mem;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -44,9 +45,19 @@ pub(super) enum Place {
     Sent(Arc<OutgoingConnection>, u64),
 }
 
-/// A call under way to another service.
-pub(crate) enum RemoteCall {
-    Sent(Arc<OutgoingConnection>, u64),
+/// A call under way to another service, or none.
+#[derive(Default)]
+pub(crate) struct RemoteCall {
+    /// What it was sent by, or one before: it stays for the next, which is likely to go there too.
+    connection: Weak<OutgoingConnection>,
+    way: Way,
+}
+
+#[derive(Default)]
+enum Way {
+    #[default]
+    None,
+    Sent(u64),
     Ticket(Arc<RemoteGateway>, Arc<Ticket>),
 }
 
@@ -111,14 +122,33 @@ impl Parked {
 }
 
 impl RemoteCall {
+    pub(super) fn sent(&mut self, connection: &Arc<OutgoingConnection>, id: u64) {
+        if !std::ptr::eq(self.connection.as_ptr(), Arc::as_ptr(connection)) {
+            self.connection = Arc::downgrade(connection);
+        }
+        self.way = Way::Sent(id);
+    }
+
+    pub(super) fn has(&mut self, gateway: Arc<RemoteGateway>, ticket: Arc<Ticket>) {
+        self.way = Way::Ticket(gateway, ticket);
+    }
+
+    /// The call is over.
+    pub(crate) fn end(&mut self) {
+        self.way = Way::None;
+    }
+
     /// Gives the call up. Returns why it was never sent, if so.
-    pub(crate) fn give_up(self) -> Option<RpcError> {
-        match self {
-            Self::Sent(connection, id) => {
-                connection.cancel(id);
+    pub(crate) fn give_up(&mut self) -> Option<RpcError> {
+        match mem::take(&mut self.way) {
+            Way::None => None,
+            Way::Sent(id) => {
+                if let Some(connection) = self.connection.upgrade() {
+                    connection.cancel(id);
+                }
                 None
             }
-            Self::Ticket(gateway, ticket) => loop {
+            Way::Ticket(gateway, ticket) => loop {
                 let place = ticket.0.lock().clone();
                 match place {
                     Place::Nowhere => return Some(gateway.never_sent()),
@@ -139,9 +169,10 @@ impl RemoteCall {
 
     /// Tells the callee that the caller waits as long as this from now on.
     pub(crate) fn extend(&self, remaining_us: Option<u64>) {
-        let sent = match self {
-            Self::Sent(connection, id) => Some((Arc::clone(connection), *id)),
-            Self::Ticket(_, ticket) => match &*ticket.0.lock() {
+        let sent = match &self.way {
+            Way::None => None,
+            Way::Sent(id) => self.connection.upgrade().map(|it| (it, *id)),
+            Way::Ticket(_, ticket) => match &*ticket.0.lock() {
                 Place::Sent(connection, id) => Some((Arc::clone(connection), *id)),
                 Place::Nowhere | Place::Parked(_) => None,
             },

@@ -120,37 +120,34 @@ impl RemoteGateway {
         gateway
     }
 
-    /// Makes a call whose answer `slot` gets. Returns how to give it up, if it is under way.
+    /// Makes a call whose answer `slot` gets, and notes how to give it up, if it is under way.
     pub(crate) fn call<A: Serialize, T: Message, E: Message>(
         self: &Arc<Self>,
         ask: &Ask,
         time: &Time,
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
-    ) -> Option<RemoteCall> {
+        remote: &mut RemoteCall,
+    ) {
         if ask.info.idempotent || mutant::is(Mutant::RetryAll) {
-            return self.call_encoded(ask, arguments, slot);
+            return self.call_encoded(ask, arguments, slot, remote);
         }
         let state = self.state.read();
         let Some(bound) = &state.bound else {
             drop(state);
-            return self.call_encoded(ask, arguments, slot);
+            return self.call_encoded(ask, arguments, slot, remote);
         };
         if let Err(error) = bound.check(ask) {
-            slot.fail(error);
-            return None;
+            return slot.fail(error);
         }
         let header = bound.header(Kind::Request, ask, time.remaining_us());
         let pending = Pending::new(ask.info, header.gateway, Arc::clone(slot) as _, None);
         match bound.connection.request(header, arguments, pending) {
-            Ok(id) => Some(RemoteCall::Sent(Arc::clone(&bound.connection), id)),
-            Err(NotSent::Refused(error)) => {
-                slot.fail(error);
-                None
-            }
+            Ok(id) => remote.sent(&bound.connection, id),
+            Err(NotSent::Refused(error)) => slot.fail(error),
             Err(NotSent::Closed(_)) => {
                 drop(state);
-                self.call_encoded(ask, arguments, slot)
+                self.call_encoded(ask, arguments, slot, remote);
             }
         }
     }
@@ -161,11 +158,11 @@ impl RemoteGateway {
         ask: &Ask,
         arguments: &A,
         slot: &Arc<ReplySlot<T, E>>,
-    ) -> Option<RemoteCall> {
+        remote: &mut RemoteCall,
+    ) {
         let mut body = Vec::new();
         if let Err(error) = codec::encode(arguments, &mut body) {
-            slot.fail(PutError::Codec(error).into_error(ask.info.name, false));
-            return None;
+            return slot.fail(PutError::Codec(error).into_error(ask.info.name, false));
         }
         let ticket = Arc::new(Ticket::default());
         let parked = Box::new(Parked {
@@ -177,7 +174,7 @@ impl RemoteGateway {
             sent: Sent::Never,
         });
         self.send_or_park(&mut self.state.write(), parked);
-        Some(RemoteCall::Ticket(Arc::clone(self), ticket))
+        remote.has(Arc::clone(self), ticket);
     }
 
     fn send_or_park(&self, state: &mut State, parked: Box<Parked>) {
