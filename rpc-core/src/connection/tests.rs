@@ -6,11 +6,13 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::BytesMut;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::time::timeout;
 
 use super::outgoing::Pending;
 use super::{IncomingConnection, OutgoingConnection, Peer, Resolve, Resolved, Welcome};
@@ -48,10 +50,12 @@ impl Raw {
         (raw, Stream::new(their_reader, their_writer))
     }
 
-    async fn send<T: Serialize>(&mut self, header: Header, body: &T) {
-        self.sent.put(&header, body, LIMIT).unwrap();
+    /// Sends a frame, and returns its size.
+    async fn send<T: Serialize>(&mut self, header: Header, body: &T) -> usize {
+        let size = self.sent.put(&header, body, LIMIT).unwrap();
         let bytes = self.sent.take().to_vec();
         self.writer.write_all(&bytes).await.unwrap();
+        size
     }
 
     /// Returns the next frame; `None` at the end of the stream.
@@ -390,6 +394,43 @@ async fn a_caller_that_misuses_the_bulk_lane_loses_the_connection() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_message_takes_of_the_window_until_it_is_handled_or_refused() {
+    /// Sends messages, and returns after so many times the window, of which no more than half was ever
+    /// taken for long.
+    async fn send<T: Serialize>(kind: Kind, method: &str, cancels: bool, body: T) {
+        let mut callee = Callee::new().await;
+        let (mut sent, mut handled) = (0, 0);
+        for call in 1.. {
+            let header = callee.header(kind, method, call);
+            sent += callee.main.send(header, &body).await as u64;
+            if cancels {
+                callee.main.send(Header::new(Kind::Cancel, call), &()).await;
+            }
+            while sent - handled > WINDOW as u64 / 2 {
+                let next = timeout(Duration::from_secs(1), callee.main.next()).await;
+                let next = next.unwrap_or_else(|_| panic!("{method}: nothing is given back"));
+                match next.unwrap().header {
+                    Header { kind, call, .. } if kind == Kind::Credit => handled = call,
+                    _ => {}
+                }
+            }
+            if handled > 4 * WINDOW as u64 {
+                return;
+            }
+        }
+    }
+
+    let large = || vec![7_u8; PIPE_BYTES - 100];
+    send(Kind::OneWay, "::tell", false, (1_u64,)).await;
+    send(Kind::OneWay, "::tell", false, "no number".repeat(100)).await;
+    send(Kind::Request, "::echo", false, (large(),)).await;
+    send(Kind::Request, "::echo", true, (large(),)).await;
+    send(Kind::Request, "::add", false, (large(),)).await;
+    // Their handlers begin, and never end.
+    send(Kind::Request, "::hold", false, (large(),)).await;
+}
+
 #[tokio::test]
 async fn there_is_one_bulk_lane() {
     let callee = Callee::new().await;
@@ -405,12 +446,14 @@ async fn there_is_one_bulk_lane() {
 fn config() -> RpcConfig {
     RpcConfig {
         bulk_bytes_min: LARGE,
+        window_bytes: WINDOW,
         ..RpcConfig::default()
     }
 }
 
 static METHOD: MethodInfo = MethodInfo::internal("method", CallTimeout::Never);
 const LARGE: usize = 1_000;
+const WINDOW: usize = 1 << 15;
 const LIMIT: usize = 1 << 14;
 const PIPE_BYTES: usize = 1 << 12;
 /// What either side of a connection has in its task. A future that is moved into another has its memory
