@@ -79,8 +79,10 @@ pub(crate) enum Found<T, E> {
 /// What a slot was told by those who made calls with it, which is not told again.
 #[derive(Default)]
 pub(crate) struct Told {
-    /// Where the callee and the method of its call lie, which is not traced.
+    /// Where the callee and the method of its call lie.
     about: Option<(usize, usize)>,
+    /// Its call is traced.
+    is_traced: bool,
     /// What the waker is made of that the slot has: no other is made of the same as long as it is there.
     waker: Option<(usize, usize)>,
     /// Those who waited were no endpoint's code.
@@ -110,20 +112,27 @@ impl<T, E> ReplySlot<T, E> {
     /// Begins anew, for another call, after one whose answer was taken. Nobody else may have the slot.
     pub(crate) fn renew(&self, callee: &Arc<Callee>, ask: &Ask, time: Time, told: &mut Told) {
         let method: *const MethodInfo = ask.info;
-        let about = (Arc::as_ptr(callee).addr(), method.addr());
-        if told.about != Some(about) || ask.trace.is_some() {
-            self.tell(callee, ask);
-            told.about = ask.trace.is_none().then_some(about);
+        let about = Some((Arc::as_ptr(callee).addr(), method.addr()));
+        let (is_new, is_traced) = (told.about != about, ask.trace.is_some());
+        if is_new || is_traced || told.is_traced {
+            self.tell(callee, ask, is_new);
+            (told.about, told.is_traced) = (about, is_traced);
         }
         self.clock.set(time);
         self.abandoned.store(false, Ordering::Relaxed);
         self.stage.store(OPEN, Ordering::Relaxed);
     }
 
-    #[cold]
-    fn tell(&self, callee: &Arc<Callee>, ask: &Ask) {
-        let about = About::new(callee, ask);
-        let before = self.state.lock().about.replace(about);
+    fn tell(&self, callee: &Arc<Callee>, ask: &Ask, is_new: bool) {
+        let mut state = self.state.lock();
+        let before = match &mut state.about {
+            Some(about) if !is_new => {
+                about.trace = ask.trace;
+                None
+            }
+            other => other.replace(About::new(callee, ask)),
+        };
+        drop(state);
         // Outside the lock: with the callee may go anything.
         drop(before);
     }

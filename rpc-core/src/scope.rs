@@ -72,12 +72,12 @@ pub(crate) fn inherited_time() -> Option<Time> {
 
 /// Returns the place in a trace of a call that is made here: that of the call that is being handled
 /// goes on, and where there is none a trace begins if somebody records it.
-pub(crate) fn outgoing_trace() -> Option<Box<TraceContext>> {
+pub(crate) fn outgoing_trace() -> Option<TraceContext> {
     match current_trace() {
-        Some(trace) => Some(Box::new(trace.child())),
+        Some(trace) => Some(trace.child()),
         None => {
             let recorded = tracing::enabled!(target: "rpc_core::call", Level::INFO);
-            recorded.then(|| Box::new(TraceContext::root()))
+            recorded.then(TraceContext::root)
         }
     }
 }

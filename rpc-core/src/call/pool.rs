@@ -189,7 +189,7 @@ const LISTS_MAX: usize = 2_048;
 #[cfg(all(test, not(rpc_loom)))]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::Arc;
+    use std::sync::{Arc, LazyLock};
 
     use super::{LISTS_MAX, Waiting};
     use crate::call::Time;
@@ -199,6 +199,7 @@ mod tests {
     use crate::error::Never;
     use crate::method::{CallTimeout, MethodInfo};
     use crate::reply_slot::ReplySlot;
+    use crate::trace::TraceContext;
 
     #[test]
     fn the_calls_of_several_services_each_find_what_their_own_left() {
@@ -222,17 +223,28 @@ mod tests {
         assert_eq!(held(), 1);
     }
 
+    #[test]
+    fn a_call_is_of_no_trace_that_one_before_it_was_of() {
+        let deadlines = Deadlines::default();
+        let traces = [
+            None,
+            TraceContext::new(1, 2, 0),
+            TraceContext::new(3, 4, 0),
+            None,
+        ];
+        for trace in traces {
+            let mut call = begin(&deadlines, &CALLEE, trace);
+            let about = call.slot().about().expect("the slot was told");
+            assert_eq!(about.trace, trace);
+            call.over = true;
+            call.end();
+        }
+        assert_eq!(Arc::strong_count(deadlines.shard()), 2, "it was one slot");
+    }
+
     /// Makes some calls at once of the service that has these deadlines, and returns their slots.
     fn calls(deadlines: &Deadlines) -> BTreeSet<*const ReplySlot<u8, Never>> {
-        let address = "counter".parse().expect("it is a name");
-        let callee = Arc::new(Callee::new(address, 0, None));
-        let ask = Ask {
-            method: 0,
-            info: &METHOD,
-            token: None,
-            trace: None,
-        };
-        let begin = |_| Waiting::begin(deadlines, &callee, &ask, &Time::ENDLESS);
+        let begin = |_| begin(deadlines, &CALLEE, None);
         let calls: Vec<_> = (0..COUNT).map(begin).collect();
         let slots = calls.iter().map(|it| Arc::as_ptr(it.slot())).collect();
         for mut call in calls {
@@ -242,6 +254,24 @@ mod tests {
         slots
     }
 
+    fn begin(
+        deadlines: &Deadlines,
+        callee: &Arc<Callee>,
+        trace: Option<TraceContext>,
+    ) -> Box<Waiting<u8, Never>> {
+        let ask = Ask {
+            method: 0,
+            info: &METHOD,
+            token: None,
+            trace,
+        };
+        Waiting::begin(deadlines, callee, &ask, &Time::ENDLESS)
+    }
+
+    static CALLEE: LazyLock<Arc<Callee>> = LazyLock::new(|| {
+        let address = "counter".parse().expect("it is a name");
+        Arc::new(Callee::new(address, 0, None))
+    });
     static METHOD: MethodInfo = MethodInfo::internal("add", CallTimeout::Never);
     const COUNT: usize = 20;
 }

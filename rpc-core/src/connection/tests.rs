@@ -410,9 +410,9 @@ async fn a_message_takes_of_the_window_until_it_is_handled_or_refused() {
             while sent - handled > WINDOW as u64 / 2 {
                 let next = timeout(Duration::from_secs(1), callee.main.next()).await;
                 let next = next.unwrap_or_else(|_| panic!("{method}: nothing is given back"));
-                match next.unwrap().header {
-                    Header { kind, call, .. } if kind == Kind::Credit => handled = call,
-                    _ => {}
+                let header = next.unwrap().header;
+                if header.kind == Kind::Credit {
+                    handled = header.call;
                 }
             }
             if handled > 4 * WINDOW as u64 {

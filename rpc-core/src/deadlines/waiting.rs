@@ -18,8 +18,7 @@ pub(crate) struct About {
     pub(crate) method: &'static MethodInfo,
     /// The method's place in its gateway.
     pub(crate) place: usize,
-    /// Behind a pointer, since most calls have none.
-    pub(crate) trace: Option<Box<TraceContext>>,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// A call that waits, and who waits for it.
@@ -70,7 +69,7 @@ impl About {
             callee: Arc::clone(callee),
             method: ask.info,
             place: ask.method,
-            trace: ask.trace.clone(),
+            trace: ask.trace,
         }
     }
 

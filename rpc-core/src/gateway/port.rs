@@ -145,7 +145,7 @@ impl<R: Send + 'static> Port<R> {
             Route::Local(route) => route,
             Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot, remote),
         };
-        let (token, trace, slot) = (ask.token, ask.trace.clone(), Arc::clone(slot));
+        let (token, trace, slot) = (ask.token, ask.trace.map(Box::new), Arc::clone(slot));
         match self.strict(ask.info) {
             None => route.push(token, trace, request(arguments, ReplyTo::caller(slot))),
             Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
@@ -200,7 +200,7 @@ impl<R: Send + 'static> Port<R> {
                     None => Ok(arguments),
                     Some(limit) => strict::arguments(&arguments, ask.info, limit),
                 };
-                let trace = ask.trace.clone();
+                let trace = ask.trace.map(Box::new);
                 let pushed = arguments.map(|it| route.push(ask.token, trace, request(it)));
                 if let Err(error) = &pushed {
                     tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
@@ -215,9 +215,9 @@ impl<R: Send + 'static> Port<R> {
     }
 
     /// Returns the place in a trace of a call that is made here, and tells of it.
-    fn trace(&self, info: &MethodInfo) -> Option<Box<TraceContext>> {
+    fn trace(&self, info: &MethodInfo) -> Option<TraceContext> {
         let trace = scope::outgoing_trace()?;
-        handler::made(*trace, info, self.callee.address.as_str());
+        handler::made(trace, info, self.callee.address.as_str());
         Some(trace)
     }
 

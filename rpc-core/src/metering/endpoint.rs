@@ -125,8 +125,19 @@ impl MethodMeter {
 }
 
 impl ResponseMeter {
-    pub(crate) const fn new(meter: Arc<EndpointMeter>, method: usize) -> Self {
-        Self { meter, method }
+    /// Makes one of another that is used no more, which most often is of the same endpoint.
+    pub(crate) fn renew(before: &mut Option<Self>, metered: Option<(&Arc<EndpointMeter>, usize)>) {
+        match (before, metered) {
+            (Some(before), Some((meter, method))) if Arc::ptr_eq(&before.meter, meter) => {
+                before.method = method;
+            }
+            (before, metered) => {
+                *before = metered.map(|(meter, method)| {
+                    let meter = Arc::clone(meter);
+                    Self { meter, method }
+                });
+            }
+        }
     }
 
     /// A response of this many bytes is on its way.

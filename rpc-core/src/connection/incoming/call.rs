@@ -11,7 +11,7 @@ use super::{Charges, IncomingConnection};
 use crate::call::{Clock, Time};
 use crate::error::{RpcError, RpcResult};
 use crate::gateway::Message;
-use crate::metering::ResponseMeter;
+use crate::metering::{EndpointMeter, ResponseMeter};
 use crate::moment::Moment;
 use crate::scope::CallScope;
 
@@ -36,12 +36,13 @@ pub struct IncomingCall {
 }
 
 /// What is asked of an endpoint.
-pub(super) struct Asked {
+pub(super) struct Asked<'a> {
     pub(super) id: u64,
     /// The size of the request.
     pub(super) bytes: usize,
     pub(super) method: &'static str,
-    pub(super) meter: Option<ResponseMeter>,
+    /// What meters the answer, and the place of the method there.
+    pub(super) meter: Option<(&'a Arc<EndpointMeter>, usize)>,
     pub(super) remaining_us: Option<u64>,
 }
 
@@ -59,7 +60,7 @@ impl IncomingCall {
     pub(super) fn new(
         connection: &Arc<IncomingConnection>,
         spare: &mut Spare,
-        asked: Asked,
+        asked: Asked<'_>,
         now: Moment,
     ) -> (Arc<Self>, Moment) {
         let Asked {
@@ -75,7 +76,8 @@ impl IncomingCall {
         let deadline = time.deadline();
         if let Some(mut call) = spare.call.take() {
             if let Some(free) = Arc::get_mut(&mut call) {
-                (free.id, free.method, free.meter) = (id, method, meter);
+                (free.id, free.method) = (id, method);
+                ResponseMeter::renew(&mut free.meter, meter);
                 (*free.held.get_mut(), *free.charge.get_mut()) = (held, bytes);
                 *free.abandoned.get_mut() = false;
                 free.clock = Clock::new(time);
@@ -85,13 +87,15 @@ impl IncomingCall {
             // Its handler still has it.
             spare.call = Some(call);
         }
+        let mut response = None;
+        ResponseMeter::renew(&mut response, meter);
         let call = Arc::new(Self {
             connection: Arc::clone(connection),
             id,
             held: AtomicU64::new(held),
             charge: AtomicUsize::new(bytes),
             method,
-            meter,
+            meter: response,
             abandoned: AtomicBool::new(false),
             clock: Clock::new(time),
             waker: Mutex::default(),

@@ -308,7 +308,7 @@ impl IncomingConnection {
     /// Makes a call, and lists it. Returns also how many there are with it.
     fn open_call(
         self: &Arc<Self>,
-        asked: Asked,
+        asked: Asked<'_>,
         now: Moment,
     ) -> Result<(Arc<IncomingCall>, usize), ReadError> {
         let mut spare = Spare::default();

@@ -12,7 +12,6 @@ use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Frame, Header, Kind};
 use crate::gateway::Exposed;
-use crate::metering::ResponseMeter;
 use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 
@@ -117,9 +116,7 @@ impl Session {
             Kind::OneWay => (None, Some(Charge::new(connection, size)), 0),
             _ => {
                 let meter = opened.exposed.meter.as_ref().zip(method);
-                let meter = meter.map(|(meter, method)| {
-                    ResponseMeter::new(Arc::clone(meter), opened.exposed.first + method)
-                });
+                let meter = meter.map(|(meter, method)| (meter, opened.exposed.first + method));
                 let asked = Asked {
                     id: header.call,
                     bytes: size,

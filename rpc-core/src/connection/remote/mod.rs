@@ -90,8 +90,7 @@ pub(crate) struct Ask {
     pub(crate) method: usize,
     pub(crate) info: &'static MethodInfo,
     pub(crate) token: Option<FencingToken>,
-    /// Behind a pointer, since most calls have none.
-    pub(crate) trace: Option<Box<TraceContext>>,
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl RemoteGateway {

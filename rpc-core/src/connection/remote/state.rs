@@ -75,7 +75,7 @@ impl Bound {
         header.method = u16::try_from(ask.method).expect("a gateway has fewer than 65,536 methods");
         header.token = ask.token.map(FencingToken::get);
         header.remaining_us = remaining_us.filter(|_| !mutant::is(Mutant::DeadlineNotSent));
-        header.trace = ask.trace.as_deref().copied();
+        header.trace = ask.trace;
         header
     }
 
