@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::call::AnyReply;
+use crate::codec::PANICKED;
 use crate::connection::{Charge, IncomingCall};
 use crate::context::Context;
 use crate::error::{BoxError, RpcError};
@@ -221,7 +222,7 @@ where
         body: &[u8],
         token: Option<FencingToken>,
         trace: Option<Box<TraceContext>>,
-        mut call: Option<Arc<IncomingCall>>,
+        call: Option<Arc<IncomingCall>>,
         charge: Option<Charge>,
     ) {
         // A wrong token is refused before anything of the message is decoded.
@@ -238,7 +239,11 @@ where
             (Some(call), _) => call.bytes(),
             (None, charge) => charge.as_ref().map_or(0, Charge::bytes),
         };
-        match G::decode(method, body, &mut call) {
+        let mut undecoded = Undecoded {
+            call,
+            method: info.name,
+        };
+        match G::decode(method, body, &mut undecoded.call) {
             Ok(request) => {
                 let queued = self.core.queued();
                 let make = || {
@@ -252,7 +257,27 @@ where
                 };
                 self.core.push(bytes, make);
             }
-            Err(error) => IncomingCall::deny(call, error),
+            Err(error) => IncomingCall::deny(undecoded.call.take(), error),
+        }
+    }
+}
+
+/// A call whose arguments are decoded, which is answered also if that panics.
+struct Undecoded {
+    /// `None` once there is a right to answer it, and for one-way messages.
+    call: Option<Arc<IncomingCall>>,
+    method: &'static str,
+}
+
+impl Drop for Undecoded {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            let error = RpcError::Codec {
+                method: self.method.to_owned(),
+                response: false,
+                detail: String::from(PANICKED),
+            };
+            IncomingCall::deny(Some(call), error);
         }
     }
 }

@@ -154,6 +154,7 @@ mod timers;
 mod trace;
 pub mod transport;
 mod turn;
+mod unfinished;
 mod unordered;
 mod watchdog;
 

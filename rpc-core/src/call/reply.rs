@@ -11,6 +11,7 @@ use crate::method::MethodInfo;
 use crate::moment::Moment;
 use crate::reply_slot::ReplySlot;
 use crate::scope::{self, CallScope};
+use crate::unfinished::Unfinished;
 
 /// The right to answer a call.
 ///
@@ -186,7 +187,13 @@ impl<T, E> To<T, E> {
         match self {
             Self::Caller(slot) => slot.fill(result),
             Self::Strict(slot, check) => {
-                slot.fill((check.check)(result, check.method, check.limit))
+                let unfinished = Unfinished::new(|| {
+                    let endpoint = scope::endpoint_name();
+                    slot.fill(Err(RpcError::Panicked { endpoint }));
+                });
+                let checked = (check.check)(result, check.method, check.limit);
+                unfinished.done();
+                slot.fill(checked);
             }
             Self::Peer(call, encode) => encode(&call, result),
         }

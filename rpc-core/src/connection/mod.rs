@@ -36,6 +36,7 @@ pub(crate) use self::outgoing::OutgoingConnection;
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
 pub(crate) use self::together::together;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -116,6 +117,18 @@ impl Heard {
             written,
             unwritten,
         }
+    }
+}
+
+/// Heeds frames, each of which is taken before it is heeded: a value that panics while it is decoded
+/// costs no other message. Whoever is to be told of it is told by what is dropped then.
+fn heed_caught<R>(mut heed: impl FnMut() -> Result<R, ReadError>) -> Result<R, ReadError> {
+    loop {
+        // Once for all of them, since what is caught has to be in memory.
+        if let Ok(heeded) = catch_unwind(AssertUnwindSafe(&mut heed)) {
+            return heeded;
+        }
+        tracing::error!("a message panicked that came over a connection");
     }
 }
 

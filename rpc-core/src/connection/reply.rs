@@ -1,12 +1,13 @@
 //! Where an answer that came over a connection goes.
 
-use crate::codec;
+use crate::codec::{self, PANICKED};
 use crate::error::{Outcome, RpcError};
 use crate::gateway::Message;
 use crate::method::MethodInfo;
 use crate::moment::Moment;
 use crate::reply_slot::ReplySlot;
 use crate::scope::CallScope;
+use crate::unfinished::Unfinished;
 
 /// Where an answer goes, whatever its type.
 pub(super) trait ReplySink: Send + Sync {
@@ -20,6 +21,12 @@ pub(super) trait ReplySink: Send + Sync {
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
     fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>) {
+        let unreadable = |detail: String| RpcError::Codec {
+            method: method.name.to_owned(),
+            response: true,
+            detail,
+        };
+        let unfinished = Unfinished::new(|| self.fill(Err(unreadable(String::from(PANICKED)))));
         let result = match error {
             false => codec::decode(body).map(Ok),
             true => codec::decode(body).map(|error: RpcError<E>| match lost {
@@ -27,13 +34,8 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
                 _ => Err(error),
             }),
         };
-        self.fill(result.unwrap_or_else(|error| {
-            Err(RpcError::Codec {
-                method: method.name.to_owned(),
-                response: true,
-                detail: error.to_string(),
-            })
-        }));
+        unfinished.done();
+        self.fill(result.unwrap_or_else(|error| Err(unreadable(error.to_string()))));
     }
 
     fn fail(&self, error: RpcError) {

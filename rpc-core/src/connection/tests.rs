@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
 use super::outgoing::Pending;
@@ -85,6 +86,7 @@ impl Raw {
 struct Caller {
     connection: Arc<OutgoingConnection>,
     main: Raw,
+    task: AbortHandle,
 }
 
 impl Caller {
@@ -100,8 +102,12 @@ impl Caller {
         let connection = OutgoingConnection::new(peer, stream.writer, &welcome, &config());
         let driven = Arc::clone(&connection).drive(|| None, stream.reader, &config(), pending());
         assert!(size_of_val(&driven) < TASK_BYTES_MAX);
-        tokio::spawn(driven);
-        Self { connection, main }
+        let task = tokio::spawn(driven).abort_handle();
+        Self {
+            connection,
+            main,
+            task,
+        }
     }
 
     async fn widen(&self) -> Raw {
@@ -240,6 +246,22 @@ async fn a_connection_whose_bulk_lane_is_lost_is_lost() {
         assert!(matches!(lost, RpcError::Disconnected { .. }), "{lost:?}");
         caller.main.kinds(1).await;
         assert!(caller.main.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_task_is_dropped_is_lost() {
+    for was_polled in [false, true] {
+        let mut caller = Caller::new();
+        let slot = Arc::new(Slot::new());
+        caller.ask(1, 1, &slot);
+        if was_polled {
+            caller.main.kinds(1).await;
+        }
+        caller.task.abort();
+        let lost = answer(&slot).await.unwrap_err();
+        assert!(matches!(lost, RpcError::Disconnected { .. }), "{lost:?}");
+        assert!(caller.connection.is_closed());
     }
 }
 

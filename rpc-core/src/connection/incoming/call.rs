@@ -13,7 +13,8 @@ use crate::error::{RpcError, RpcResult};
 use crate::gateway::Message;
 use crate::metering::{EndpointMeter, ResponseMeter};
 use crate::moment::Moment;
-use crate::scope::CallScope;
+use crate::scope::{self, CallScope};
+use crate::unfinished::Unfinished;
 
 /// A call that came over a connection and is not answered yet.
 pub struct IncomingCall {
@@ -151,9 +152,20 @@ impl IncomingCall {
         };
         if !self.is_abandoned() {
             let meter = self.meter.as_ref();
+            let unfinished = Unfinished::new(|| self.send_panicked(alone));
             self.connection
                 .respond((self.id, alone), self.method, meter, result);
+            unfinished.done();
         }
+    }
+
+    /// The answer has panicked when it was encoded.
+    #[cold]
+    fn send_panicked(&self, alone: bool) {
+        let endpoint = scope::endpoint_name();
+        let panicked: RpcResult<(), crate::Never> = Err(RpcError::Panicked { endpoint });
+        self.connection
+            .respond((self.id, alone), self.method, None, panicked);
     }
 
     /// Answers a call with a failure; a one-way message's failure is told to nobody.

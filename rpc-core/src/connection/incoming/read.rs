@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::IncomingConnection;
 use crate::connection::wire::Lane;
-use crate::connection::{FrameReader, ReadError};
+use crate::connection::{FrameReader, ReadError, heed_caught};
 use crate::frame::{Header, Kind};
 use crate::moment::Moment;
 use crate::turn;
@@ -31,11 +31,13 @@ impl IncomingConnection {
         frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
         now: Moment,
     ) -> Result<(), ReadError> {
-        let mut session = self.session.lock();
-        while let Some(frame) = frames.next()? {
-            session.heed(self, &self.wire.main, frame, now)?;
-        }
-        Ok(())
+        heed_caught(|| {
+            let mut session = self.session.lock();
+            while let Some(frame) = frames.next()? {
+                session.heed(self, &self.wire.main, frame, now)?;
+            }
+            Ok(())
+        })
     }
 
     pub(super) async fn read_bulk(
@@ -46,10 +48,15 @@ impl IncomingConnection {
         while frames.read().await? {
             while let Some(frame) = frames.next()? {
                 self.reach(&frame.header).await?;
-                let now = Instant::now();
+                let (now, mut frame) = (Instant::now(), Some(frame));
                 turn::take_short(now, || {
-                    let mut session = self.session.lock();
-                    session.heed(self, bulk, frame, Moment::of(now))
+                    heed_caught(|| match frame.take() {
+                        Some(frame) => {
+                            let mut session = self.session.lock();
+                            session.heed(self, bulk, frame, Moment::of(now))
+                        }
+                        None => Ok(()),
+                    })
                 })?;
             }
             if frames.take_turn_over() {

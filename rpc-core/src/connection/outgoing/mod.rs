@@ -155,20 +155,26 @@ impl OutgoingConnection {
         let liveness = Liveness::new(config, Instant::now());
         // Apart from what each read needs.
         let rest = Box::pin(Arc::clone(&self).rest(liveness, widening));
+        let mut over = Over {
+            connection: self,
+            end: End::Lost,
+        };
         async move {
             let work = pin!(async {
+                let Over { connection, end } = &mut over;
                 let ended = {
-                    let heard = &self.wire.main.heard;
+                    let heard = &connection.wire.main.heard;
                     let mut frames = FrameReader::new(reader, limit, usize::MAX, heard);
-                    let read = pin!(self.read(&mut frames));
+                    let read = pin!(connection.read(&mut frames));
                     beside(read, rest).await
                 };
-                self.end(ended.unwrap_or_else(|error| {
-                    tracing::debug!(peer = %self.wire.peer, %error, "connection lost");
-                    End::Lost
-                }));
-                // Calls that are given up later hold the connection, and are not to hold its stream.
-                self.wire.discard();
+                match ended {
+                    Ok(ended) => *end = ended,
+                    Err(error) => {
+                        tracing::debug!(peer = %connection.wire.peer, %error, "connection lost");
+                    }
+                }
+                drop(over);
             });
             together(lend_driver(), work).await;
         }
@@ -283,6 +289,20 @@ impl OutgoingConnection {
             peer: self.wire.peer.clone(),
             possibly_executed,
         }
+    }
+}
+
+/// Ends a connection with its task, also if that panics or is dropped.
+struct Over {
+    connection: Arc<OutgoingConnection>,
+    end: End,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.connection.end(self.end);
+        // Calls that are given up later hold the connection, and are not to hold its stream.
+        self.connection.wire.discard();
     }
 }
 

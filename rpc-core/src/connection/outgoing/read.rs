@@ -4,7 +4,7 @@ use tokio::io::AsyncRead;
 
 use super::{End, OutgoingConnection};
 use crate::connection::wire::Lane;
-use crate::connection::{FrameReader, ReadError};
+use crate::connection::{FrameReader, ReadError, heed_caught};
 use crate::frame::{Frame, Header, Kind};
 use crate::mutant::{self, Mutant};
 use crate::turn;
@@ -22,19 +22,25 @@ impl OutgoingConnection {
         frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<(), ReadError> {
         while frames.read().await? {
-            turn::take(|| {
-                while let Some(frame) = frames.next()? {
-                    match frame.header.kind {
-                        Kind::Response | Kind::Ping | Kind::Pong => self.heed(bulk, &frame)?,
-                        _ => return Err(ReadError::Protocol("what has no place in a bulk lane")),
-                    };
-                }
-                Ok(())
-            })?;
+            turn::take(|| heed_caught(|| self.heed_bulk(bulk, frames)))?;
             self.wire.bulk_heeded(bulk);
             if frames.take_turn_over() {
                 tokio::task::yield_now().await;
             }
+        }
+        Ok(())
+    }
+
+    fn heed_bulk(
+        &self,
+        bulk: &Lane,
+        frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
+    ) -> Result<(), ReadError> {
+        while let Some(frame) = frames.next()? {
+            match frame.header.kind {
+                Kind::Response | Kind::Ping | Kind::Pong => self.heed(bulk, &frame)?,
+                _ => return Err(ReadError::Protocol("what has no place in a bulk lane")),
+            };
         }
         Ok(())
     }
@@ -58,16 +64,19 @@ impl OutgoingConnection {
         frames: &mut FrameReader<'_, impl AsyncRead + Unpin>,
     ) -> Result<Option<Goodbye>, ReadError> {
         let mut answers = 0;
-        while let Some(frame) = frames.next()? {
-            answers += usize::from(frame.header.kind == Kind::Response);
-            if let Some(goodbye) = self.heed(&self.wire.main, &frame)? {
-                return Ok(Some(goodbye));
+        let goodbye = heed_caught(|| {
+            while let Some(frame) = frames.next()? {
+                answers += usize::from(frame.header.kind == Kind::Response);
+                if let Some(goodbye) = self.heed(&self.wire.main, &frame)? {
+                    return Ok(Some(goodbye));
+                }
             }
-        }
+            Ok(None)
+        })?;
         if answers > 1 {
             self.wire.main.outbox.expect(answers);
         }
-        Ok(None)
+        Ok(goodbye)
     }
 
     /// Does what a frame says that came by a lane.

@@ -9,6 +9,7 @@ use crate::error::RpcError;
 use crate::frame::{FrameBuffer, Header, Kind, PutError};
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
+use crate::unfinished::Unfinished;
 
 impl OutgoingConnection {
     /// Sends a request; its reply gets the answer. Returns the call's id.
@@ -54,7 +55,9 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
+        let unfinished = Unfinished::new(|| drop(self.calls.lock().take(id)));
         let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, &put));
+        unfinished.done();
         let Err(error) = sent else { return Ok(id) };
         match (self.calls.lock().take(id), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
