@@ -65,7 +65,8 @@ impl Debt {
             received: AtomicU64::new(0),
             handled: AtomicU64::new(0),
             reported: AtomicU64::new(0),
-            window: window as u64,
+            // As large as the caller can be told that it is.
+            window: (window as u64).min(u32::MAX.into()),
             frame_max: frame_max as u64,
         }
     }
@@ -90,14 +91,13 @@ impl Debt {
     /// Counts messages that were handled. Returns the total when it is time to report it.
     pub(super) fn handle(&self, bytes: usize) -> Option<u64> {
         let handled = self.handled.fetch_add(bytes as u64, Ordering::Relaxed) + bytes as u64;
-        let reported = self.reported.load(Ordering::Relaxed);
-        let due = handled.saturating_sub(reported) > self.window / REPORTS_PER_WINDOW;
-        let turn = due
-            && self
-                .reported
-                .compare_exchange(reported, handled, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok();
-        turn.then_some(handled)
+        // Tried again if another reports meanwhile, which may be less, and leave as much as is due.
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        let reported = self.reported.fetch_update(success, failure, |reported| {
+            let is_due = handled.saturating_sub(reported) > self.window / REPORTS_PER_WINDOW;
+            is_due.then_some(handled)
+        });
+        reported.is_ok().then_some(handled)
     }
 }
 
@@ -108,6 +108,9 @@ const UNCOUNTED_PER_WINDOW: u64 = 64;
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Barrier;
+    use std::thread;
+
     use super::{Credit, Debt};
 
     #[test]
@@ -136,6 +139,36 @@ mod tests {
         assert!(!debt.receive(1));
         debt.handle(60);
         assert!(debt.receive(1));
+    }
+
+    #[test]
+    fn two_that_report_at_once_leave_nothing_that_is_due() {
+        for _ in 0..2_000 {
+            let (debt, begin) = (Debt::new(8, 8), Barrier::new(2));
+            let reports = thread::scope(|scope| {
+                let handle = |bytes| {
+                    begin.wait();
+                    debt.handle(bytes)
+                };
+                let other = scope.spawn(move || handle(3));
+                [handle(8), other.join().expect("it counts")]
+            });
+            let reported = reports.into_iter().flatten().max();
+            assert!(reported >= Some(9), "{reported:?} of 11");
+        }
+    }
+
+    #[test]
+    fn a_window_larger_than_a_caller_can_be_told_of_is_earned_back() {
+        let gibibyte = 1 << 30;
+        let (credit, debt) = (Credit::new(u32::MAX), Debt::new(usize::MAX, gibibyte));
+        for _ in 0..20 {
+            assert!(credit.is_left(), "it is stuck");
+            credit.spend(gibibyte);
+            if let Some(total) = debt.handle(gibibyte) {
+                credit.earn(total);
+            }
+        }
     }
 
     #[test]

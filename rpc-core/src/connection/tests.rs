@@ -417,6 +417,25 @@ async fn a_caller_that_misuses_the_bulk_lane_loses_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_answer_is_not_that_of_a_call_that_has_its_number() {
+    let mut callee = Callee::new().await;
+    let mut wait = callee.header(Kind::Request, "::wait", 1);
+    wait.remaining_us = Some(10_000);
+    callee.main.send(wait, &()).await;
+    let expired = callee.main.next().await.unwrap().header;
+    assert_eq!((expired.call, expired.error), (1, true));
+
+    wait.remaining_us = None;
+    callee.main.send(wait, &()).await;
+    let release = callee.header(Kind::OneWay, "::release", 0);
+    callee.main.send(release, &(7_u64,)).await;
+    let next = timeout(Duration::from_secs(1), callee.main.next()).await;
+    let answer = next.expect("the second call is answered").unwrap();
+    assert_eq!(answer.header.call, 1);
+    assert_eq!(decoded::<u64>(&answer), 7);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_message_takes_of_the_window_until_it_is_handled_or_refused() {
     /// Sends messages, and returns after so many times the window, of which no more than half was ever
     /// taken for long.

@@ -1,10 +1,12 @@
 //! A call that came over a connection and is not answered yet.
 
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use hashbrown::hash_map::Entry;
 use parking_lot::Mutex;
 
 use super::{Charges, IncomingConnection};
@@ -180,7 +182,14 @@ impl IncomingCall {
     /// under way. Its handler holds its arguments no longer than it takes to answer.
     fn leave(&self) -> Option<bool> {
         let mut calls = self.connection.calls.lock();
-        let open = calls.by_id.remove(&self.id)?;
+        let Entry::Occupied(place) = calls.by_id.entry(self.id) else {
+            return None;
+        };
+        // The caller may have used the number again once it had been told that the time was over.
+        if !ptr::eq(Arc::as_ptr(place.get()), self) {
+            return None;
+        }
+        let open = place.remove();
         self.connection.hold(0, self.held.load(Ordering::Relaxed));
         self.held.store(0, Ordering::Relaxed);
         let alone = calls.by_id.is_empty();
