@@ -66,12 +66,9 @@ impl Lane {
         }
     }
 
-    /// Sends a frame without a body. It may be lost with the connection: then nobody needs it.
+    /// Sends a frame without a body, which is lost only with the connection: then nobody needs it.
     pub(super) fn send_empty(&self, header: &Header) {
-        let _written = self.outbox.send(Urgency::Now, |out| {
-            out.put_empty(header);
-            Ok(())
-        });
+        self.outbox.send_empty(Urgency::Now, header);
     }
 
     fn progress(&self) -> Progress {
@@ -153,6 +150,13 @@ impl Wire {
         let bulk = self.bulk.get().ok_or(SendError::Closed)?;
         let (size, _) = bulk.outbox.send(Urgency::Left, put)?;
         Ok(size)
+    }
+
+    /// As [`send_bulk`](Self::send_bulk), of a frame without a body.
+    pub(super) fn send_bulk_empty(&self, header: &Header) {
+        if let Some(bulk) = self.bulk.get() {
+            bulk.outbox.send_empty(Urgency::Left, header);
+        }
     }
 
     pub(super) fn has_bulk(&self) -> bool {

@@ -18,7 +18,7 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::io::AsyncWrite;
 use tokio::sync::Notify;
 
-use crate::frame::{FrameBuffer, Mark, Output, PutError};
+use crate::frame::{FrameBuffer, Header, Mark, Output, PutError};
 use crate::turn::Owed;
 
 /// The writing side of a connection, shared by all who send.
@@ -133,12 +133,34 @@ impl Outbox {
         urgency: Urgency,
         put: impl FnOnce(&mut FrameBuffer) -> Result<T, PutError>,
     ) -> Result<(T, Due), SendError> {
+        self.send_within(self.limit, urgency, put)
+    }
+
+    /// Queues a frame without a body, which steers what others hold: there is room for it when there is
+    /// none for messages. Where even that is full the peer does not read, and hears nothing more.
+    pub(crate) fn send_empty(&self, urgency: Urgency, header: &Header) {
+        let limit = self.limit.saturating_add(EMPTY_BYTES_MAX);
+        let sent = self.send_within(limit, urgency, |out| {
+            out.put_empty(header);
+            Ok(())
+        });
+        if matches!(sent, Err(SendError::Full { .. })) {
+            self.close();
+        }
+    }
+
+    fn send_within<T>(
+        &self,
+        limit: usize,
+        urgency: Urgency,
+        put: impl FnOnce(&mut FrameBuffer) -> Result<T, PutError>,
+    ) -> Result<(T, Due), SendError> {
         let mut queue = self.queue.lock();
         if queue.phase == Phase::Closed {
             return Err(SendError::Closed);
         }
-        if queue.frames.len() >= self.limit {
-            return Err(SendError::Full { limit: self.limit });
+        if queue.frames.len() >= limit {
+            return Err(SendError::Full { limit });
         }
         let before = queue.frames.len();
         let put = put(&mut queue.frames).map_err(SendError::Put)?;
@@ -392,6 +414,8 @@ impl Writer {
     }
 }
 
+/// How many bytes of frames without a body may wait beside those of messages.
+const EMPTY_BYTES_MAX: usize = 1 << 20;
 /// Larger buffers are given back: a connection that once sent much does not keep the memory.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 /// How many pieces one write takes: some payloads, and the frames between them.

@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use super::{
-    Due, OWED_BYTES_MAX, Outbox, PIECE_BYTES, SHORT_PIECE_BYTES, SHORT_PIECES, SendError, Urgency,
+    Due, EMPTY_BYTES_MAX, OWED_BYTES_MAX, Outbox, PIECE_BYTES, SHORT_PIECE_BYTES, SHORT_PIECES,
+    SendError, Urgency,
 };
-use crate::frame::{FrameBuffer, PutError};
+use crate::frame::{FrameBuffer, Header, Kind, PutError};
 use crate::turn::Owed;
 
 #[test]
@@ -194,6 +195,23 @@ fn a_full_outbox_takes_no_more_until_it_is_written() {
     assert_eq!(written.lock().text, expected);
     send(&outbox, Urgency::Now, "z").unwrap();
     assert_eq!(written.lock().text, expected + "z");
+}
+
+#[test]
+fn what_steers_has_room_where_messages_have_none() {
+    let (outbox, _written) = outbox_of(Pace::Never, 1);
+    send(&outbox, Urgency::Soon, "one").unwrap();
+    assert!(send(&outbox, Urgency::Soon, "two").is_err());
+    let header = Header::new(Kind::Gone, 0);
+    let frames = |outbox: &Outbox| outbox.queue.lock().frames.frames();
+    outbox.send_empty(Urgency::Now, &header);
+    assert_eq!(frames(&outbox), 1);
+    // A peer that reads none of them is told nothing more, rather than all but some.
+    while !outbox.is_closed() {
+        outbox.send_empty(Urgency::Now, &header);
+        assert!(outbox.queued() < 2 * EMPTY_BYTES_MAX, "there is no end");
+    }
+    assert!(outbox.queued() >= EMPTY_BYTES_MAX);
 }
 
 #[test]

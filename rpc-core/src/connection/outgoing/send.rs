@@ -112,16 +112,12 @@ impl OutgoingConnection {
         by_bulk.unwrap_or(sent)
     }
 
-    /// As [`send`](Self::send), of a frame without a body. It may be lost with the connection: then
-    /// nobody needs it.
+    /// As [`send`](Self::send), of a frame without a body, which is lost only with the connection.
     pub(super) fn send_after(&self, header: &Header) {
         if !self.is_moved(header.gateway) {
             return self.wire.main.send_empty(header);
         }
-        let _sent = self.wire.send_bulk(|out| {
-            out.put_empty(header);
-            Ok(0)
-        });
+        self.wire.send_bulk_empty(header);
     }
 
     /// Tells whether a gateway's requests go by the bulk lane.
