@@ -32,7 +32,7 @@ pub(crate) use self::handshake::{
 };
 pub(crate) use self::incoming::{Charge, Charges, IncomingConnection, Peer, Watchers};
 pub(crate) use self::liveness::Progress;
-pub(crate) use self::outgoing::OutgoingConnection;
+pub(crate) use self::outgoing::{Claim, OutgoingConnection};
 pub(crate) use self::remote::{Ask, Redial, RemoteCall, RemoteGateway};
 pub(crate) use self::together::together;
 

@@ -1,7 +1,9 @@
 //! Where an answer that came over a connection goes.
 
+use serde::de::DeserializeOwned;
+
 use crate::codec::{self, PANICKED};
-use crate::error::{Outcome, RpcError};
+use crate::error::{Outcome, RpcError, RpcResult};
 use crate::gateway::Message;
 use crate::method::MethodInfo;
 use crate::moment::Moment;
@@ -21,21 +23,10 @@ pub(super) trait ReplySink: Send + Sync {
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
     fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>) {
-        let unreadable = |detail: String| RpcError::Codec {
-            method: method.name.to_owned(),
-            response: true,
-            detail,
-        };
-        let unfinished = Unfinished::new(|| self.fill(Err(unreadable(String::from(PANICKED)))));
-        let result = match error {
-            false => codec::decode(body).map(Ok),
-            true => codec::decode(body).map(|error: RpcError<E>| match lost {
-                Some(lost) if error.outcome() == Outcome::NotExecuted => Err(lost.widen()),
-                _ => Err(error),
-            }),
-        };
+        let unfinished = Unfinished::new(|| self.fill(Err(unreadable(method, PANICKED))));
+        let answer = read_answer(method, error, body, lost);
         unfinished.done();
-        self.fill(result.unwrap_or_else(|error| Err(unreadable(error.to_string()))));
+        self.fill(answer);
     }
 
     fn fail(&self, error: RpcError) {
@@ -44,5 +35,30 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
 
     fn deadline(&self) -> Moment {
         self.begin().deadline()
+    }
+}
+
+/// Decodes an answer.
+pub(super) fn read_answer<T: DeserializeOwned, E: DeserializeOwned>(
+    method: &MethodInfo,
+    error: bool,
+    body: &[u8],
+    lost: Option<RpcError>,
+) -> RpcResult<T, E> {
+    let answer = match error {
+        false => codec::decode(body).map(Ok),
+        true => codec::decode(body).map(|error: RpcError<E>| match lost {
+            Some(lost) if error.outcome() == Outcome::NotExecuted => Err(lost.widen()),
+            _ => Err(error),
+        }),
+    };
+    answer.unwrap_or_else(|error| Err(unreadable(method, &error.to_string())))
+}
+
+fn unreadable<E>(method: &MethodInfo, detail: &str) -> RpcError<E> {
+    RpcError::Codec {
+        method: method.name.to_owned(),
+        response: true,
+        detail: detail.to_owned(),
     }
 }

@@ -165,12 +165,12 @@ impl RpcService {
             gateway: G::NAME.to_owned(),
             methods: G::METHODS.iter().map(|it| it.fingerprint).collect(),
         };
-        let resolved = connection.resolve(&resolve).await;
-        let resolved = resolved.map_err(|error| resolve_error::<G>(&address, error))?;
+        let claim = connection.resolve(&resolve).await;
+        let claim = claim.map_err(|error| resolve_error::<G>(&address, error))?;
         let caller = Arc::clone(&self.inner.caller);
         let callee = caller.callee(address.clone(), connection.service(), G::METHODS.len());
         let service = self.downgrade();
-        let gateway = RemoteGateway::new(service, address, resolve, connection, resolved);
+        let gateway = RemoteGateway::new(service, address, resolve, claim);
         Ok(G::client(Port::remote(gateway, callee, token, caller)))
     }
 }

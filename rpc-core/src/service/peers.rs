@@ -15,7 +15,7 @@ use super::connect::handshake;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
-    Link, OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, Resolved, dial, together,
+    Claim, Link, OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, dial, together,
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
@@ -253,7 +253,7 @@ impl RpcService {
         &self,
         address: &Address,
         resolve: &Resolve,
-    ) -> Result<(Arc<OutgoingConnection>, Resolved), Redial> {
+    ) -> Result<Claim, Redial> {
         let connection = match self.connection(address, Patience::Backoff).await {
             Ok(connection) => connection,
             Err(ConnectError::Closed) => return Err(Redial::Closed),
@@ -262,10 +262,10 @@ impl RpcService {
                 return Err(Redial::Failed);
             }
         };
-        let resolved = connection.resolve(resolve);
-        let resolved = tokio::time::timeout(self.inner.config.connect_timeout, resolved);
-        match resolved.await {
-            Ok(Ok(resolved)) => Ok((connection, resolved)),
+        let claim = connection.resolve(resolve);
+        let claim = tokio::time::timeout(self.inner.config.connect_timeout, claim);
+        match claim.await {
+            Ok(Ok(claim)) => Ok(claim),
             Ok(Err(RpcError::App(ResolveRefusal::NoEndpoint | ResolveRefusal::NoGateway))) => {
                 Err(Redial::NoEndpoint {
                     service: connection.service(),

@@ -1,12 +1,16 @@
 //! A connection that this service opened, and the calls that are under way on it.
 
 mod read;
+mod resolve;
 mod send;
 
-use std::collections::{BTreeMap, BTreeSet};
+pub(crate) use self::resolve::Claim;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
-use std::future::{pending, poll_fn};
+use std::future::pending;
 use std::io;
+use std::mem;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 
@@ -21,15 +25,14 @@ use super::liveness::Liveness;
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::{BULK_READ_BYTES, Wire};
-use super::{FrameReader, ReadError, Resolve, ResolveRefusal, Resolved, Welcome, together};
+use super::{FrameReader, ReadError, Welcome, together};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::error::{RpcError, RpcResult};
-use crate::frame::{FrameBuffer, Header, Kind};
+use crate::error::RpcError;
+use crate::frame::{Header, Kind};
 use crate::metering::Direction;
-use crate::method::{CallTimeout, MethodInfo};
+use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
-use crate::reply_slot::ReplySlot;
 use crate::transport::{Driver, Stream};
 
 /// The calling side of a connection.
@@ -39,13 +42,23 @@ pub(crate) struct OutgoingConnection {
     service: u128,
     calls: Mutex<CallTable<Pending>>,
     credit: Credit,
-    /// The gateways that speak through this connection, by their number.
-    gateways: Mutex<BTreeMap<u32, Weak<RemoteGateway>>>,
+    gateways: Mutex<Gateways>,
     /// Those whose requests go by the bulk lane.
     moved: Mutex<BTreeSet<u32>>,
     /// What the peer takes at most.
     frame_bytes_max: usize,
     age_max: Option<Duration>,
+}
+
+/// The gateways that speak through a connection.
+#[derive(Default)]
+struct Gateways {
+    by_number: BTreeMap<u32, Weak<RemoteGateway>>,
+    /// Numbers of which the callee says that their endpoints have ended, and that no gateway has yet,
+    /// the latest last.
+    gone: VecDeque<u32>,
+    /// How the connection ended: nobody hears of it any more.
+    ended: Option<End>,
 }
 
 /// A call that waits for its answer.
@@ -76,7 +89,8 @@ pub(super) enum End {
 
 /// What a gateway finds on a connection.
 pub(super) struct Registered {
-    pub(super) open: bool,
+    /// How the connection ended, if it has: the gateway hears nothing of it.
+    pub(super) ended: Option<End>,
     /// The endpoint has ended already.
     pub(super) gone: bool,
 }
@@ -124,7 +138,11 @@ impl OutgoingConnection {
         let pending = self.calls.lock().close();
         self.wire.close();
         self.wire.ended();
-        let gateways = std::mem::take(&mut *self.gateways.lock());
+        let gateways = {
+            let mut gateways = self.gateways.lock();
+            gateways.ended.get_or_insert(end);
+            mem::take(&mut gateways.by_number)
+        };
         // The latest first, since each goes before those that wait already.
         for call in pending.into_iter().rev() {
             let again = call.again.filter(|_| end != End::Goodbye);
@@ -248,35 +266,30 @@ impl OutgoingConnection {
 
     /// Lets a gateway hear of this connection.
     pub(super) fn register(&self, number: u32, gateway: Weak<RemoteGateway>) -> Registered {
-        let early = self.gateways.lock().insert(number, gateway);
-        // Whoever closes it takes the gateways after it has closed the table.
+        let mut gateways = self.gateways.lock();
+        let gone = gateways.take_gone(number);
+        if gateways.ended.is_none() {
+            gateways.by_number.insert(number, gateway);
+        }
         Registered {
-            open: !self.is_closed(),
-            gone: early.is_some(),
+            ended: gateways.ended,
+            gone,
         }
     }
 
     /// Gives a gateway's number back.
     pub(super) fn release(&self, number: u32) {
-        self.gateways.lock().remove(&number);
+        {
+            let mut gateways = self.gateways.lock();
+            gateways.by_number.remove(&number);
+            gateways.take_gone(number);
+        }
         self.send_after(&Header {
             gateway: number,
             ..Header::new(Kind::Release, 0)
         });
         // Those of its calls that are under way may still be cancelled, by either lane.
         self.moved.lock().remove(&number);
-    }
-
-    /// Asks for the number of an endpoint's gateway.
-    pub(crate) async fn resolve(&self, resolve: &Resolve) -> RpcResult<Resolved, ResolveRefusal> {
-        let slot = Arc::new(ReplySlot::new());
-        let pending = Pending::new(&RESOLVE, 0, Arc::clone(&slot) as _, None);
-        let put =
-            |out: &mut FrameBuffer, header: &Header| out.put(header, resolve, self.frame_bytes_max);
-        if let Err(not_sent) = self.send_call(Header::new(Kind::Resolve, 0), pending, false, put) {
-            slot.fail(not_sent.into_error(self));
-        }
-        poll_fn(|cx| slot.poll(cx)).await
     }
 
     /// Says of a call that nothing is known of it.
@@ -306,6 +319,25 @@ impl Drop for Over {
     }
 }
 
+impl Gateways {
+    /// Returns the gateway whose endpoint has ended; notes the number if no gateway has it yet.
+    fn end(&mut self, number: u32) -> Option<Arc<RemoteGateway>> {
+        if let Some(gateway) = self.by_number.get(&number) {
+            return gateway.upgrade();
+        }
+        if self.gone.len() >= GONE_MAX {
+            self.gone.pop_front();
+        }
+        self.gone.push_back(number);
+        None
+    }
+
+    fn take_gone(&mut self, number: u32) -> bool {
+        let place = self.gone.iter().position(|it| *it == number);
+        place.and_then(|it| self.gone.remove(it)).is_some()
+    }
+}
+
 impl Pending {
     pub(super) fn new(
         method: &'static MethodInfo,
@@ -331,4 +363,22 @@ impl NotSent {
     }
 }
 
-static RESOLVE: MethodInfo = MethodInfo::internal("resolve", CallTimeout::Never);
+/// More numbers than can be on their way to be registered: most others are of gateways that were just
+/// released.
+const GONE_MAX: usize = 1 << 12;
+
+#[cfg(test)]
+mod tests {
+    use super::{GONE_MAX, Gateways};
+
+    #[test]
+    fn of_ends_that_nobody_asked_for_the_latest_are_known() {
+        let mut gateways = Gateways::default();
+        for number in 0..100_000 {
+            assert!(gateways.end(number).is_none());
+        }
+        assert_eq!(gateways.gone.len(), GONE_MAX);
+        assert!(gateways.take_gone(99_999) && !gateways.take_gone(99_999));
+        assert!(!gateways.take_gone(1));
+    }
+}

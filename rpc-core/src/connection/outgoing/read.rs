@@ -118,8 +118,7 @@ impl OutgoingConnection {
     }
 
     fn gone(&self, number: u32) {
-        // A gateway that is about to be registered finds that it is here already.
-        let gateway = self.gateways.lock().entry(number).or_default().upgrade();
+        let gateway = self.gateways.lock().end(number);
         if let Some(gateway) = gateway {
             gateway.stopped();
         }

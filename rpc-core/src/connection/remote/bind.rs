@@ -4,8 +4,7 @@ use std::sync::{Arc, Weak};
 
 use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
-use crate::connection::Resolved;
-use crate::connection::outgoing::{OutgoingConnection, Registered};
+use crate::connection::outgoing::{Claim, Registered};
 use crate::mutant::{self, Mutant};
 
 impl RemoteGateway {
@@ -38,7 +37,7 @@ impl RemoteGateway {
             }
         };
         match found {
-            Found::Again(connection, resolved) => self.bind_to(connection, resolved),
+            Found::Again(claim) => self.bind_to(claim),
             Found::Gone(gone) => {
                 let orphans = self.leave_for_good(&mut self.state.write(), gone);
                 fail_all(orphans, &self.unreachable(gone.restarted), &self.lost());
@@ -55,14 +54,11 @@ impl RemoteGateway {
             };
             let attempt = service.redial(&self.address, &self.resolve).await;
             match attempt {
-                Ok((connection, resolved)) => {
-                    let found = Incarnation {
-                        service: connection.service(),
-                        endpoint: resolved.incarnation,
-                    };
+                Ok(claim) => {
+                    let found = Incarnation::of(&claim);
                     return match found == self.incarnation || mutant::is(Mutant::IncarnationIgnored)
                     {
-                        true => Found::Again(connection, resolved),
+                        true => Found::Again(claim),
                         false => Found::Gone(Gone { restarted: true }),
                     };
                 }
@@ -83,17 +79,22 @@ impl RemoteGateway {
     }
 
     /// Sends what was parked, and what comes from now on, over a connection.
-    pub(super) fn bind_to(&self, connection: Arc<OutgoingConnection>, resolved: Resolved) {
+    pub(super) fn bind_to(&self, claim: Claim) {
+        let (connection, resolved) = claim.keep();
         let number = resolved.gateway;
         let mut state = self.state.write();
         state.binding = false;
-        let Registered { open, gone } = connection.register(number, Weak::clone(&self.me));
+        let Registered { ended, gone } = connection.register(number, Weak::clone(&self.me));
+        if let Some(end) = ended {
+            drop(state);
+            return self.unbind(&connection, end);
+        }
         let bound = Bound {
             connection,
             number,
             compatible: resolved.compatible,
         };
-        while open && let Some((place, parked)) = state.pop() {
+        while let Some((place, parked)) = state.pop() {
             if mutant::is(Mutant::ParkedForgotten) {
                 parked.forget();
                 continue;
@@ -103,10 +104,10 @@ impl RemoteGateway {
                 break;
             }
         }
-        if open && state.parked.is_empty() {
+        if state.parked.is_empty() {
             state.bound = Some(bound);
             self.status.send_modify(|status| status.lost = false);
-        } else if !state.parked.is_empty() {
+        } else {
             self.start_binding(&mut state);
         }
         drop(state);
@@ -118,7 +119,7 @@ impl RemoteGateway {
 
 /// What came of the search for an endpoint.
 enum Found {
-    Again(Arc<OutgoingConnection>, Resolved),
+    Again(Claim),
     Gone(Gone),
     /// Nobody waits for it any more.
     Nobody,

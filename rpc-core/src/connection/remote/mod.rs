@@ -31,9 +31,9 @@ use tokio::sync::{Notify, watch};
 
 use self::call::{Sent, Ticket};
 use self::state::State;
-use super::outgoing::{End, NotSent, OutgoingConnection, Pending};
+use super::Resolve;
+use super::outgoing::{Claim, End, NotSent, OutgoingConnection, Pending};
 use super::reply::ReplySink;
-use super::{Resolve, Resolved};
 use crate::address::Address;
 use crate::call::Time;
 use crate::closed::GatewayClosed;
@@ -69,6 +69,15 @@ struct Incarnation {
     endpoint: u64,
 }
 
+impl Incarnation {
+    fn of(claim: &Claim) -> Self {
+        Self {
+            service: claim.connection().service(),
+            endpoint: claim.resolved().incarnation,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gone {
     restarted: bool,
@@ -98,13 +107,9 @@ impl RemoteGateway {
         service: WeakService,
         address: Address,
         resolve: Resolve,
-        connection: Arc<OutgoingConnection>,
-        resolved: Resolved,
+        claim: Claim,
     ) -> Arc<Self> {
-        let incarnation = Incarnation {
-            service: connection.service(),
-            endpoint: resolved.incarnation,
-        };
+        let incarnation = Incarnation::of(&claim);
         let gateway = Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             service,
@@ -115,7 +120,7 @@ impl RemoteGateway {
             status: watch::Sender::new(Status::default()),
             given_up: Notify::new(),
         });
-        gateway.bind_to(connection, resolved);
+        gateway.bind_to(claim);
         gateway
     }
 
