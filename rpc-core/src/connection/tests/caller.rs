@@ -2,9 +2,11 @@
 
 use std::future::{pending, poll_fn};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::{LARGE, LIMIT, PIPE_BYTES, Raw, TASK_BYTES_MAX, config};
 use crate::RpcService;
@@ -113,10 +115,11 @@ impl Caller {
 type Slot = ReplySlot<Vec<u8>, crate::Never>;
 
 async fn answer(slot: &Slot) -> RpcResult<Vec<u8>> {
-    poll_fn(|cx| slot.poll(cx)).await
+    let answer = timeout(Duration::from_secs(1), poll_fn(|cx| slot.poll(cx)));
+    answer.await.expect("there is an answer")
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn from_its_first_large_request_on_a_gateway_keeps_to_the_bulk_lane() {
     let mut caller = Caller::new();
     caller.tell(1, LARGE);
@@ -154,7 +157,7 @@ async fn from_its_first_large_request_on_a_gateway_keeps_to_the_bulk_lane() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_answer_comes_by_either_lane() {
     let (mut caller, mut bulk) = Caller::widened().await;
     let [(first, first_slot), (second, second_slot)] = caller.ask_twice().await;
@@ -168,7 +171,7 @@ async fn an_answer_comes_by_either_lane() {
     assert_eq!(answer(&first_slot).await.unwrap(), [1]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_goodbye_waits_for_what_the_bulk_lane_carries() {
     let (mut caller, mut bulk) = Caller::widened().await;
     let [(first, first_slot), (_, second_slot)] = caller.ask_twice().await;
@@ -186,7 +189,7 @@ async fn a_goodbye_waits_for_what_the_bulk_lane_carries() {
     assert!(caller.main.next().await.is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_whose_bulk_lane_is_lost_is_lost() {
     for says_nonsense in [false, true] {
         let (mut caller, mut bulk) = Caller::widened().await;
@@ -204,7 +207,7 @@ async fn a_connection_whose_bulk_lane_is_lost_is_lost() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_whose_task_is_dropped_is_lost() {
     for was_polled in [false, true] {
         let mut caller = Caller::new();
@@ -220,7 +223,7 @@ async fn a_connection_whose_task_is_dropped_is_lost() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_large_is_written_before_the_caller_closes() {
     let (mut caller, mut bulk) = Caller::widened().await;
     // More than the pipe holds.
@@ -232,7 +235,7 @@ async fn what_is_large_is_written_before_the_caller_closes() {
     assert!(bulk.next().await.is_none());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_number_that_nobody_takes_is_given_back() {
     let mut caller = Caller::new();
     let resolve = resolve();
@@ -247,7 +250,7 @@ async fn a_number_that_nobody_takes_is_given_back() {
     assert_eq!(caller.main.kinds(1).await, [(Kind::Release, 6)]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_gateway_whose_connection_has_ended_before_it_was_made_knows_that() {
     for says_goodbye in [true, false] {
         let mut caller = Caller::new();
