@@ -17,6 +17,8 @@ pub(super) trait ReplySink: Send + Sync {
     /// says nothing of the first time.
     fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>);
     fn fail(&self, error: RpcError);
+    /// Tells whether nobody waits any more.
+    fn is_abandoned(&self) -> bool;
     /// Starts the clock, unless it runs, and returns until when the caller waits.
     fn deadline(&self) -> Moment;
 }
@@ -31,6 +33,10 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
 
     fn fail(&self, error: RpcError) {
         self.fill(Err(error.widen()));
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.is_abandoned()
     }
 
     fn deadline(&self) -> Moment {

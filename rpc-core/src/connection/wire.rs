@@ -281,9 +281,15 @@ impl Wire {
         self.changed.notify_waiters();
     }
 
-    /// Tells whether nothing large is on its way.
-    pub(super) fn is_bulk_idle(&self) -> bool {
-        self.bulk.get().is_none_or(|it| !it.progress().unwritten)
+    /// Takes no more frames, if none waits to be written. Returns whether that is so.
+    pub(super) fn close_if_idle(&self) -> bool {
+        let bulk = self.bulk.get();
+        let is_idle = bulk.is_none_or(|it| !it.progress().unwritten);
+        let closes = is_idle && self.main.outbox.close_if_idle();
+        if closes {
+            self.close();
+        }
+        closes
     }
 
     /// Looks after a lane until the peer is lost, or `too_old` says so of the connection's age.

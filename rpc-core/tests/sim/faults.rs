@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use rpc_core::testing::sim::{self, SimEventKind, SimNetwork, SimNode};
 use rpc_core::testing::{Probe, ProbeGateway};
 use rpc_core::transport::{Transport, TransportError};
@@ -320,6 +321,64 @@ fn a_fault_at_nobody_panics() {
 fn kind(error: &TransportError) -> Option<io::ErrorKind> {
     let source = std::error::Error::source(error)?;
     source.downcast_ref::<io::Error>().map(io::Error::kind)
+}
+
+#[test]
+fn what_was_said_over_a_connection_that_is_old_arrives() {
+    for age in 60..64 {
+        sim::run(age, async |net| {
+            let mut config = RpcConfig::default();
+            config.connection_age_max = Some(Duration::from_secs(age));
+            let callee = service(&net.node("b")).await;
+            let server = callee.start_server("probe", Probe::default()).unwrap();
+            server.start();
+            let builder = RpcService::builder().config(config);
+            let caller = builder.transport(net.node("a").transport()).build();
+            let caller = caller.await.unwrap();
+            let probe: Arc<dyn ProbeGateway> = caller.connect(&server.address()).await.unwrap();
+            // So slowly that some of it is on its way when the connection is old enough.
+            net.slow("b", 300);
+            net.set_latency(Duration::from_secs(1)..=Duration::from_secs(1));
+            let mut lost = Box::pin(probe.closed());
+            let mut told = Vec::new();
+            for number in 0..40 {
+                probe.tell(number);
+                told.push(number);
+                tokio::time::sleep(Duration::from_millis(age * 25)).await;
+            }
+            net.slow("b", None);
+            tokio::time::sleep(Duration::from_secs(100)).await;
+            assert!((&mut lost).now_or_never().is_none(), "nothing is lost");
+            let own: Arc<dyn ProbeGateway> = callee.connect("sim://b/probe").await.unwrap();
+            assert_eq!(own.numbers().await, Ok(told));
+        });
+    }
+}
+
+#[test]
+fn calls_that_wait_for_a_connection_end_with_their_service() {
+    sim::run(1, async |net| {
+        let (_callee, caller, probe) = pair(&net).await;
+        net.crash("b");
+        let lost = probe.add(1).await;
+        assert!(lost.is_err(), "{lost:?}");
+        let mut waits = Box::pin(probe.add(2).without_timeout());
+        assert!((&mut waits).now_or_never().is_none());
+        tokio::task::yield_now().await;
+        caller.close().await.unwrap();
+        let ended = waits.now_or_never().expect("it waits for nobody");
+        let error = ended.unwrap_err();
+        assert!(
+            matches!(
+                error,
+                RpcError::Disconnected {
+                    possibly_executed: false,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+    });
 }
 
 #[test]

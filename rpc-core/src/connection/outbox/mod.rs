@@ -274,6 +274,17 @@ impl Outbox {
         self.work.notify_one();
     }
 
+    /// Takes no more frames, if none waits. Returns whether that is so.
+    pub(crate) fn close_if_idle(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let is_idle = queue.phase == Phase::Idle;
+        if is_idle {
+            queue.phase = Phase::Closed;
+            self.work.notify_one();
+        }
+        is_idle
+    }
+
     /// Tells whether no more frames are taken.
     pub(crate) fn is_closed(&self) -> bool {
         self.queue.lock().phase == Phase::Closed

@@ -12,6 +12,7 @@ use std::future::pending;
 use std::io;
 use std::mem;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -21,7 +22,7 @@ use tokio::time::{Duration, Instant};
 use super::beside::beside;
 use super::calls::CallTable;
 use super::credit::Credit;
-use super::liveness::Liveness;
+use super::liveness::{Liveness, Lost};
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::{BULK_READ_BYTES, Wire};
@@ -48,6 +49,8 @@ pub(crate) struct OutgoingConnection {
     /// What the peer takes at most.
     frame_bytes_max: usize,
     age_max: Option<Duration>,
+    /// It is old, and takes no more.
+    retired: AtomicBool,
 }
 
 /// The gateways that speak through a connection.
@@ -114,6 +117,7 @@ impl OutgoingConnection {
             moved: Mutex::default(),
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
             age_max: config.connection_age_max,
+            retired: AtomicBool::new(false),
         })
     }
 
@@ -135,6 +139,10 @@ impl OutgoingConnection {
     }
 
     fn end(&self, end: End) {
+        let end = match self.retired.load(Ordering::Relaxed) {
+            true => End::Aged,
+            false => end,
+        };
         let pending = self.calls.lock().close();
         self.wire.close();
         self.wire.ended();
@@ -211,9 +219,7 @@ impl OutgoingConnection {
         tokio::select! {
             biased;
             write = self.write() => write.map(|()| End::Lost).map_err(ReadError::Io),
-            ended = self.wire.watch(&self.wire.main, liveness, |age| self.is_over(age)) => {
-                ended.map(|()| End::Aged).map_err(ReadError::Lost)
-            }
+            lost = self.watch(liveness) => Err(ReadError::Lost(lost)),
             error = self.wire.bulk_lost() => Err(error),
             never = widening => match never {},
         }
@@ -223,7 +229,24 @@ impl OutgoingConnection {
     async fn write(&self) -> io::Result<()> {
         self.wire.main.outbox.drive().await?;
         self.wire.bulk_over().await;
+        if self.retired.load(Ordering::Relaxed) {
+            // What was written last may be on its way yet. The peer ends the stream when it has read it.
+            tokio::time::sleep(RETIRED_MAX).await;
+        }
         Ok(())
+    }
+
+    /// Looks after the stream until the peer is lost, or the connection is so old that it goes.
+    async fn watch(&self, liveness: Liveness) -> Lost {
+        let main = &self.wire.main;
+        match self
+            .wire
+            .watch(main, liveness, |age| self.retire(age))
+            .await
+        {
+            Ok(()) => pending().await,
+            Err(lost) => lost,
+        }
     }
 
     /// Waits until there is something large to send, or the connection has ended. Tells whether a bulk
@@ -257,11 +280,19 @@ impl OutgoingConnection {
         self.wire.report(calls)
     }
 
-    /// Tells whether it is old, and nobody needs it just now.
-    fn is_over(&self, age: Duration) -> bool {
-        self.age_max.is_some_and(|it| age >= it)
-            && self.calls.lock().len() == 0
-            && self.wire.is_bulk_idle()
+    /// Takes no more, if the connection is old and nobody needs it just now: later calls go by another.
+    fn retire(&self, age: Duration) -> bool {
+        if self.age_max.is_none_or(|it| age < it) {
+            return false;
+        }
+        // Who makes a call finds the table closed, and who sends a message the outbox.
+        let mut calls = self.calls.lock();
+        let retires = calls.len() == 0 && self.wire.close_if_idle();
+        if retires {
+            calls.close();
+            self.retired.store(true, Ordering::Relaxed);
+        }
+        retires
     }
 
     /// Lets a gateway hear of this connection.
@@ -363,6 +394,8 @@ impl NotSent {
     }
 }
 
+/// How long a connection that takes no more waits for its peer to end it.
+const RETIRED_MAX: Duration = Duration::from_secs(1);
 /// More numbers than can be on their way to be registered: most others are of gateways that were just
 /// released.
 const GONE_MAX: usize = 1 << 12;

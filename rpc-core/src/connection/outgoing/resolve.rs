@@ -74,6 +74,10 @@ impl ReplySink for Resolving {
         self.slot.fill(Err(error.widen()));
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.slot.is_abandoned()
+    }
+
     fn deadline(&self) -> Moment {
         self.slot.begin().deadline()
     }

@@ -2,20 +2,44 @@
 
 use std::sync::{Arc, Weak};
 
+use parking_lot::RwLockWriteGuard;
+
 use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::outgoing::{Claim, Registered};
 use crate::mutant::{self, Mutant};
+use crate::unfinished::Unfinished;
 
 impl RemoteGateway {
-    pub(super) fn start_binding(&self, state: &mut State) {
+    /// Has a task bind the gateway, unless one does.
+    pub(super) fn start_binding(&self, mut state: RwLockWriteGuard<'_, State>) {
         let (Some(me), Some(service)) = (self.me.upgrade(), self.service.upgrade()) else {
             return;
         };
-        if !state.binding && state.bound.is_none() {
-            state.binding = true;
-            service.spawn(me.bind());
+        if state.binding || state.bound.is_some() {
+            return;
         }
+        state.binding = true;
+        let binding = Unfinished::new(move || me.forsake());
+        // A service that is closed drops what it is to run.
+        drop(state);
+        let me = self.me.clone();
+        service.spawn(async move {
+            if let Some(me) = me.upgrade() {
+                me.bind().await;
+            }
+            binding.done();
+        });
+    }
+
+    /// Nobody binds the gateway any more: the service is closed.
+    fn forsake(&self) {
+        let orphans = {
+            let mut state = self.state.write();
+            state.binding = false;
+            state.orphan()
+        };
+        fail_all(orphans, &self.never_sent(), &self.lost());
     }
 
     /// Redials until the gateway is bound again, or nobody waits for it.
@@ -39,8 +63,7 @@ impl RemoteGateway {
         match found {
             Found::Again(claim) => self.bind_to(claim),
             Found::Gone(gone) => {
-                let orphans = self.leave_for_good(&mut self.state.write(), gone);
-                fail_all(orphans, &self.unreachable(gone.restarted), &self.lost());
+                self.leave_for_good(self.state.write(), gone);
                 self.stopped();
             }
             Found::Nobody => {}
@@ -107,10 +130,10 @@ impl RemoteGateway {
         if state.parked.is_empty() {
             state.bound = Some(bound);
             self.status.send_modify(|status| status.lost = false);
+            drop(state);
         } else {
-            self.start_binding(&mut state);
+            self.start_binding(state);
         }
-        drop(state);
         if gone {
             self.stopped();
         }

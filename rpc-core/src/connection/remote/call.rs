@@ -43,6 +43,8 @@ pub(super) enum Place {
     Nowhere,
     Parked(i64),
     Sent(Arc<OutgoingConnection>, u64),
+    /// It was sent, and nothing more is known of it.
+    Lost,
 }
 
 /// A call under way to another service, or none.
@@ -68,7 +70,15 @@ impl Parked {
 
     /// Leaves it to the caller's patience.
     pub(super) fn forget(&self) {
-        *self.ticket.0.lock() = Place::Nowhere;
+        *self.ticket.0.lock() = self.left();
+    }
+
+    /// Returns where a call is that nobody looks after any more.
+    fn left(&self) -> Place {
+        match self.sent {
+            Sent::Before => Place::Lost,
+            Sent::Never => Place::Nowhere,
+        }
     }
 
     /// Tells whether the call was sent before, over a connection that was lost.
@@ -97,7 +107,7 @@ impl Parked {
             Arc::clone(&self.ticket),
             self.body.clone(),
         );
-        let info = self.ask.info;
+        let (info, left) = (self.ask.info, self.left());
         let waiting = self;
         // Its place is known before anybody can look: an answer may come at once.
         let mut place = ticket.0.lock();
@@ -112,7 +122,7 @@ impl Parked {
                 None
             }
             Err(NotSent::Refused(error)) => {
-                *place = Place::Nowhere;
+                *place = left;
                 reply.fail(lost.unwrap_or(error));
                 None
             }
@@ -152,6 +162,7 @@ impl RemoteCall {
                 let place = ticket.0.lock().clone();
                 match place {
                     Place::Nowhere => return Some(gateway.never_sent()),
+                    Place::Lost => return None,
                     Place::Sent(connection, id) => {
                         connection.cancel(id);
                         return None;
@@ -174,7 +185,7 @@ impl RemoteCall {
             Way::Sent(id) => self.connection.upgrade().map(|it| (it, *id)),
             Way::Ticket(_, ticket) => match &*ticket.0.lock() {
                 Place::Sent(connection, id) => Some((Arc::clone(connection), *id)),
-                Place::Nowhere | Place::Parked(_) => None,
+                Place::Nowhere | Place::Parked(_) | Place::Lost => None,
             },
         };
         if let Some((connection, id)) = sent {

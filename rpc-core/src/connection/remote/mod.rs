@@ -25,7 +25,7 @@ pub(crate) use self::call::RemoteCall;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
@@ -177,11 +177,11 @@ impl RemoteGateway {
             ticket: Arc::clone(&ticket),
             sent: Sent::Never,
         });
-        self.send_or_park(&mut self.state.write(), parked);
+        self.send_or_park(self.state.write(), parked);
         remote.has(Arc::clone(self), ticket);
     }
 
-    fn send_or_park(&self, state: &mut State, parked: Box<Parked>) {
+    fn send_or_park(&self, mut state: RwLockWriteGuard<'_, State>, parked: Box<Parked>) {
         // Nobody overtakes those who wait already.
         let bound = state.bound.as_ref().filter(|_| state.parked.is_empty());
         let Some(parked) = parked.send(bound) else {
@@ -191,7 +191,7 @@ impl RemoteGateway {
         self.park(state, parked);
     }
 
-    fn park(&self, state: &mut State, parked: Box<Parked>) {
+    fn park(&self, mut state: RwLockWriteGuard<'_, State>, parked: Box<Parked>) {
         if let Some(Gone { restarted }) = state.gone {
             return parked.reply.fail(self.unreachable(restarted));
         }
@@ -228,9 +228,14 @@ impl RemoteGateway {
         let Some(parked) = parked.send(bound) else {
             return;
         };
+        let reply = Arc::clone(&parked.reply);
         state.front -= 1;
         let place = state.front;
         state.put(place, parked);
+        // Whoever has given it up did so before its place was known, or finds it here.
+        if reply.is_abandoned() {
+            state.remove(place);
+        }
     }
 
     /// Sends a one-way message. Returns whether it is on its way.
@@ -249,9 +254,9 @@ impl RemoteGateway {
                 tracing::warn!(method, %error, "one-way message dropped");
             }
             Err(NotSent::Closed(_)) => {
-                let mut state = self.state.write();
+                let state = self.state.write();
                 if state.gone.is_none() {
-                    self.start_binding(&mut state);
+                    self.start_binding(state);
                 }
                 tracing::debug!(method, to = %self.address, "one-way message dropped: no connection");
             }
@@ -261,19 +266,15 @@ impl RemoteGateway {
 
     /// The connection has ended.
     pub(super) fn unbind(&self, connection: &OutgoingConnection, end: End) {
-        let orphans = {
-            let mut state = self.state.write();
-            state.leave(connection);
-            if end == End::Goodbye && !mutant::is(Mutant::GoodbyeIgnored) {
-                self.leave_for_good(&mut state, Gone { restarted: false })
-            } else {
-                if !state.parked.is_empty() {
-                    self.start_binding(&mut state);
-                }
-                Orphans::new()
-            }
-        };
-        fail_all(orphans, &self.unreachable(false), &self.lost());
+        let mut state = self.state.write();
+        state.leave(connection);
+        if end == End::Goodbye && !mutant::is(Mutant::GoodbyeIgnored) {
+            self.leave_for_good(state, Gone { restarted: false });
+        } else if !state.parked.is_empty() {
+            self.start_binding(state);
+        } else {
+            drop(state);
+        }
         self.status.send_modify(|status| {
             status.losses += u64::from(end == End::Lost);
             status.lost |= end == End::Lost;
@@ -301,15 +302,13 @@ impl RemoteGateway {
         }
     }
 
-    fn leave_for_good(&self, state: &mut State, gone: Gone) -> Orphans {
+    /// There is nothing more to bind to.
+    fn leave_for_good(&self, mut state: RwLockWriteGuard<'_, State>, gone: Gone) {
         state.binding = false;
         state.gone = Some(gone);
-        state.parked_bytes = 0;
-        let orphans = std::mem::take(&mut state.parked);
-        for orphan in orphans.values() {
-            orphan.forget();
-        }
-        orphans
+        let orphans = state.orphan();
+        drop(state);
+        fail_all(orphans, &self.unreachable(gone.restarted), &self.lost());
     }
 
     fn unreachable(&self, restarted: bool) -> RpcError {
@@ -337,8 +336,7 @@ impl RemoteGateway {
     /// Takes a parked call out, if it is still there.
     fn unpark(&self, place: i64) -> Option<Sent> {
         let mut state = self.state.write();
-        let parked = state.parked.remove(&place)?;
-        state.parked_bytes -= parked.body.len();
+        let parked = state.remove(place)?;
         if state.parked.is_empty() {
             self.given_up.notify_one();
         }
@@ -361,6 +359,7 @@ type Orphans = BTreeMap<i64, Box<Parked>>;
 /// known whether it was executed then.
 fn fail_all(calls: Orphans, unreachable: &RpcError, lost: &RpcError) {
     for call in calls.into_values() {
+        call.forget();
         call.reply.fail(match call.sent {
             Sent::Before => lost.clone(),
             Sent::Never => unreachable.clone(),

@@ -1,12 +1,13 @@
 //! To what a gateway is bound, and who waits for it. Pure but for the connection it is bound to.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::call::{Parked, Place};
-use super::{Ask, Gone};
+use super::{Ask, Gone, Orphans};
 use crate::connection::outgoing::{NotSent, OutgoingConnection};
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
@@ -48,6 +49,18 @@ impl State {
         };
         self.parked_bytes -= parked.body.len();
         Some((place, parked))
+    }
+
+    pub(super) fn remove(&mut self, place: i64) -> Option<Box<Parked>> {
+        let parked = self.parked.remove(&place)?;
+        self.parked_bytes -= parked.body.len();
+        Some(parked)
+    }
+
+    /// Takes all parked calls out, for which nobody looks for a connection any more.
+    pub(super) fn orphan(&mut self) -> Orphans {
+        self.parked_bytes = 0;
+        mem::take(&mut self.parked)
     }
 
     /// Forgets a connection, if it is the one.
