@@ -324,38 +324,6 @@ fn kind(error: &TransportError) -> Option<io::ErrorKind> {
 }
 
 #[test]
-fn what_was_said_over_a_connection_that_is_old_arrives() {
-    for age in 60..64 {
-        sim::run(age, async |net| {
-            let mut config = RpcConfig::default();
-            config.connection_age_max = Some(Duration::from_secs(age));
-            let callee = service(&net.node("b")).await;
-            let server = callee.start_server("probe", Probe::default()).unwrap();
-            server.start();
-            let builder = RpcService::builder().config(config);
-            let caller = builder.transport(net.node("a").transport()).build();
-            let caller = caller.await.unwrap();
-            let probe: Arc<dyn ProbeGateway> = caller.connect(&server.address()).await.unwrap();
-            // So slowly that some of it is on its way when the connection is old enough.
-            net.slow("b", 300);
-            net.set_latency(Duration::from_secs(1)..=Duration::from_secs(1));
-            let mut lost = Box::pin(probe.closed());
-            let mut told = Vec::new();
-            for number in 0..40 {
-                probe.tell(number);
-                told.push(number);
-                tokio::time::sleep(Duration::from_millis(age * 25)).await;
-            }
-            net.slow("b", None);
-            tokio::time::sleep(Duration::from_secs(100)).await;
-            assert!((&mut lost).now_or_never().is_none(), "nothing is lost");
-            let own: Arc<dyn ProbeGateway> = callee.connect("sim://b/probe").await.unwrap();
-            assert_eq!(own.numbers().await, Ok(told));
-        });
-    }
-}
-
-#[test]
 fn calls_that_wait_for_a_connection_end_with_their_service() {
     sim::run(1, async |net| {
         let (_callee, caller, probe) = pair(&net).await;

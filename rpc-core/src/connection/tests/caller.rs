@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::{LARGE, LIMIT, PIPE_BYTES, Raw, TASK_BYTES_MAX, config};
 use crate::RpcService;
 use crate::closed::GatewayClosed;
+use crate::config::RpcConfig;
 use crate::connection::outgoing::Pending;
 use crate::connection::{Claim, OutgoingConnection, RemoteGateway, Resolve, Resolved, Welcome};
 use crate::error::{RpcError, RpcResult};
@@ -27,6 +28,10 @@ struct Caller {
 
 impl Caller {
     fn new() -> Self {
+        Self::with(&config())
+    }
+
+    fn with(config: &RpcConfig) -> Self {
         let (main, stream) = Raw::new();
         let welcome = Welcome {
             frame_bytes_max: LIMIT as u32,
@@ -35,8 +40,8 @@ impl Caller {
             service: 1,
         };
         let peer = String::from("peer");
-        let connection = OutgoingConnection::new(peer, stream.writer, &welcome, &config());
-        let driven = Arc::clone(&connection).drive(|| None, stream.reader, &config(), pending());
+        let connection = OutgoingConnection::new(peer, stream.writer, &welcome, config);
+        let driven = Arc::clone(&connection).drive(|| None, stream.reader, config, pending());
         assert!(size_of_val(&driven) < TASK_BYTES_MAX);
         let task = tokio::spawn(driven).abort_handle();
         Self {
@@ -233,6 +238,28 @@ async fn what_is_large_is_written_before_the_caller_closes() {
     assert_eq!(caller.main.kinds(1).await, [(Kind::Move, 1)]);
     assert_eq!(bulk.kinds(count).await, vec![(Kind::OneWay, 1); count]);
     assert!(bulk.next().await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_said_over_a_connection_that_is_old_arrives() {
+    let age = Duration::from_secs(5);
+    let mut caller = Caller::with(&RpcConfig {
+        connection_age_max: Some(age),
+        ..config()
+    });
+    // More than the pipe holds.
+    let count = 3 * PIPE_BYTES / LARGE;
+    (0..count).for_each(|_| caller.tell(1, LARGE - 100));
+    tokio::time::advance(2 * age).await;
+    let mut heard = caller.main.kinds(count).await;
+    heard.retain(|(kind, _)| *kind == Kind::OneWay);
+    while heard.len() < count {
+        heard.extend(caller.main.kinds(1).await);
+    }
+    while let Some(frame) = caller.main.next().await {
+        assert_eq!(frame.header.kind, Kind::Ping);
+    }
+    assert!(caller.connection.is_closed());
 }
 
 #[tokio::test(start_paused = true)]
