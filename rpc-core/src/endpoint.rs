@@ -225,12 +225,13 @@ where
         call: Option<Arc<IncomingCall>>,
         charge: Option<Charge>,
     ) {
-        // A wrong token is refused before anything of the message is decoded.
+        // An old token is refused before anything of the message is decoded. A newer one may be right
+        // when its turn comes.
         let info = &G::METHODS[method];
         let unchecked = info.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
         if info.fenced
             && !unchecked
-            && let Err(error) = self.core.check_token(token)
+            && let Some(error) = self.core.outdated(token)
         {
             IncomingCall::deny(call, self.core.fenced_out(error));
             return;

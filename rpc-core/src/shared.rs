@@ -219,6 +219,15 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         Err(RpcError::Fenced { expected, got })
     }
 
+    /// Returns why a call with token `got` will never be the endpoint's business, whose token does not go
+    /// back; `None` if it may be.
+    pub(crate) fn outdated(&self, got: Option<FencingToken>) -> Option<RpcError> {
+        let error = self.check_token(got).err()?;
+        self.token()
+            .is_some_and(|it| got < Some(it))
+            .then_some(error)
+    }
+
     /// How many one-way messages were lost because the mailbox was full.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)

@@ -9,6 +9,7 @@ use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{RpcService, RpcServiceBuilder};
 
 mod determinism;
+mod election;
 mod faults;
 mod panics;
 mod processes;
