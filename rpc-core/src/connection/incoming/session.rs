@@ -20,6 +20,8 @@ pub(super) struct Session {
     /// `None` once nothing more of the peer is heeded.
     directory: Option<Box<dyn Directory>>,
     opened: Slab<Opened>,
+    /// How many methods those have in all.
+    methods: usize,
     /// How many gateways were resolved, so that each has a number of its own for a long time.
     resolved: u16,
 }
@@ -29,7 +31,7 @@ struct Opened {
     number: u32,
     exposed: Exposed,
     /// For each method of the peer's gateway, its place in ours.
-    methods: Vec<Option<usize>>,
+    methods: Box<[Option<u16>]>,
     watchers: Arc<Watchers>,
     /// Its requests come by the bulk lane.
     moved: bool,
@@ -40,6 +42,7 @@ impl Session {
         Self {
             directory: Some(directory),
             opened: Slab::new(),
+            methods: 0,
             resolved: 0,
         }
     }
@@ -111,6 +114,7 @@ impl Session {
         let opened = self.opened(header.gateway)?;
         let method = opened.methods.get(usize::from(header.method));
         let method = *method.ok_or(ReadError::Protocol("a method that was not resolved"))?;
+        let method = method.map(usize::from);
         let name = method.map_or("a method", |it| opened.exposed.methods[it].name);
         let (call, charge, calls) = match header.kind {
             Kind::OneWay => (None, Some(Charge::new(connection, size)), 0),
@@ -182,14 +186,17 @@ impl Session {
         let exposed = exposed.find(|it| it.name == resolve.gateway);
         let exposed = exposed.ok_or(ResolveRefusal::NoGateway)?;
         let full = self.opened.len() >= connection.limits.gateways.min(PLACES);
-        if full || resolve.methods.len() > METHODS_MAX {
+        let count = resolve.methods.len();
+        if full || count > METHODS_MAX || self.methods + count > METHODS_IN_ALL_MAX {
             return Err(ResolveRefusal::TooMany);
         }
         let place = |fingerprint: &u64| {
             let mut methods = exposed.methods.iter();
-            methods.position(|it| it.fingerprint == *fingerprint)
+            let place = methods.position(|it| it.fingerprint == *fingerprint);
+            place.and_then(|it| u16::try_from(it).ok())
         };
-        let methods: Vec<Option<usize>> = resolve.methods.iter().map(place).collect();
+        let methods: Box<[_]> = resolve.methods.iter().map(place).collect();
+        self.methods += count;
         let compatible = methods.iter().map(Option::is_some).collect();
         // A place that is used again gets another number: what is said of the old one may be late.
         self.resolved = self.resolved.wrapping_add(1);
@@ -217,6 +224,7 @@ impl Session {
             return Ok(());
         }
         let opened = self.opened.remove(gateway as usize % PLACES);
+        self.methods -= opened.methods.len();
         opened.watchers.remove(connection.id, gateway);
         Ok(())
     }
@@ -237,3 +245,6 @@ const PLACES: usize = 1 << 16;
 const NOT_RESOLVED: ReadError = ReadError::Protocol("a gateway that was not resolved");
 /// A gateway of a peer has no more methods than this.
 const METHODS_MAX: usize = 1 << 12;
+/// All of them have no more than this: a peer pays for each with a frame's bytes once, and it is held for
+/// as long as the peer likes.
+const METHODS_IN_ALL_MAX: usize = 1 << 20;

@@ -9,7 +9,8 @@ use tokio::time::timeout;
 
 use super::{LARGE, LIMIT, PIPE_BYTES, Raw, TASK_BYTES_MAX, WINDOW, config};
 use crate::codec;
-use crate::connection::{IncomingConnection, Peer, Resolve, Resolved};
+use crate::connection::{IncomingConnection, Peer, Resolve, ResolveRefusal, Resolved};
+use crate::error::RpcError;
 use crate::frame::{Header, Kind, OwnedFrame};
 use crate::gateway::Gateway;
 use crate::method::MethodInfo;
@@ -75,6 +76,16 @@ impl Callee {
             gateway: self.gateway,
             method: u16::try_from(place.unwrap()).unwrap(),
             ..Header::new(kind, call)
+        }
+    }
+
+    /// Returns the next answer.
+    async fn answer(&mut self) -> OwnedFrame {
+        loop {
+            let frame = self.main.next().await.unwrap();
+            if frame.header.kind == Kind::Response {
+                return frame;
+            }
         }
     }
 
@@ -210,6 +221,41 @@ async fn a_message_takes_of_the_window_until_it_is_handled_or_refused() {
     send(Kind::Request, "::add", false, (large(),)).await;
     // Their handlers begin, and never end.
     send(Kind::Request, "::hold", false, (large(),)).await;
+}
+
+#[tokio::test]
+async fn the_methods_of_all_gateways_have_a_limit() {
+    let mut callee = Callee::new().await;
+    let mut resolve = Resolve {
+        endpoint: String::from("probe"),
+        gateway: String::from(<dyn ProbeGateway>::NAME),
+        methods: vec![1; 1 << 12],
+    };
+    let mut numbers = Vec::new();
+    let refused = loop {
+        let header = Header::new(Kind::Resolve, numbers.len() as u64);
+        callee.main.send(header, &resolve).await;
+        let answer = callee.answer().await;
+        if answer.header.error {
+            break answer;
+        }
+        numbers.push(decoded::<Resolved>(&answer).gateway);
+        assert!(numbers.len() <= 256, "there is no limit");
+    };
+    let error: RpcError<ResolveRefusal> = codec::decode(&refused.body).unwrap();
+    assert_eq!(error, RpcError::App(ResolveRefusal::TooMany));
+    // What is given back makes room.
+    let release = Header {
+        gateway: numbers[0],
+        ..Header::new(Kind::Release, 0)
+    };
+    callee.main.send(release, &()).await;
+    resolve.methods.pop();
+    callee
+        .main
+        .send(Header::new(Kind::Resolve, 1), &resolve)
+        .await;
+    decoded::<Resolved>(&callee.answer().await);
 }
 
 #[tokio::test]
