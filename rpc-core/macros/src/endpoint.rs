@@ -9,7 +9,7 @@ use syn::{
     Type,
 };
 
-use crate::variant;
+use crate::{is_everywhere, variant};
 
 /// A handler, by its shape.
 struct Handler<'a> {
@@ -34,7 +34,7 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
     let mut arms = Vec::new();
     for member in &item.items {
         match member {
-            ImplItem::Fn(function) => arms.push(Handler::parse(function)?.arm(gateway)),
+            ImplItem::Fn(function) => arms.push(Handler::parse(function)?.arm(gateway)?),
             other => {
                 return Err(Error::new(
                     other.span(),
@@ -74,6 +74,7 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
 impl<'a> Handler<'a> {
     fn parse(function: &'a ImplItemFn) -> Result<Self> {
         let signature = &function.sig;
+        is_everywhere(&function.attrs)?;
         let mut inputs = signature.inputs.iter().peekable();
         let shape = match inputs.next() {
             Some(FnArg::Receiver(receiver)) => {
@@ -112,10 +113,10 @@ impl<'a> Handler<'a> {
     ///
     /// A handler with a result answers by returning it. One without has taken all that the request
     /// brings: its `ReplyTo` too, if the method wants an answer.
-    fn arm(&self, gateway: &Path) -> TokenStream {
+    fn arm(&self, gateway: &Path) -> Result<TokenStream> {
         let signature = &self.function.sig;
         let (name, arguments) = (&signature.ident, &self.arguments);
-        let (variant, span) = (variant(name), signature.ident.span());
+        let (variant, span) = (variant(name)?, signature.ident.span());
         let answers = match &signature.output {
             ReturnType::Default => None,
             ReturnType::Type(_, output) => Some(output.span()),
@@ -155,7 +156,7 @@ impl<'a> Handler<'a> {
             Shape::Interleaving => quote!(Request::#variant(..)),
             Shape::Quick { .. } => quote!(Request::#variant(#(#arguments,)* #reply)),
         };
-        quote_spanned! { span => #pattern => #body, }
+        Ok(quote_spanned! { span => #pattern => #body, })
     }
 }
 

@@ -52,12 +52,21 @@ pub(crate) fn expand(options: &Options, mut item: ItemTrait) -> Result<TokenStre
         let message = "a gateway has no type parameters: its methods have numbers on the wire";
         return Err(Error::new(parameter.span(), message));
     }
-    let mut methods = Vec::new();
+    let mut methods: Vec<Method> = Vec::new();
     for member in &mut item.items {
-        match member {
-            TraitItem::Fn(method) => methods.push(Method::parse(method, &options.roles)?),
-            other => return Err(Error::new(other.span(), "a gateway has methods only")),
+        let TraitItem::Fn(method) = member else {
+            return Err(Error::new(member.span(), "a gateway has methods only"));
+        };
+        let method = Method::parse(method, &options.roles)?;
+        if let Some(other) = methods.iter().find(|it| it.variant == method.variant) {
+            let message = format!("requests tell it from `{}` by more than `_`", other.name);
+            return Err(Error::new(method.name.span(), message));
         }
+        methods.push(method);
+    }
+    if methods.is_empty() {
+        let message = "a gateway has at least one method";
+        return Err(Error::new(item.ident.span(), message));
     }
     item.supertraits.push(match options.fenced {
         true => parse_quote!(::rpc_core::FencedRpcGateway),

@@ -7,7 +7,8 @@ mod method;
 mod tests;
 
 use proc_macro::TokenStream;
-use syn::parse_macro_input;
+use syn::spanned::Spanned;
+use syn::{Attribute, Error, Ident, Result, parse_macro_input};
 
 /// See `rpc_core::rpc_gateway`.
 #[proc_macro_attribute]
@@ -15,7 +16,7 @@ pub fn rpc_gateway(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let options = parse_macro_input!(attribute as gateway::Options);
     let item = parse_macro_input!(item as syn::ItemTrait);
     gateway::expand(&options, item)
-        .unwrap_or_else(syn::Error::into_compile_error)
+        .unwrap_or_else(Error::into_compile_error)
         .into()
 }
 
@@ -25,12 +26,12 @@ pub fn rpc_endpoint(attribute: TokenStream, item: TokenStream) -> TokenStream {
     let gateway = parse_macro_input!(attribute as syn::Path);
     let item = parse_macro_input!(item as syn::ItemImpl);
     endpoint::expand(&gateway, item)
-        .unwrap_or_else(syn::Error::into_compile_error)
+        .unwrap_or_else(Error::into_compile_error)
         .into()
 }
 
 /// The variant of a request enum for a method: `request_slots` becomes `RequestSlots`.
-fn variant(method: &syn::Ident) -> syn::Ident {
+fn variant(method: &Ident) -> Result<Ident> {
     let name = method.to_string();
     let words = name.trim_start_matches("r#").split('_');
     let capitalised = words.map(|word| {
@@ -38,5 +39,21 @@ fn variant(method: &syn::Ident) -> syn::Ident {
         let first = letters.next().map(|it| it.to_uppercase().to_string());
         first.unwrap_or_default() + letters.as_str()
     });
-    syn::Ident::new(&capitalised.collect::<String>(), method.span())
+    let variant: Option<Ident> = syn::parse_str(&capitalised.collect::<String>()).ok();
+    let message = "without its underscores this is no name, and a request is to have it";
+    let mut variant = variant.ok_or_else(|| Error::new(method.span(), message))?;
+    variant.set_span(method.span());
+    Ok(variant)
+}
+
+/// Refuses a method that some builds have and others have not.
+fn is_everywhere(attributes: &[Attribute]) -> Result<()> {
+    let is_conditional =
+        |it: &&Attribute| it.path().is_ident("cfg") || it.path().is_ident("cfg_attr");
+    let message = "a gateway's methods are the same in every build, and so are their handlers: the \
+                   condition may be on all of the gateway";
+    match attributes.iter().find(is_conditional) {
+        Some(attribute) => Err(Error::new(attribute.span(), message)),
+        None => Ok(()),
+    }
 }

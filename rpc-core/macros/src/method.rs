@@ -7,10 +7,10 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
     AngleBracketedGenericArguments, Attribute, Error, FnArg, Ident, Pat, PathArguments,
-    ReceiverKind, Result, ReturnType, TraitItemFn, Type,
+    ReceiverKind, Result, ReturnType, Safety, TraitItemFn, Type,
 };
 
-use crate::variant;
+use crate::{is_everywhere, variant};
 
 /// A method of the gateway.
 pub(crate) struct Method {
@@ -37,6 +37,18 @@ impl Method {
     /// Reads a method; `roles` may call it unless it says otherwise.
     pub(crate) fn parse(method: &mut TraitItemFn, roles: &[String]) -> Result<Self> {
         let signature = &method.sig;
+        is_everywhere(&method.attrs)?;
+        if let Some(parameter) = signature.generics.params.first() {
+            let message =
+                "a gateway's method has no parameters of its own: its requests are of one type";
+            return Err(Error::new(parameter.span(), message));
+        }
+        if let Safety::Unsafe(word) = &signature.safety {
+            return Err(Error::new(
+                word.span(),
+                "a gateway's method is safe to call",
+            ));
+        }
         if let Some(default) = &method.default {
             let message = "a gateway's methods are the endpoint's to implement";
             return Err(Error::new(default.span(), message));
@@ -55,15 +67,20 @@ impl Method {
             FnArg::Typed(argument) => Some(argument),
         });
         let arguments: Vec<(Ident, Type)> = arguments
-            .map(|argument| match &*argument.pat {
-                Pat::Ident(name) => Ok((name.ident.clone(), (*argument.ty).clone())),
-                other => Err(Error::new(other.span(), "an argument is a plain name here")),
+            .map(|argument| {
+                let message = match (&*argument.pat, &*argument.ty) {
+                    (_, Type::Reference(_)) => "an argument is sent, and borrows nothing",
+                    (_, Type::ImplTrait(_)) => "an argument is sent, and is of one type",
+                    (Pat::Ident(name), of) => return Ok((name.ident.clone(), of.clone())),
+                    _ => "an argument is a plain name here",
+                };
+                Err(Error::new(argument.span(), message))
             })
             .collect::<Result<_>>()?;
         let reply = reply(&signature.output)?;
         let (name, fingerprint) = (signature.ident.clone(), fingerprint(method));
         let mut parsed = Self {
-            variant: variant(&name),
+            variant: variant(&name)?,
             name,
             arguments,
             reply,

@@ -7,55 +7,7 @@ use crate::{endpoint, gateway};
 // Flink: RpcCompletenessTest#testRpcCompleteness
 #[test]
 fn a_gateway_says_what_it_does_not_take() {
-    let cases = [
-        ("loud", "trait Clock {}", "the options are `fenced`"),
-        ("roles = \"a b\"", "trait Clock {}", "roles are words"),
-        ("", "trait Clock<T> {}", "no type parameters"),
-        ("", "trait Clock { const A: u32; }", "methods only"),
-        (
-            "",
-            "trait Clock { fn now(&self) -> u64; }",
-            "returns `Call<T>`",
-        ),
-        (
-            "",
-            "trait Clock { async fn now(&self); }",
-            "a future by itself",
-        ),
-        ("", "trait Clock { fn now(&mut self); }", "takes `&self`"),
-        ("", "trait Clock { fn now(); }", "takes `&self`"),
-        (
-            "",
-            "trait Clock { fn now(&self) {} }",
-            "the endpoint's to implement",
-        ),
-        (
-            "",
-            "trait Clock { fn now(&self, (a, b): (u8, u8)); }",
-            "a plain name",
-        ),
-        (
-            "",
-            "trait Clock { #[rpc(timeout = \"soon\")] fn now(&self) -> Call<u64>; }",
-            "a number of `ms`, `s` or `min`",
-        ),
-        (
-            "",
-            "trait Clock { #[rpc(timeout = \"5s\")] fn reset(&self); }",
-            "nobody waits for a one-way method",
-        ),
-        (
-            "",
-            "trait Clock { #[rpc(idempotent)] fn reset(&self); }",
-            "nobody waits for a one-way method",
-        ),
-        (
-            "",
-            "trait Clock { #[rpc(loud)] fn now(&self) -> Call<u64>; }",
-            "the options are",
-        ),
-    ];
-    for (options, item, expected) in cases {
+    for &(options, item, expected) in NO_GATEWAYS {
         let parsed = syn::parse_str(item).expect("it is a trait");
         let options = syn::parse_str(options);
         let error = options.and_then(|options| gateway::expand(&options, parsed));
@@ -77,6 +29,10 @@ fn an_endpoint_says_what_it_does_not_take() {
             "MainThread<'_, Self>",
         ),
         ("impl Clock { fn now(self) {} }", "takes `&mut self`"),
+        (
+            "impl Clock { #[cfg(unix)] fn now(&mut self) {} }",
+            "the same in every build",
+        ),
         (
             "impl Clock { fn now(zone: String) {} }",
             "takes `&mut self`",
@@ -121,3 +77,87 @@ fn the_fingerprint_is_that_of_the_signature_and_not_of_its_layout() {
     assert_eq!(one, same);
     assert_ne!(one, changed);
 }
+
+/// Options, traits, and a part of what is said of them.
+const NO_GATEWAYS: &[(&str, &str, &str)] = &[
+    ("loud", "trait Clock {}", "the options are `fenced`"),
+    ("roles = \"a b\"", "trait Clock {}", "roles are words"),
+    ("", "trait Clock<T> {}", "no type parameters"),
+    ("", "trait Clock { const A: u32; }", "methods only"),
+    (
+        "",
+        "trait Clock { fn now(&self) -> u64; }",
+        "returns `Call<T>`",
+    ),
+    (
+        "",
+        "trait Clock { async fn now(&self); }",
+        "a future by itself",
+    ),
+    ("", "trait Clock { fn now(&mut self); }", "takes `&self`"),
+    ("", "trait Clock { fn now(); }", "takes `&self`"),
+    (
+        "",
+        "trait Clock { fn now(&self) {} }",
+        "the endpoint's to implement",
+    ),
+    (
+        "",
+        "trait Clock { fn now(&self, (a, b): (u8, u8)); }",
+        "a plain name",
+    ),
+    ("", "trait Clock {}", "at least one method"),
+    (
+        "",
+        "trait Clock { fn now<T>(&self, zone: T); }",
+        "no parameters of its own",
+    ),
+    (
+        "",
+        "trait Clock { fn now<'a>(&self, zone: &'a str); }",
+        "no parameters of its own",
+    ),
+    (
+        "",
+        "trait Clock { fn now(&self, zone: &str); }",
+        "borrows nothing",
+    ),
+    (
+        "",
+        "trait Clock { fn now(&self, zone: impl ToString); }",
+        "of one type",
+    ),
+    ("", "trait Clock { unsafe fn now(&self); }", "safe to call"),
+    (
+        "",
+        "trait Clock { #[cfg(unix)] fn now(&self); }",
+        "the same in every build",
+    ),
+    ("", "trait Clock { fn _2d(&self); }", "this is no name"),
+    ("", "trait Clock { fn self_(&self); }", "this is no name"),
+    (
+        "",
+        "trait Clock { fn at_1(&self); fn at1(&self); }",
+        "from `at_1`",
+    ),
+    (
+        "",
+        "trait Clock { #[rpc(timeout = \"soon\")] fn now(&self) -> Call<u64>; }",
+        "a number of `ms`, `s` or `min`",
+    ),
+    (
+        "",
+        "trait Clock { #[rpc(timeout = \"5s\")] fn reset(&self); }",
+        "nobody waits for a one-way method",
+    ),
+    (
+        "",
+        "trait Clock { #[rpc(idempotent)] fn reset(&self); }",
+        "nobody waits for a one-way method",
+    ),
+    (
+        "",
+        "trait Clock { #[rpc(loud)] fn now(&self) -> Call<u64>; }",
+        "the options are",
+    ),
+];
