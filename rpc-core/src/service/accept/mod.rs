@@ -33,8 +33,44 @@ pub(super) struct Accepted {
 struct State {
     serving: BTreeMap<u64, Weak<IncomingConnection>>,
     served: u64,
-    /// The newest connection of each link, by the peer's id and the link's address.
-    links: BTreeMap<(u128, u64), Newest>,
+    /// The newest connection of each link.
+    links: BTreeMap<Key, Newest>,
+}
+
+/// Which link it is: ids are no secrets, so that nobody joins or replaces what another has opened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    service: u128,
+    address: u64,
+    who: Who,
+}
+
+/// Whose a link is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    /// Where peers prove nothing.
+    Anybody,
+    /// Those in the certificate: they outlast its renewal.
+    Names(Vec<String>),
+    /// That of a certificate without a name.
+    Fingerprint([u8; 32]),
+}
+
+impl Key {
+    fn new(hello: &Hello, identity: Option<&PeerIdentity>) -> Self {
+        let who = match identity {
+            None => Who::Anybody,
+            Some(identity) if identity.names().is_empty() => {
+                Who::Fingerprint(*identity.fingerprint())
+            }
+            Some(identity) => Who::Names(identity.names().to_vec()),
+        };
+        Self {
+            service: hello.service,
+            address: hello.link.address,
+            who,
+        }
+    }
 }
 
 /// The newest connection of a link.
@@ -76,8 +112,12 @@ impl Accepted {
     }
 
     /// Gives a link to a connection that is about to be made: it is cut off from older ones first.
-    fn link(self: &Arc<Self>, hello: &Hello) -> Result<Linked, Refusal> {
-        let key = (hello.service, hello.link.address);
+    fn link(
+        self: &Arc<Self>,
+        hello: &Hello,
+        identity: Option<&PeerIdentity>,
+    ) -> Result<Linked, Refusal> {
+        let key = Key::new(hello, identity);
         let number = hello.link.number;
         let mut state = self.state.lock();
         let newest = Newest {
@@ -86,7 +126,7 @@ impl Accepted {
         };
         let older = match state.links.get(&key) {
             Some(newest) if newest.number >= number => return Err(Refusal::Superseded),
-            _ => state.links.insert(key, newest),
+            _ => state.links.insert(key.clone(), newest),
         };
         drop(state);
         if let Some(older) = older.and_then(|it| it.connection.upgrade())
@@ -108,11 +148,9 @@ impl Accepted {
         identity: Option<&PeerIdentity>,
     ) -> Result<Arc<IncomingConnection>, Refusal> {
         let state = self.state.lock();
-        let newest = state.links.get(&(hello.service, hello.link.address));
+        let newest = state.links.get(&Key::new(hello, identity));
         let newest = newest.filter(|it| it.number == hello.link.number);
         let connection = newest.and_then(|it| it.connection.upgrade());
-        // Ids are no secrets: nobody joins the connection of another.
-        let connection = connection.filter(|it| it.is_of(identity));
         connection.ok_or(Refusal::NoConnection)
     }
 
@@ -158,7 +196,7 @@ impl Accepted {
 /// The newest connection of a link.
 struct Linked {
     accepted: Arc<Accepted>,
-    key: (u128, u64),
+    key: Key,
     number: u64,
 }
 
@@ -304,7 +342,6 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             let peer = Peer {
                 name: peer,
                 roles: service.roles_of(identity.as_ref()),
-                identity,
             };
             let Stream { reader, writer } = stream;
             let (directory, frame_bytes_max) = (service.downgrade(), hello.frame_bytes_max);
@@ -344,7 +381,7 @@ impl RpcService {
         }
         let accepted = &self.inner.accepted;
         match &hello.purpose {
-            Purpose::Calls => accepted.link(hello).map(Wish::Calls),
+            Purpose::Calls => accepted.link(hello, identity).map(Wish::Calls),
             Purpose::Channel(name) if self.inner.channels.accepts(name) => {
                 Ok(Wish::Channel(name.clone()))
             }
@@ -375,78 +412,4 @@ impl Directory for WeakService {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::{Accepted, Full};
-    use crate::RpcService;
-    use crate::config::RpcConfig;
-    use crate::connection::{Hello, IncomingConnection, Link, Peer, Purpose, Refusal};
-    use crate::transport::PeerIdentity;
-
-    #[tokio::test]
-    async fn a_bulk_lane_joins_the_connection_of_the_same_peer_and_dialling() {
-        let service = RpcService::local();
-        let accepted = Arc::new(Accepted::default());
-        let config = RpcConfig::default();
-        let hello = |purpose, service, number| {
-            let link = Link { address: 1, number };
-            Hello::new(purpose, &config, service, 0).by(link)
-        };
-        let identity = |byte| Some(PeerIdentity::new([byte; 32], Vec::new(), Vec::new()));
-        let linked = accepted.link(&hello(Purpose::Calls, 7, 2)).unwrap();
-        let joins = |service, number, identity: Option<PeerIdentity>| {
-            let hello = hello(Purpose::Bulk, service, number);
-            accepted
-                .joined(&hello, identity.as_ref())
-                .map(|it| it.is_of(identity.as_ref()))
-        };
-        let none = Err(Refusal::NoConnection);
-        assert_eq!(joins(7, 2, identity(1)), none, "its handshake is under way");
-        let peer = Peer {
-            name: String::from("peer"),
-            identity: identity(1),
-            roles: None,
-        };
-        let writer = Box::new(tokio::io::sink());
-        let directory = service.downgrade();
-        let connection = IncomingConnection::new(peer, writer, 1000, directory, &config);
-        linked.take(&connection);
-        assert_eq!(joins(7, 2, identity(1)), Ok(true));
-        assert_eq!(joins(7, 1, identity(1)), none, "an older dialling");
-        assert_eq!(joins(8, 2, identity(1)), none, "another service");
-        assert_eq!(joins(7, 2, identity(2)), none, "another peer");
-        assert_eq!(joins(7, 2, None), none, "nobody");
-        drop(linked);
-        assert_eq!(joins(7, 2, identity(1)), none, "it has ended");
-    }
-
-    #[test]
-    fn a_host_whose_peers_say_nothing_does_not_keep_others_out() {
-        let mut config = RpcConfig::default();
-        (config.handshakes_max, config.handshakes_per_host_max) = (3, 2);
-        let accepted = Arc::new(Accepted::default());
-        let greet = |peer| accepted.greet(peer, &config);
-        let silent = [greet("mute:1").unwrap(), greet("mute:2").unwrap()];
-        assert_eq!(greet("mute:3").err(), Some(Full::GreetingHost));
-        let other = greet("other:1").unwrap();
-        assert_eq!(greet("third:1").err(), Some(Full::Greeting));
-        drop((silent, other));
-        assert!(greet("mute:3").is_ok());
-        assert!(!accepted.greeting.has_hosts(), "hosts are forgotten");
-    }
-
-    #[test]
-    fn a_host_has_its_share_of_the_connections() {
-        let mut config = RpcConfig::default();
-        (config.connections_max, config.connections_per_host_max) = (3, 2);
-        let accepted = Arc::new(Accepted::default());
-        let admit = |peer| accepted.admit(peer, &config);
-        let greedy = [admit("greedy:1").unwrap(), admit("greedy:2").unwrap()];
-        assert_eq!(admit("greedy:3").err(), Some(Full::Host));
-        let other = admit("other:1").unwrap();
-        assert_eq!(admit("third:1").err(), Some(Full::Service));
-        drop((greedy, other));
-        assert!(!accepted.connections.has_hosts(), "hosts are forgotten");
-    }
-}
+mod tests;
