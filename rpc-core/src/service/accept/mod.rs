@@ -263,16 +263,16 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
             }
         };
         let weak = service.downgrade();
-        service.spawn(async move {
-            accept_streams(&weak, &connection).await;
-            // Not closed: a channel that was handed on outlives the task that accepted it.
-            drop((connection, admitted));
-        });
+        // Not closed then: a channel that was handed on outlives the task that accepted it.
+        service.spawn(async move { accept_streams(&weak, &connection, admitted).await });
     }
 }
 
-/// Serves the streams of a connection, all at once, until it is closed.
-async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>) {
+/// Serves the streams of a connection, all at once, until it is closed. Its share of the connections is
+/// that of its first stream too; each further one needs one of its own.
+async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>, share: Share) {
+    let share = Arc::new(share);
+    let mut of_first = Some(Arc::clone(&share));
     let mut streams = tokio::task::JoinSet::new();
     loop {
         let stream = tokio::select! {
@@ -284,7 +284,9 @@ async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>)
         match stream {
             Ok(stream) => {
                 let (service, connection) = (service.clone(), Arc::clone(connection));
-                let serving = async move { serve_stream(service, &*connection, stream).await };
+                let share = of_first.take();
+                let serving =
+                    async move { serve_stream(service, &*connection, stream, share).await };
                 streams.spawn(serving.in_current_span());
             }
             Err(error) => {
@@ -297,51 +299,32 @@ async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>)
     while streams.join_next().await.is_some() {}
 }
 
-async fn serve_stream(service: WeakService, connection: &dyn Connection, mut stream: Stream) {
+async fn serve_stream(
+    service: WeakService,
+    connection: &dyn Connection,
+    mut stream: Stream,
+    share: Option<Arc<Share>>,
+) {
     let Some(service) = service.upgrade() else {
         return;
     };
-    let peer = connection.peer();
+    let Some(welcome) = service.welcome(connection, &mut stream, share).await else {
+        return;
+    };
+    let Welcomed { hello, wish, share } = welcome;
     let config = service.inner.config.clone();
-    let greeting = match service.inner.accepted.greet(&peer, &config) {
-        Ok(greeting) => greeting,
-        Err(error) => {
-            tracing::warn!(peer, %error, "stream turned away");
-            return;
-        }
-    };
-    let own = service.hello(Purpose::Calls);
-    let identity = connection.identity();
-    let mut wish = None;
-    let judge = |hello: &Hello| {
-        wish = Some(service.judge(hello, identity.as_ref())?);
-        Ok(())
-    };
-    let timeout = config.handshake_timeout;
-    let hello = match tokio::time::timeout(timeout, greet(&mut stream, &own, judge)).await {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(error)) => {
-            tracing::debug!(peer, %error, "handshake failed");
-            return;
-        }
-        Err(_) => {
-            tracing::debug!(peer, ?timeout, "the peer did not say who it is in time");
-            return;
-        }
-    };
-    drop(greeting);
     match wish {
-        Some(Wish::Channel(_)) if service.is_stranger(identity.as_ref()) => {
+        Wish::Channel(_) if service.is_stranger(connection.identity().as_ref()) => {
             tracing::warn!(
-                peer,
+                peer = connection.peer(),
                 "a channel is forbidden to a peer without a certificate"
             );
         }
-        Some(Wish::Channel(name)) => service.inner.channels.offer(&name, stream),
-        Some(Wish::Calls(linked)) => {
+        Wish::Channel(name) => service.inner.channels.offer(&name, stream),
+        Wish::Calls(linked) => {
             let peer = Peer {
-                name: peer,
-                roles: service.roles_of(identity.as_ref()),
+                name: connection.peer(),
+                roles: service.roles_of(connection.identity().as_ref()),
             };
             let Stream { reader, writer } = stream;
             let (directory, frame_bytes_max) = (service.downgrade(), hello.frame_bytes_max);
@@ -357,13 +340,21 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             together(connection.lend_driver(), serving_it).await;
             drop((serving, linked));
         }
-        Some(Wish::Bulk(joined)) => {
+        Wish::Bulk(joined) => {
             drop(service);
             let serving = pin!(joined.serve_bulk(stream, &config));
             together(connection.lend_driver(), serving).await;
         }
-        None => {}
     }
+    drop(share);
+}
+
+/// A stream whose peer has said who it is.
+struct Welcomed {
+    hello: Hello,
+    wish: Wish,
+    /// Held as long as the stream.
+    share: Arc<Share>,
 }
 
 /// What a peer wants that is welcome.
@@ -375,6 +366,52 @@ enum Wish {
 }
 
 impl RpcService {
+    /// Shakes hands over a stream, which needs a share of the connections.
+    async fn welcome(
+        &self,
+        connection: &dyn Connection,
+        stream: &mut Stream,
+        share: Option<Arc<Share>>,
+    ) -> Option<Welcomed> {
+        let peer = connection.peer();
+        let (accepted, config) = (&self.inner.accepted, &self.inner.config);
+        let _greeting = match accepted.greet(&peer, config) {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                tracing::warn!(peer, %error, "stream turned away");
+                return None;
+            }
+        };
+        let own = self.hello(Purpose::Calls);
+        let identity = connection.identity();
+        let mut judged = None;
+        let judge = |hello: &Hello| {
+            let share = match share {
+                Some(share) => share,
+                None => Arc::new(accepted.admit(&peer, config).map_err(|error| {
+                    tracing::warn!(peer, %error, "stream turned away");
+                    Refusal::TooMany
+                })?),
+            };
+            judged = Some((self.judge(hello, identity.as_ref())?, share));
+            Ok(())
+        };
+        let timeout = config.handshake_timeout;
+        let hello = match tokio::time::timeout(timeout, greet(stream, &own, judge)).await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(error)) => {
+                tracing::debug!(peer, %error, "handshake failed");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(peer, ?timeout, "the peer did not say who it is in time");
+                return None;
+            }
+        };
+        let (wish, share) = judged?;
+        Some(Welcomed { hello, wish, share })
+    }
+
     fn judge(&self, hello: &Hello, identity: Option<&PeerIdentity>) -> Result<Wish, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closing);
@@ -411,5 +448,7 @@ impl Directory for WeakService {
     }
 }
 
+#[cfg(all(test, feature = "testing"))]
+mod sim_tests;
 #[cfg(test)]
 mod tests;
