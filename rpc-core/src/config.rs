@@ -48,8 +48,8 @@ pub struct RpcConfig {
     pub frame_timeout: Duration,
     /// How many gateways one connection may have resolved. The default is 65,536.
     pub gateways_max: usize,
-    /// How long a peer that connects may take to say who it is. A slow-loris peer is cut off after
-    /// it. The default is 5 s.
+    /// How long a peer that connects may take to open a stream, and then to say who it is. A slow-loris
+    /// peer is cut off after it. The default is 5 s.
     pub handshake_timeout: Duration,
     /// How many peers may be about to say who they are. More are turned away. The default is 1,024.
     pub handshakes_max: usize,

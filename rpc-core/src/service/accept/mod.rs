@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -262,31 +263,49 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
                 continue;
             }
         };
-        let weak = service.downgrade();
+        let (weak, timeout) = (service.downgrade(), inner.config.handshake_timeout);
         // Not closed then: a channel that was handed on outlives the task that accepted it.
-        service.spawn(async move { accept_streams(&weak, &connection, admitted).await });
+        service.spawn(async move { accept_streams(&weak, &connection, admitted, timeout).await });
     }
 }
 
 /// Serves the streams of a connection, all at once, until it is closed. Its share of the connections is
 /// that of its first stream too; each further one needs one of its own.
-async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>, share: Share) {
+async fn accept_streams(
+    service: &WeakService,
+    connection: &Arc<dyn Connection>,
+    share: Share,
+    handshake_timeout: Duration,
+) {
     let share = Arc::new(share);
     let mut of_first = Some(Arc::clone(&share));
     let mut streams = tokio::task::JoinSet::new();
+    let welcomed = Arc::new(Notify::new());
+    let mut silence = pin!(async {
+        let welcomed = tokio::time::timeout(handshake_timeout, welcomed.notified());
+        if welcomed.await.is_ok() {
+            std::future::pending().await
+        }
+    });
     loop {
         let stream = tokio::select! {
             biased;
             // Ended streams are forgotten.
             Some(_) = streams.join_next() => continue,
             stream = connection.accept_stream() => stream,
+            () = &mut silence => {
+                tracing::debug!(peer = connection.peer(), "nobody said in time who they are");
+                connection.close();
+                break;
+            }
         };
         match stream {
             Ok(stream) => {
                 let (service, connection) = (service.clone(), Arc::clone(connection));
-                let share = of_first.take();
-                let serving =
-                    async move { serve_stream(service, &*connection, stream, share).await };
+                let (share, welcomed) = (of_first.take(), Arc::clone(&welcomed));
+                let serving = async move {
+                    serve_stream(service, &*connection, stream, share, &welcomed).await;
+                };
                 streams.spawn(serving.in_current_span());
             }
             Err(error) => {
@@ -304,6 +323,7 @@ async fn serve_stream(
     connection: &dyn Connection,
     mut stream: Stream,
     share: Option<Arc<Share>>,
+    welcomed: &Notify,
 ) {
     let Some(service) = service.upgrade() else {
         return;
@@ -311,6 +331,7 @@ async fn serve_stream(
     let Some(welcome) = service.welcome(connection, &mut stream, share).await else {
         return;
     };
+    welcomed.notify_one();
     let Welcomed { hello, wish, share } = welcome;
     let config = service.inner.config.clone();
     match wish {

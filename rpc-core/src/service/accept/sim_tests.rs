@@ -1,6 +1,9 @@
 //! What peers may make a service hold, over a simulated network.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::RpcService;
 use crate::config::RpcConfig;
@@ -70,5 +73,28 @@ async fn each_stream_of_a_connection_counts() {
         }
     };
     drop((first, fourth));
+    stranger.service.close().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_is_closed() {
+    let stranger = Stranger::new().await;
+    let timeout = stranger.service.config().handshake_timeout;
+    let begin = Instant::now();
+    let silent = stranger.connect().await;
+    let closed = tokio::time::timeout(10 * timeout, silent.accept_stream()).await;
+    assert!(closed.is_ok_and(|it| it.is_err()));
+    let waited = begin.elapsed();
+    assert!(
+        waited >= timeout && waited < timeout + Duration::from_secs(1),
+        "{waited:?}"
+    );
+
+    let begin = Instant::now();
+    let quiet = stranger.connect().await;
+    let stream = stranger.call(&quiet, 1).await.unwrap();
+    drop(stream);
+    let lasts = tokio::time::timeout(10 * timeout, quiet.accept_stream()).await;
+    assert!(lasts.is_err(), "closed after {:?}", begin.elapsed());
     stranger.service.close().await.unwrap();
 }
