@@ -34,8 +34,9 @@ pub struct RpcConfig {
     /// How old a connection may become before it is replaced as soon as no call is under way on it:
     /// certificates are judged only when a connection is made. The default is `None`: any age.
     pub connection_age_max: Option<Duration>,
-    /// How many connections peers may open; one for what is large counts too, and each further stream
-    /// where a connection carries several. More are turned away. The default is 4,096.
+    /// How many connections peers may open; one for what is large counts too, a channel as long as
+    /// anybody has it, and each further stream where a connection carries several. More are turned
+    /// away. The default is 4,096.
     pub connections_max: usize,
     /// How many connections the peers of one host may open. More are turned away, so that a single
     /// host does not keep the others out. The default is 4,096.

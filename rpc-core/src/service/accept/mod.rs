@@ -341,7 +341,7 @@ async fn serve_stream(
                 "a channel is forbidden to a peer without a certificate"
             );
         }
-        Wish::Channel(name) => service.inner.channels.offer(&name, stream),
+        Wish::Channel(name) => service.inner.channels.offer(&name, stream, &share),
         Wish::Calls(linked) => {
             let peer = Peer {
                 name: connection.peer(),
