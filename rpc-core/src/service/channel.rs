@@ -112,9 +112,13 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// Someone accepts them already.
+    /// Someone accepts them already, or the service is closed.
     pub fn accept_channels(&self, name: &str) -> Result<ChannelListener, StartError> {
         let mut listeners = self.inner.channels.listeners.lock();
+        // Under the lock: whoever closes the service takes the listeners out afterwards.
+        if self.is_closed() {
+            return Err(StartError::Closed);
+        }
         if listeners.get(name).is_some_and(|it| !it.is_closed()) {
             return Err(StartError::Taken {
                 name: name.to_owned(),

@@ -70,8 +70,12 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// The service cannot be reached within the configured time, or nobody accepts such channels.
+    /// The service cannot be reached within the configured time, or nobody accepts such channels; or
+    /// this service is closed.
     pub async fn open_channel(&self, address: &str) -> Result<Stream, ConnectError> {
+        if self.is_closed() {
+            return Err(ConnectError::Closed);
+        }
         let parsed: Address = address.parse()?;
         let purpose = Purpose::Channel(parsed.endpoint().to_owned());
         self.within_time(address, async {
