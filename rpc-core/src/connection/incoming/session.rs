@@ -208,6 +208,7 @@ impl Session {
             gateway,
             incarnation: listing.incarnation,
             compatible,
+            endpoint: listing.name.to_string(),
         })
     }
 
