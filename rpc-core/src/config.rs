@@ -136,3 +136,41 @@ impl Default for RpcConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, RpcConfig};
+    use crate::{BuildError, RpcService};
+
+    /// Builds a service, and returns the field that is refused.
+    async fn refused(change: impl FnOnce(&mut RpcConfig)) -> Option<&'static str> {
+        let mut config = RpcConfig::default();
+        change(&mut config);
+        match RpcService::builder().config(config).build().await {
+            Ok(service) => {
+                let listener = service.accept_channels("bulk");
+                assert!(listener.is_ok(), "{listener:?}");
+                None
+            }
+            Err(BuildError::Config { field, .. }) => Some(field),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_work_is_named() {
+        let zero = Duration::ZERO;
+        assert_eq!(
+            refused(|it| it.redial_delay_max = zero).await,
+            Some("redial_delay_max")
+        );
+        let alike = |it: &mut RpcConfig| it.redial_delay_max = it.redial_delay_min;
+        assert_eq!(refused(alike).await, None);
+        assert_eq!(
+            refused(|it| it.channel_backlog_max = 0).await,
+            Some("channel_backlog_max")
+        );
+        let endless = |it: &mut RpcConfig| it.channel_backlog_max = usize::MAX;
+        assert_eq!(refused(endless).await, None);
+    }
+}

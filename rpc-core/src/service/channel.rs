@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::quota::Share;
 use super::{RpcService, StartError};
@@ -124,7 +124,8 @@ impl RpcService {
                 name: name.to_owned(),
             });
         }
-        let (sender, streams) = mpsc::channel(self.inner.channels.backlog);
+        let (sender, streams) =
+            mpsc::channel(self.inner.channels.backlog.min(Semaphore::MAX_PERMITS));
         listeners.insert(name.to_owned(), sender);
         Ok(ChannelListener { streams })
     }

@@ -368,8 +368,9 @@ impl RpcServiceBuilder {
     ///
     /// # Errors
     ///
-    /// A transport cannot be bound, or two have the same scheme.
+    /// The configuration cannot work, a transport cannot be bound, or two have the same scheme.
     pub async fn build(mut self) -> Result<RpcService, BuildError> {
+        check(&self.config)?;
         let mut transports = BTreeMap::new();
         let mut listeners = Vec::new();
         for transport in std::mem::take(&mut self.transports) {
@@ -393,6 +394,17 @@ impl RpcServiceBuilder {
         }
         Ok(service)
     }
+}
+
+fn check(config: &RpcConfig) -> Result<(), BuildError> {
+    let refusal = |field, reason| Err(BuildError::Config { field, reason });
+    if config.redial_delay_max < config.redial_delay_min {
+        return refusal("redial_delay_max", "is less than redial_delay_min");
+    }
+    if config.channel_backlog_max == 0 {
+        return refusal("channel_backlog_max", "is 0: no channel could be accepted");
+    }
+    Ok(())
 }
 
 /// Hashes a cluster's name (FNV-1a): it only has to tell clusters apart, not to keep anyone out.

@@ -137,7 +137,7 @@ impl IncomingConnection {
                 frame_in: config.frame_bytes_max,
                 frame_out: (peer_frame_bytes_max as usize).min(config.frame_bytes_max),
                 gateways: config.gateways_max,
-                age: config.connection_age_max.map(|age| age * 2),
+                age: config.connection_age_max.map(|age| age.saturating_mul(2)),
             },
         })
     }

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Accepted, Full};
 use crate::RpcService;
@@ -18,14 +19,14 @@ fn identity(fingerprint: u8, name: Option<&str>) -> Option<PeerIdentity> {
     Some(PeerIdentity::new([fingerprint; 32], names, Vec::new()))
 }
 
-fn connection(service: &RpcService) -> Arc<IncomingConnection> {
+fn connection(service: &RpcService, config: &RpcConfig) -> Arc<IncomingConnection> {
     let peer = Peer {
         name: String::from("peer"),
         roles: None,
     };
     let writer = Box::new(tokio::io::sink());
     let directory = service.downgrade();
-    IncomingConnection::new(peer, writer, 1000, directory, &RpcConfig::default())
+    IncomingConnection::new(peer, writer, 1000, directory, config)
 }
 
 #[tokio::test]
@@ -35,7 +36,7 @@ async fn a_bulk_lane_joins_the_connection_of_the_same_peer_and_dialling() {
     let one = identity(1, Some("one"));
     let linked = accepted.link(&hello(Purpose::Calls, 7, 2), one.as_ref());
     let linked = linked.unwrap();
-    let connection = connection(&service);
+    let connection = connection(&service, &RpcConfig::default());
     let joins = |service, number, identity: Option<PeerIdentity>| {
         let joined = accepted.joined(&hello(Purpose::Bulk, service, number), identity.as_ref());
         joined.map(|it| Arc::ptr_eq(&it, &connection))
@@ -77,7 +78,7 @@ async fn a_connection_is_replaced_only_by_one_of_the_same_peer() {
             accepted.link(&hello(Purpose::Calls, 7, number), identity.as_ref())
         };
         let first = link(2, &own).unwrap();
-        let connection = connection(&service);
+        let connection = connection(&service, &RpcConfig::default());
         first.take(&connection);
         let stranger = link(u64::MAX, &other).unwrap();
         assert!(!connection.is_cut(), "{other:?} cuts {own:?} off");
@@ -87,6 +88,15 @@ async fn a_connection_is_replaced_only_by_one_of_the_same_peer() {
         drop((first, second, stranger));
         assert!(accepted.state.lock().links.is_empty(), "it is forgotten");
     }
+}
+
+#[tokio::test]
+async fn a_connection_may_be_as_old_as_can_be() {
+    let config = RpcConfig {
+        connection_age_max: Some(Duration::MAX),
+        ..RpcConfig::default()
+    };
+    assert!(!connection(&RpcService::local(), &config).is_cut());
 }
 
 #[test]
