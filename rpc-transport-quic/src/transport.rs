@@ -1,6 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use quinn::{ClientConfig, Endpoint, ServerConfig};
@@ -193,7 +194,7 @@ impl Transport for Quic {
         };
         let parsed = Authority::parse(SCHEME, authority)?;
         let client = self.security.client(&self.config)?;
-        let deadline = Instant::now() + self.config.connect_timeout;
+        let deadline = Instant::now() + self.config.connect_timeout.min(CONNECT_TIMEOUT_MAX);
         let addresses = timeout_at(deadline, resolve(parsed.host(), parsed.port()))
             .await
             .map_err(|_elapsed| failed(too_slow("the name was not resolved in time").into()))?
@@ -214,5 +215,8 @@ impl Transport for Quic {
 fn too_slow(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
+
+/// Longer than anybody waits, and within the clock's range.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(crate) const SCHEME: &str = "quic";
