@@ -10,6 +10,7 @@ use rpc_core::{RpcService, RpcServiceBuilder};
 
 mod determinism;
 mod faults;
+mod lanes;
 mod processes;
 
 /// On threads and the real clock, without latency.
