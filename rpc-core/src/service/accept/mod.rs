@@ -236,7 +236,7 @@ struct Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.accepted.state.lock().serving.remove(&self.number);
-        self.accepted.ended.notify_one();
+        self.accepted.ended.notify_waiters();
     }
 }
 
