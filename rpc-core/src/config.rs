@@ -34,7 +34,9 @@ pub struct RpcConfig {
     /// How old a connection may become before it is replaced as soon as no call is under way on it:
     /// certificates are judged only when a connection is made. The default is `None`: any age.
     pub connection_age_max: Option<Duration>,
-    /// How many connections peers may open; one for what is large counts too. More are turned away. The default is 4,096.
+    /// How many connections peers may open; one for what is large counts too, a channel as long as
+    /// anybody has it, and each further stream where a connection carries several. More are turned
+    /// away. The default is 4,096.
     pub connections_max: usize,
     /// How many connections the peers of one host may open. More are turned away, so that a single
     /// host does not keep the others out. The default is 4,096.
@@ -47,8 +49,8 @@ pub struct RpcConfig {
     pub frame_timeout: Duration,
     /// How many gateways one connection may have resolved. The default is 65,536.
     pub gateways_max: usize,
-    /// How long a peer that connects may take to say who it is. A slow-loris peer is cut off after
-    /// it. The default is 5 s.
+    /// How long a peer that connects may take to open a stream, and then to say who it is. A slow-loris
+    /// peer is cut off after it. The default is 5 s.
     pub handshake_timeout: Duration,
     /// How many peers may be about to say who they are. More are turned away. The default is 1,024.
     pub handshakes_max: usize,
@@ -132,5 +134,43 @@ impl Default for RpcConfig {
             window_bytes: 64 << 20,
             write_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, RpcConfig};
+    use crate::{BuildError, RpcService};
+
+    /// Builds a service, and returns the field that is refused.
+    async fn refused(change: impl FnOnce(&mut RpcConfig)) -> Option<&'static str> {
+        let mut config = RpcConfig::default();
+        change(&mut config);
+        match RpcService::builder().config(config).build().await {
+            Ok(service) => {
+                let listener = service.accept_channels("bulk");
+                assert!(listener.is_ok(), "{listener:?}");
+                None
+            }
+            Err(BuildError::Config { field, .. }) => Some(field),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_work_is_named() {
+        let zero = Duration::ZERO;
+        assert_eq!(
+            refused(|it| it.redial_delay_max = zero).await,
+            Some("redial_delay_max")
+        );
+        let alike = |it: &mut RpcConfig| it.redial_delay_max = it.redial_delay_min;
+        assert_eq!(refused(alike).await, None);
+        assert_eq!(
+            refused(|it| it.channel_backlog_max = 0).await,
+            Some("channel_backlog_max")
+        );
+        let endless = |it: &mut RpcConfig| it.channel_backlog_max = usize::MAX;
+        assert_eq!(refused(endless).await, None);
     }
 }

@@ -1,6 +1,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use quinn::{ClientConfig, Endpoint, ServerConfig};
@@ -131,17 +132,26 @@ impl Quic {
         for (address, left) in addresses.into_iter().zip((1..=count).rev()) {
             // A share of the time for each, or an address that swallows packets would use it up.
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            let endpoint = self
-                .sockets
-                .dialling(address, self.config.socket_buffer_bytes)?;
-            let (dialling, home) = keep(|| endpoint.connect_with(client.clone(), address, host));
-            match timeout(share, dialling?).await {
-                Ok(Ok(connection)) => return Ok(Established { connection, home }),
-                Ok(Err(error)) => failure = explain(error),
+            match timeout(share, self.reach_one(host, address, client)).await {
+                Ok(Ok(established)) => return Ok(established),
+                Ok(Err(error)) => failure = error,
                 Err(_elapsed) => failure = too_slow("the host did not answer in time").into(),
             }
         }
         Err(failure)
+    }
+
+    async fn reach_one(
+        &self,
+        host: &str,
+        address: SocketAddr,
+        client: &ClientConfig,
+    ) -> Result<Established, BoxError> {
+        let buffer_bytes = self.config.socket_buffer_bytes;
+        let endpoint = self.sockets.dialling(address, buffer_bytes)?;
+        let (dialling, home) = keep(|| endpoint.connect_with(client.clone(), address, host));
+        let connection = dialling?.await.map_err(explain)?;
+        Ok(Established { connection, home })
     }
 }
 
@@ -193,7 +203,7 @@ impl Transport for Quic {
         };
         let parsed = Authority::parse(SCHEME, authority)?;
         let client = self.security.client(&self.config)?;
-        let deadline = Instant::now() + self.config.connect_timeout;
+        let deadline = Instant::now() + self.config.connect_timeout.min(CONNECT_TIMEOUT_MAX);
         let addresses = timeout_at(deadline, resolve(parsed.host(), parsed.port()))
             .await
             .map_err(|_elapsed| failed(too_slow("the name was not resolved in time").into()))?
@@ -215,4 +225,48 @@ fn too_slow(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
 
+/// Longer than anybody waits, and within the clock's range.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+
 pub(crate) const SCHEME: &str = "quic";
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::net::{SocketAddr, UdpSocket};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use quinn::{Endpoint, EndpointConfig};
+    use rpc_core::transport::Transport;
+    use tokio::time::Instant;
+
+    use super::Quic;
+    use crate::driver::Tokio;
+
+    #[tokio::test]
+    async fn an_address_without_a_socket_is_passed_over() {
+        let server = Quic::bind("127.0.0.1:0").insecure();
+        let mut listener = server.listen().await.unwrap().unwrap();
+        let reached: SocketAddr = listener.authority().parse().unwrap();
+        let client = Quic::dial_only().insecure();
+        let client = client.with_endpoints(|address, server| {
+            if address.is_ipv6() {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
+            let socket = UdpSocket::bind(address)?;
+            Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(Tokio))
+        });
+        let config = client.security.client(&client.config).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let missing: SocketAddr = "[::1]:1".parse().unwrap();
+        let reach = |addresses| client.reach("localhost", addresses, &config, deadline);
+
+        // The handshake is the listener's part too.
+        tokio::spawn(async move { listener.accept().await?.accept_stream().await });
+        reach(vec![missing, reached]).await.unwrap();
+        let refusal = reach(vec![missing]).await.unwrap_err();
+        let refusal = refusal.downcast::<io::Error>().unwrap();
+        assert_eq!(refusal.kind(), io::ErrorKind::Unsupported);
+    }
+}

@@ -87,7 +87,7 @@ impl Dialler {
 
     /// Connects to the first address of a host that answers.
     async fn reach(&self, authority: Authority<'_>) -> io::Result<TcpStream> {
-        let deadline = Instant::now() + self.config.connect_timeout;
+        let deadline = Instant::now() + self.config.connect_timeout.min(CONNECT_TIMEOUT_MAX);
         let addresses = timeout_at(deadline, resolve(authority.host(), authority.port()))
             .await
             .map_err(|_elapsed| too_slow("the name was not resolved in time"))??;
@@ -118,6 +118,9 @@ fn failed(authority: &str, source: impl Into<Box<dyn Error + Send + Sync>>) -> T
 fn too_slow(message: &str) -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, message)
 }
+
+/// Longer than anybody waits, and within the clock's range.
+const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Systems count keepalive in seconds, Linux up to these; outside, no socket could be set up.
 const KEEPALIVE_MIN: Duration = Duration::from_secs(1);

@@ -59,12 +59,14 @@ pub(crate) struct Resolve {
     pub(crate) methods: Vec<u64>,
 }
 
-/// The number, which start of the endpoint it is for, and which of the methods the callee has just so.
+/// The number, which start of the endpoint it is for, which of the methods the callee has just so, and
+/// what the endpoint is called, which may have been asked for by a pattern.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Resolved {
     pub(crate) gateway: u32,
     pub(crate) incarnation: u64,
     pub(crate) compatible: Vec<bool>,
+    pub(crate) endpoint: String,
 }
 
 /// Why an endpoint's gateway has no number.
@@ -87,6 +89,7 @@ pub(crate) trait Directory: Send {
 
 /// What is known of a running endpoint.
 pub(crate) struct Listing {
+    pub(crate) name: Arc<str>,
     pub(crate) exposed: Vec<Exposed>,
     /// Which start of an endpoint under its name it is.
     pub(crate) incarnation: u64,

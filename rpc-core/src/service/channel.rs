@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Semaphore, mpsc};
 
+use super::quota::Share;
 use super::{RpcService, StartError};
 use crate::transport::Stream;
 
@@ -27,8 +33,11 @@ impl Channels {
         self.listeners.lock().contains_key(name)
     }
 
-    /// Hands a stream to its listener; one that is not taken in time is dropped, which closes it.
-    pub(super) fn offer(&self, name: &str, stream: Stream) {
+    /// Hands a stream to its listener; one that is not taken in time is dropped, which closes it. The
+    /// share is held as long as the stream.
+    pub(super) fn offer(&self, name: &str, stream: Stream, share: &Arc<Share>) {
+        let Stream { reader, writer } = stream;
+        let stream = Stream::new(Counted::new(reader, share), Counted::new(writer, share));
         let listener = self.listeners.lock().get(name).cloned();
         if listener.is_none_or(|it| it.try_send(stream).is_err()) {
             tracing::warn!(
@@ -43,20 +52,80 @@ impl Channels {
     }
 }
 
+/// A half of a stream that counts as a connection as long as somebody has it.
+struct Counted<T> {
+    half: T,
+    _share: Arc<Share>,
+}
+
+impl<T> Counted<T> {
+    fn new(half: T, share: &Arc<Share>) -> Self {
+        Self {
+            half,
+            _share: Arc::clone(share),
+        }
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.half).poll_read(cx, into)
+    }
+}
+
+impl<W: AsyncWrite + Unpin> AsyncWrite for Counted<W> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.half).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.half).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.half.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.half).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.half).poll_shutdown(cx)
+    }
+}
+
 impl RpcService {
     /// Accepts the channels that peers open under a name; see [`open_channel`](Self::open_channel).
     ///
     /// # Errors
     ///
-    /// Someone accepts them already.
+    /// Someone accepts them already, or the service is closed.
     pub fn accept_channels(&self, name: &str) -> Result<ChannelListener, StartError> {
         let mut listeners = self.inner.channels.listeners.lock();
+        // Under the lock: whoever closes the service takes the listeners out afterwards.
+        if self.is_closed() {
+            return Err(StartError::Closed);
+        }
         if listeners.get(name).is_some_and(|it| !it.is_closed()) {
             return Err(StartError::Taken {
                 name: name.to_owned(),
             });
         }
-        let (sender, streams) = mpsc::channel(self.inner.channels.backlog);
+        let (sender, streams) =
+            mpsc::channel(self.inner.channels.backlog.min(Semaphore::MAX_PERMITS));
         listeners.insert(name.to_owned(), sender);
         Ok(ChannelListener { streams })
     }

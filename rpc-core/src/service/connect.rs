@@ -18,7 +18,7 @@ impl RpcService {
     /// Connects a gateway to the endpoint at `address`, of this or of another service.
     ///
     /// A gateway to an endpoint of this service moves values, not bytes. A name that ends in `*`
-    /// stands for the first endpoint, by name, whose name begins so.
+    /// stands for the first endpoint, by name, whose name begins so, which the gateway then stays with.
     ///
     /// # Errors
     ///
@@ -70,8 +70,12 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// The service cannot be reached within the configured time, or nobody accepts such channels.
+    /// The service cannot be reached within the configured time, or nobody accepts such channels; or
+    /// this service is closed.
     pub async fn open_channel(&self, address: &str) -> Result<Stream, ConnectError> {
+        if self.is_closed() {
+            return Err(ConnectError::Closed);
+        }
         let parsed: Address = address.parse()?;
         let purpose = Purpose::Channel(parsed.endpoint().to_owned());
         self.within_time(address, async {
@@ -160,13 +164,15 @@ impl RpcService {
             // Our own service, by a name of it that we did not know.
             return self.connect_own(address, token);
         }
-        let resolve = Resolve {
+        let mut resolve = Resolve {
             endpoint: address.endpoint().to_owned(),
             gateway: G::NAME.to_owned(),
             methods: G::METHODS.iter().map(|it| it.fingerprint).collect(),
         };
         let claim = connection.resolve(&resolve).await;
         let claim = claim.map_err(|error| resolve_error::<G>(&address, error))?;
+        // When it is looked for again, a pattern may stand for another endpoint.
+        resolve.endpoint.clone_from(&claim.resolved().endpoint);
         let caller = Arc::clone(&self.inner.caller);
         let callee = caller.callee(address.clone(), connection.service(), G::METHODS.len());
         let service = self.downgrade();

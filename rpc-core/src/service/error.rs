@@ -9,6 +9,14 @@ use crate::transport::TransportError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// A limit or time of the configuration cannot work.
+    #[error("{field} {reason}")]
+    Config {
+        /// The field of [`RpcConfig`](crate::RpcConfig).
+        field: &'static str,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A transport cannot be bound.
     #[error(transparent)]
     Transport(#[from] TransportError),

@@ -188,9 +188,6 @@ impl RpcService {
         name: &str,
         endpoint: E,
     ) -> Result<RpcServer<E>, StartError> {
-        if self.is_closed() {
-            return Err(StartError::Closed);
-        }
         let address: Address = self.address_of(name).parse().map_err(StartError::Name)?;
         let core = Arc::new(EndpointCore::new(
             name.into(),
@@ -200,12 +197,17 @@ impl RpcService {
             self.downgrade(),
         ));
         let server = RpcServer::new(Arc::clone(&core));
-        self.inner.registry.insert(&core)?;
-        self.start_watching();
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        let running = main_loop::run(core, endpoint);
-        spawn_within(span, &mut self.inner.endpoints.lock(), running);
+        {
+            let mut endpoints = self.inner.endpoints.lock();
+            if self.is_closed() {
+                return Err(StartError::Closed);
+            }
+            self.inner.registry.insert(&core)?;
+            spawn_within(span, &mut endpoints, main_loop::run(core, endpoint));
+        }
+        self.start_watching();
         Ok(server)
     }
 
@@ -222,7 +224,7 @@ impl RpcService {
     ///
     /// May be called again; what was begun goes on.
     pub async fn close(&self) -> Result<(), EndpointError> {
-        self.inner.closed.send_replace(true);
+        self.begin_to_close();
         let result = self.inner.registry.terminate_all().await;
         self.inner.peers.close();
         self.inner.channels.close();
@@ -234,11 +236,17 @@ impl RpcService {
         result
     }
 
+    fn begin_to_close(&self) {
+        // An endpoint is started before, and will be stopped, or not at all.
+        let _starting = self.inner.endpoints.lock();
+        self.inner.closed.send_replace(true);
+    }
+
     /// Ends everything at once, as when the process dies: no `on_stop`, no answers, no goodbye.
     ///
     /// For tests of what others do then, and for a second signal while [`close`](Self::close) waits.
     pub fn abort(&self) {
-        self.inner.closed.send_replace(true);
+        self.begin_to_close();
         // First those who could hear of the rest.
         self.inner.accepted.discard();
         self.inner.endpoints.lock().abort_all();
@@ -360,8 +368,9 @@ impl RpcServiceBuilder {
     ///
     /// # Errors
     ///
-    /// A transport cannot be bound, or two have the same scheme.
+    /// The configuration cannot work, a transport cannot be bound, or two have the same scheme.
     pub async fn build(mut self) -> Result<RpcService, BuildError> {
+        check(&self.config)?;
         let mut transports = BTreeMap::new();
         let mut listeners = Vec::new();
         for transport in std::mem::take(&mut self.transports) {
@@ -385,6 +394,17 @@ impl RpcServiceBuilder {
         }
         Ok(service)
     }
+}
+
+fn check(config: &RpcConfig) -> Result<(), BuildError> {
+    let refusal = |field, reason| Err(BuildError::Config { field, reason });
+    if config.redial_delay_max < config.redial_delay_min {
+        return refusal("redial_delay_max", "is less than redial_delay_min");
+    }
+    if config.channel_backlog_max == 0 {
+        return refusal("channel_backlog_max", "is 0: no channel could be accepted");
+    }
+    Ok(())
 }
 
 /// Hashes a cluster's name (FNV-1a): it only has to tell clusters apart, not to keep anyone out.

@@ -15,7 +15,8 @@ use super::connect::handshake;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
-    Claim, Link, OutgoingConnection, Purpose, Redial, Resolve, ResolveRefusal, dial, together,
+    Claim, HandshakeError, Link, OutgoingConnection, Purpose, Redial, Refusal, Resolve,
+    ResolveRefusal, dial, together,
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
@@ -178,7 +179,8 @@ impl RpcService {
     }
 
     /// Adds a bulk lane to a connection when it is first needed: by a connection of the transport of its
-    /// own, so that not even the work of encrypting what is large is in the way of what is small.
+    /// own, so that not even the work of encrypting what is large is in the way of what is small. Until
+    /// there is one, large messages go the way of all others.
     fn widening(
         &self,
         connection: &Arc<OutgoingConnection>,
@@ -191,35 +193,51 @@ impl RpcService {
             if !connection.wants_bulk().await {
                 return;
             }
-            let Some(service) = service.upgrade() else {
-                return;
-            };
-            let config = service.inner.config.clone();
-            let hello = service.hello(Purpose::Bulk).by(link);
-            let dialler = service.clone();
-            service.spawn(async move {
-                let text = address.to_string();
-                let opening = async {
-                    let (transport, mut stream) = dialler.dial(&address).await?;
-                    let welcome = dial(&mut stream, &hello).await;
-                    let welcome = welcome.map_err(|error| handshake(&text, error))?;
-                    Ok((transport, stream, welcome))
-                };
-                let opened = dialler.within_time(&text, opening).await;
-                drop(dialler);
-                match opened {
-                    Ok((transport, stream, welcome)) => {
-                        if welcome.service == connection.service() {
+            let mut backoff = Backoff::default();
+            while let Some(service) = service.upgrade() {
+                let config = service.inner.config.clone();
+                let opened = service.open_bulk(&address, link, connection.service());
+                match opened.await {
+                    Ok((transport, stream)) => {
+                        return service.spawn(async move {
                             let running = pin!(connection.run_bulk(stream, &config));
                             together(transport.lend_driver(), running).await;
-                        }
-                        transport.close();
+                            transport.close();
+                        });
                     }
-                    // Large messages go the way of all others.
-                    Err(error) => tracing::debug!(peer = text, %error, "no bulk lane"),
+                    Err(error) => tracing::debug!(peer = %address, %error, "no bulk lane yet"),
                 }
-            });
+                drop(service);
+                let now = Instant::now();
+                backoff.failed(&config, now, fastrand::f64());
+                tokio::time::sleep_until(backoff.wait_until(now).unwrap_or(now)).await;
+            }
         }
+    }
+
+    /// Dials a service for a connection that it has, and shakes hands.
+    async fn open_bulk(
+        &self,
+        address: &Address,
+        link: Link,
+        service: u128,
+    ) -> Result<(Arc<dyn Connection>, Stream), ConnectError> {
+        let text = address.to_string();
+        let opening = async {
+            let (transport, mut stream) = self.dial(address).await?;
+            let hello = self.hello(Purpose::Bulk).by(link);
+            let welcome = dial(&mut stream, &hello).await;
+            let welcome = welcome.and_then(|it| match it.service == service {
+                true => Ok(()),
+                false => Err(HandshakeError::Refused(Refusal::NoConnection)),
+            });
+            welcome.map_err(|error| {
+                transport.close();
+                handshake(&text, error)
+            })?;
+            Ok((transport, stream))
+        };
+        self.within_time(&text, opening).await
     }
 
     fn next_link(&self, address: &Address) -> Link {

@@ -119,6 +119,7 @@ impl Registry {
         let watchers = Arc::clone(entry.watchers.get_or_init(Arc::default));
         drop(endpoints);
         Some(Listing {
+            name: Arc::clone(endpoint.name()),
             incarnation: endpoint.incarnation(),
             exposed: endpoint.expose(),
             watchers,

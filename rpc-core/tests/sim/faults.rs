@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use rpc_core::testing::sim::{self, SimEventKind, SimNetwork, SimNode};
 use rpc_core::testing::{Probe, ProbeGateway};
 use rpc_core::transport::{Transport, TransportError};
-use rpc_core::{ConnectError, Outcome, RpcConfig, RpcError, RpcService};
+use rpc_core::{ConnectError, GatewayClosed, Outcome, RpcConfig, RpcError, RpcService};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Instant;
 
@@ -47,6 +47,28 @@ fn a_call_during_a_partition_ends_in_time_and_one_after_it_is_answered() {
         let sum = probe.add(4).await.unwrap();
         assert!([1 + 4, 1 + 2 + 4].contains(&sum), "{sum}");
         assert_eq!(net.trace().of(SimEventKind::Dial).count(), 1);
+    });
+}
+
+#[test]
+fn a_gateway_by_a_pattern_finds_its_endpoint_again_and_not_a_new_one() {
+    sim::run(1, async |net| {
+        let callee = service(&net.node("b")).await;
+        let caller = service(&net.node("a")).await;
+        let start = |name| {
+            let server = callee.start_server(name, Probe::default()).unwrap();
+            server.start();
+            server
+        };
+        let _second = start("a_2");
+        let found: Arc<dyn ProbeGateway> = caller.connect("sim://b/a_*").await.unwrap();
+        assert_eq!(found.add(1).await, Ok(1));
+        let _first = start("a_1");
+        net.reset("a", "b");
+        assert_eq!(found.closed().await, GatewayClosed::Disconnected);
+        assert_eq!(found.add(2).await, Ok(1 + 2));
+        let anew = caller.reconnect(&*found).await.unwrap();
+        assert_eq!(anew.add(4).await, Ok(4), "the pattern has another first");
     });
 }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{RpcService, RpcServiceBuilder};
 
+mod closing;
 mod determinism;
 mod election;
 mod faults;
+mod lanes;
 mod panics;
 mod processes;
 

@@ -69,6 +69,16 @@ async fn a_host_that_does_not_answer_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_connection_may_take_for_ever() {
+    let mut config = QuicConfig::default();
+    (config.connect_timeout, config.handshake_timeout) = (Duration::MAX, Duration::MAX);
+    let server = loopback().config(config.clone());
+    let mut listener = listen(&server).await;
+    let client = Quic::dial_only().insecure().config(config);
+    connected(listener.as_mut(), &client).await;
+}
+
+#[tokio::test]
 async fn a_handshake_that_does_not_end_is_given_up() {
     let mut config = QuicConfig::default();
     config.handshake_timeout = Duration::ZERO;

@@ -1,8 +1,9 @@
 use std::io;
+use std::time::Duration;
 
 use rpc_core::testing::sockets::{self, kind};
 use rpc_core::transport::{Transport, TransportError};
-use rpc_transport_tcp::Tcp;
+use rpc_transport_tcp::{Tcp, TcpConfig};
 
 use crate::{connected, echo, listen, loopback};
 
@@ -27,6 +28,14 @@ async fn a_port_where_nobody_listens_refuses() {
         format!("cannot connect to tcp://{authority}")
     );
     assert_eq!(kind(&refusal), io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_connection_may_take_for_ever() {
+    let mut config = TcpConfig::default();
+    (config.connect_timeout, config.handshake_timeout) = (Duration::MAX, Duration::MAX);
+    let mut listener = listen(loopback().config(config.clone())).await;
+    connected(&mut *listener, &Tcp::dial_only().config(config)).await;
 }
 
 #[tokio::test]

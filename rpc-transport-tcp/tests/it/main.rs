@@ -5,6 +5,7 @@
 )]
 
 mod address;
+mod channels;
 #[cfg(feature = "tls")]
 mod mutual_tls;
 #[cfg(feature = "tls")]

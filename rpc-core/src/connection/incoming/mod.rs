@@ -39,14 +39,12 @@ use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
 use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
-use crate::transport::{PeerIdentity, Stream};
+use crate::transport::Stream;
 
 /// The called side of a connection.
 pub(crate) struct IncomingConnection {
     id: u64,
     wire: Wire,
-    /// Who the peer has proved to be.
-    identity: Option<PeerIdentity>,
     /// What the peer may do, by its certificate; `None` if everybody may do everything.
     roles: Option<Vec<String>>,
     calls: Mutex<Calls>,
@@ -77,7 +75,6 @@ impl Drop for End<'_> {
 /// Who opened a connection.
 pub(crate) struct Peer {
     pub(crate) name: String,
-    pub(crate) identity: Option<PeerIdentity>,
     pub(crate) roles: Option<Vec<String>>,
 }
 
@@ -121,16 +118,11 @@ impl IncomingConnection {
         directory: impl Directory + 'static,
         config: &RpcConfig,
     ) -> Arc<Self> {
-        let Peer {
-            name,
-            identity,
-            roles,
-        } = peer;
+        let Peer { name, roles } = peer;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             wire: Wire::new(Direction::Incoming, name, writer, config),
-            identity,
             roles,
             calls: Mutex::default(),
             sooner: Notify::new(),
@@ -145,7 +137,7 @@ impl IncomingConnection {
                 frame_in: config.frame_bytes_max,
                 frame_out: (peer_frame_bytes_max as usize).min(config.frame_bytes_max),
                 gateways: config.gateways_max,
-                age: config.connection_age_max.map(|age| age * 2),
+                age: config.connection_age_max.map(|age| age.saturating_mul(2)),
             },
         })
     }
@@ -192,7 +184,7 @@ impl IncomingConnection {
             tracing::debug!(peer = %self.wire.peer, "there is a bulk lane already");
             return;
         };
-        if self.session.lock().is_cut() || self.leaving.load(Ordering::Relaxed) {
+        if self.is_cut() || self.leaving.load(Ordering::Relaxed) {
             // Whoever closed the connection did not see the lane.
             bulk.outbox.close();
         }
@@ -214,11 +206,6 @@ impl IncomingConnection {
         std::future::pending().await
     }
 
-    /// Tells whether this is who opened the connection.
-    pub(crate) fn is_of(&self, identity: Option<&PeerIdentity>) -> bool {
-        self.identity.as_ref() == identity
-    }
-
     /// Writes what there is to write, until there will be no more.
     async fn write(&self, lane: &Lane) -> io::Result<()> {
         lane.outbox.drive().await?;
@@ -237,7 +224,7 @@ impl IncomingConnection {
 
     /// Ends the calls whose time is over, whether their callers say so or not.
     async fn expire(&self) {
-        while !self.session.lock().is_cut() {
+        while !self.is_cut() {
             let earliest = self.calls.lock().earliest;
             if earliest == Moment::NEVER {
                 self.sooner.notified().await;
@@ -369,6 +356,11 @@ impl IncomingConnection {
         self.session.lock().cut();
         self.wire.discard();
         self.sooner.notify_one();
+    }
+
+    /// Tells whether the peer was cut off, or has gone.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.session.lock().is_cut()
     }
 
     pub(crate) fn report(&self) -> ConnectionDiagnostics {

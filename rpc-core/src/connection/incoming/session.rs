@@ -215,6 +215,7 @@ impl Session {
             gateway,
             incarnation: listing.incarnation,
             compatible,
+            endpoint: listing.name.to_string(),
         })
     }
 

@@ -36,6 +36,7 @@ impl Claim {
         self.is_kept = true;
         let resolved = Resolved {
             compatible: mem::take(&mut self.resolved.compatible),
+            endpoint: mem::take(&mut self.resolved.endpoint),
             ..self.resolved
         };
         (Arc::clone(&self.connection), resolved)

@@ -35,7 +35,6 @@ impl Callee {
         let (main, stream) = Raw::new();
         let peer = Peer {
             name: String::from("peer"),
-            identity: None,
             roles: None,
         };
         let Stream { reader, writer } = stream;

@@ -59,6 +59,7 @@ impl Caller {
             gateway,
             incarnation: 1,
             compatible: vec![true],
+            endpoint: String::from("probe"),
         };
         let header = Header::new(Kind::Response, asked.call);
         self.main.send(header, &resolved).await;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -33,8 +34,44 @@ pub(super) struct Accepted {
 struct State {
     serving: BTreeMap<u64, Weak<IncomingConnection>>,
     served: u64,
-    /// The newest connection of each link, by the peer's id and the link's address.
-    links: BTreeMap<(u128, u64), Newest>,
+    /// The newest connection of each link.
+    links: BTreeMap<Key, Newest>,
+}
+
+/// Which link it is: ids are no secrets, so that nobody joins or replaces what another has opened.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    service: u128,
+    address: u64,
+    who: Who,
+}
+
+/// Whose a link is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Who {
+    /// Where peers prove nothing.
+    Anybody,
+    /// Those in the certificate: they outlast its renewal.
+    Names(Vec<String>),
+    /// That of a certificate without a name.
+    Fingerprint([u8; 32]),
+}
+
+impl Key {
+    fn new(hello: &Hello, identity: Option<&PeerIdentity>) -> Self {
+        let who = match identity {
+            None => Who::Anybody,
+            Some(identity) if identity.names().is_empty() => {
+                Who::Fingerprint(*identity.fingerprint())
+            }
+            Some(identity) => Who::Names(identity.names().to_vec()),
+        };
+        Self {
+            service: hello.service,
+            address: hello.link.address,
+            who,
+        }
+    }
 }
 
 /// The newest connection of a link.
@@ -76,8 +113,12 @@ impl Accepted {
     }
 
     /// Gives a link to a connection that is about to be made: it is cut off from older ones first.
-    fn link(self: &Arc<Self>, hello: &Hello) -> Result<Linked, Refusal> {
-        let key = (hello.service, hello.link.address);
+    fn link(
+        self: &Arc<Self>,
+        hello: &Hello,
+        identity: Option<&PeerIdentity>,
+    ) -> Result<Linked, Refusal> {
+        let key = Key::new(hello, identity);
         let number = hello.link.number;
         let mut state = self.state.lock();
         let newest = Newest {
@@ -86,7 +127,7 @@ impl Accepted {
         };
         let older = match state.links.get(&key) {
             Some(newest) if newest.number >= number => return Err(Refusal::Superseded),
-            _ => state.links.insert(key, newest),
+            _ => state.links.insert(key.clone(), newest),
         };
         drop(state);
         if let Some(older) = older.and_then(|it| it.connection.upgrade())
@@ -108,11 +149,9 @@ impl Accepted {
         identity: Option<&PeerIdentity>,
     ) -> Result<Arc<IncomingConnection>, Refusal> {
         let state = self.state.lock();
-        let newest = state.links.get(&(hello.service, hello.link.address));
+        let newest = state.links.get(&Key::new(hello, identity));
         let newest = newest.filter(|it| it.number == hello.link.number);
         let connection = newest.and_then(|it| it.connection.upgrade());
-        // Ids are no secrets: nobody joins the connection of another.
-        let connection = connection.filter(|it| it.is_of(identity));
         connection.ok_or(Refusal::NoConnection)
     }
 
@@ -158,7 +197,7 @@ impl Accepted {
 /// The newest connection of a link.
 struct Linked {
     accepted: Arc<Accepted>,
-    key: (u128, u64),
+    key: Key,
     number: u64,
 }
 
@@ -197,7 +236,7 @@ struct Serving {
 impl Drop for Serving {
     fn drop(&mut self) {
         self.accepted.state.lock().serving.remove(&self.number);
-        self.accepted.ended.notify_one();
+        self.accepted.ended.notify_waiters();
     }
 }
 
@@ -224,29 +263,49 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
                 continue;
             }
         };
-        let weak = service.downgrade();
-        service.spawn(async move {
-            accept_streams(&weak, &connection).await;
-            // Not closed: a channel that was handed on outlives the task that accepted it.
-            drop((connection, admitted));
-        });
+        let (weak, timeout) = (service.downgrade(), inner.config.handshake_timeout);
+        // Not closed then: a channel that was handed on outlives the task that accepted it.
+        service.spawn(async move { accept_streams(&weak, &connection, admitted, timeout).await });
     }
 }
 
-/// Serves the streams of a connection, all at once, until it is closed.
-async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>) {
+/// Serves the streams of a connection, all at once, until it is closed. Its share of the connections is
+/// that of its first stream too; each further one needs one of its own.
+async fn accept_streams(
+    service: &WeakService,
+    connection: &Arc<dyn Connection>,
+    share: Share,
+    handshake_timeout: Duration,
+) {
+    let share = Arc::new(share);
+    let mut of_first = Some(Arc::clone(&share));
     let mut streams = tokio::task::JoinSet::new();
+    let welcomed = Arc::new(Notify::new());
+    let mut silence = pin!(async {
+        let welcomed = tokio::time::timeout(handshake_timeout, welcomed.notified());
+        if welcomed.await.is_ok() {
+            std::future::pending().await
+        }
+    });
     loop {
         let stream = tokio::select! {
             biased;
             // Ended streams are forgotten.
             Some(_) = streams.join_next() => continue,
             stream = connection.accept_stream() => stream,
+            () = &mut silence => {
+                tracing::debug!(peer = connection.peer(), "nobody said in time who they are");
+                connection.close();
+                break;
+            }
         };
         match stream {
             Ok(stream) => {
                 let (service, connection) = (service.clone(), Arc::clone(connection));
-                let serving = async move { serve_stream(service, &*connection, stream).await };
+                let (share, welcomed) = (of_first.take(), Arc::clone(&welcomed));
+                let serving = async move {
+                    serve_stream(service, &*connection, stream, share, &welcomed).await;
+                };
                 streams.spawn(serving.in_current_span());
             }
             Err(error) => {
@@ -259,52 +318,34 @@ async fn accept_streams(service: &WeakService, connection: &Arc<dyn Connection>)
     while streams.join_next().await.is_some() {}
 }
 
-async fn serve_stream(service: WeakService, connection: &dyn Connection, mut stream: Stream) {
+async fn serve_stream(
+    service: WeakService,
+    connection: &dyn Connection,
+    mut stream: Stream,
+    share: Option<Arc<Share>>,
+    welcomed: &Notify,
+) {
     let Some(service) = service.upgrade() else {
         return;
     };
-    let peer = connection.peer();
+    let Some(welcome) = service.welcome(connection, &mut stream, share).await else {
+        return;
+    };
+    welcomed.notify_one();
+    let Welcomed { hello, wish, share } = welcome;
     let config = service.inner.config.clone();
-    let greeting = match service.inner.accepted.greet(&peer, &config) {
-        Ok(greeting) => greeting,
-        Err(error) => {
-            tracing::warn!(peer, %error, "stream turned away");
-            return;
-        }
-    };
-    let own = service.hello(Purpose::Calls);
-    let identity = connection.identity();
-    let mut wish = None;
-    let judge = |hello: &Hello| {
-        wish = Some(service.judge(hello, identity.as_ref())?);
-        Ok(())
-    };
-    let timeout = config.handshake_timeout;
-    let hello = match tokio::time::timeout(timeout, greet(&mut stream, &own, judge)).await {
-        Ok(Ok(hello)) => hello,
-        Ok(Err(error)) => {
-            tracing::debug!(peer, %error, "handshake failed");
-            return;
-        }
-        Err(_) => {
-            tracing::debug!(peer, ?timeout, "the peer did not say who it is in time");
-            return;
-        }
-    };
-    drop(greeting);
     match wish {
-        Some(Wish::Channel(_)) if service.is_stranger(identity.as_ref()) => {
+        Wish::Channel(_) if service.is_stranger(connection.identity().as_ref()) => {
             tracing::warn!(
-                peer,
+                peer = connection.peer(),
                 "a channel is forbidden to a peer without a certificate"
             );
         }
-        Some(Wish::Channel(name)) => service.inner.channels.offer(&name, stream),
-        Some(Wish::Calls(linked)) => {
+        Wish::Channel(name) => service.inner.channels.offer(&name, stream, &share),
+        Wish::Calls(linked) => {
             let peer = Peer {
-                name: peer,
-                roles: service.roles_of(identity.as_ref()),
-                identity,
+                name: connection.peer(),
+                roles: service.roles_of(connection.identity().as_ref()),
             };
             let Stream { reader, writer } = stream;
             let (directory, frame_bytes_max) = (service.downgrade(), hello.frame_bytes_max);
@@ -320,13 +361,21 @@ async fn serve_stream(service: WeakService, connection: &dyn Connection, mut str
             together(connection.lend_driver(), serving_it).await;
             drop((serving, linked));
         }
-        Some(Wish::Bulk(joined)) => {
+        Wish::Bulk(joined) => {
             drop(service);
             let serving = pin!(joined.serve_bulk(stream, &config));
             together(connection.lend_driver(), serving).await;
         }
-        None => {}
     }
+    drop(share);
+}
+
+/// A stream whose peer has said who it is.
+struct Welcomed {
+    hello: Hello,
+    wish: Wish,
+    /// Held as long as the stream.
+    share: Arc<Share>,
 }
 
 /// What a peer wants that is welcome.
@@ -338,13 +387,59 @@ enum Wish {
 }
 
 impl RpcService {
+    /// Shakes hands over a stream, which needs a share of the connections.
+    async fn welcome(
+        &self,
+        connection: &dyn Connection,
+        stream: &mut Stream,
+        share: Option<Arc<Share>>,
+    ) -> Option<Welcomed> {
+        let peer = connection.peer();
+        let (accepted, config) = (&self.inner.accepted, &self.inner.config);
+        let _greeting = match accepted.greet(&peer, config) {
+            Ok(greeting) => greeting,
+            Err(error) => {
+                tracing::warn!(peer, %error, "stream turned away");
+                return None;
+            }
+        };
+        let own = self.hello(Purpose::Calls);
+        let identity = connection.identity();
+        let mut judged = None;
+        let judge = |hello: &Hello| {
+            let share = match share {
+                Some(share) => share,
+                None => Arc::new(accepted.admit(&peer, config).map_err(|error| {
+                    tracing::warn!(peer, %error, "stream turned away");
+                    Refusal::TooMany
+                })?),
+            };
+            judged = Some((self.judge(hello, identity.as_ref())?, share));
+            Ok(())
+        };
+        let timeout = config.handshake_timeout;
+        let hello = match tokio::time::timeout(timeout, greet(stream, &own, judge)).await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(error)) => {
+                tracing::debug!(peer, %error, "handshake failed");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(peer, ?timeout, "the peer did not say who it is in time");
+                return None;
+            }
+        };
+        let (wish, share) = judged?;
+        Some(Welcomed { hello, wish, share })
+    }
+
     fn judge(&self, hello: &Hello, identity: Option<&PeerIdentity>) -> Result<Wish, Refusal> {
         if self.is_closed() {
             return Err(Refusal::Closing);
         }
         let accepted = &self.inner.accepted;
         match &hello.purpose {
-            Purpose::Calls => accepted.link(hello).map(Wish::Calls),
+            Purpose::Calls => accepted.link(hello, identity).map(Wish::Calls),
             Purpose::Channel(name) if self.inner.channels.accepts(name) => {
                 Ok(Wish::Channel(name.clone()))
             }
@@ -374,79 +469,7 @@ impl Directory for WeakService {
     }
 }
 
+#[cfg(all(test, feature = "testing"))]
+mod sim_tests;
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::{Accepted, Full};
-    use crate::RpcService;
-    use crate::config::RpcConfig;
-    use crate::connection::{Hello, IncomingConnection, Link, Peer, Purpose, Refusal};
-    use crate::transport::PeerIdentity;
-
-    #[tokio::test]
-    async fn a_bulk_lane_joins_the_connection_of_the_same_peer_and_dialling() {
-        let service = RpcService::local();
-        let accepted = Arc::new(Accepted::default());
-        let config = RpcConfig::default();
-        let hello = |purpose, service, number| {
-            let link = Link { address: 1, number };
-            Hello::new(purpose, &config, service, 0).by(link)
-        };
-        let identity = |byte| Some(PeerIdentity::new([byte; 32], Vec::new(), Vec::new()));
-        let linked = accepted.link(&hello(Purpose::Calls, 7, 2)).unwrap();
-        let joins = |service, number, identity: Option<PeerIdentity>| {
-            let hello = hello(Purpose::Bulk, service, number);
-            accepted
-                .joined(&hello, identity.as_ref())
-                .map(|it| it.is_of(identity.as_ref()))
-        };
-        let none = Err(Refusal::NoConnection);
-        assert_eq!(joins(7, 2, identity(1)), none, "its handshake is under way");
-        let peer = Peer {
-            name: String::from("peer"),
-            identity: identity(1),
-            roles: None,
-        };
-        let writer = Box::new(tokio::io::sink());
-        let directory = service.downgrade();
-        let connection = IncomingConnection::new(peer, writer, 1000, directory, &config);
-        linked.take(&connection);
-        assert_eq!(joins(7, 2, identity(1)), Ok(true));
-        assert_eq!(joins(7, 1, identity(1)), none, "an older dialling");
-        assert_eq!(joins(8, 2, identity(1)), none, "another service");
-        assert_eq!(joins(7, 2, identity(2)), none, "another peer");
-        assert_eq!(joins(7, 2, None), none, "nobody");
-        drop(linked);
-        assert_eq!(joins(7, 2, identity(1)), none, "it has ended");
-    }
-
-    #[test]
-    fn a_host_whose_peers_say_nothing_does_not_keep_others_out() {
-        let mut config = RpcConfig::default();
-        (config.handshakes_max, config.handshakes_per_host_max) = (3, 2);
-        let accepted = Arc::new(Accepted::default());
-        let greet = |peer| accepted.greet(peer, &config);
-        let silent = [greet("mute:1").unwrap(), greet("mute:2").unwrap()];
-        assert_eq!(greet("mute:3").err(), Some(Full::GreetingHost));
-        let other = greet("other:1").unwrap();
-        assert_eq!(greet("third:1").err(), Some(Full::Greeting));
-        drop((silent, other));
-        assert!(greet("mute:3").is_ok());
-        assert!(!accepted.greeting.has_hosts(), "hosts are forgotten");
-    }
-
-    #[test]
-    fn a_host_has_its_share_of_the_connections() {
-        let mut config = RpcConfig::default();
-        (config.connections_max, config.connections_per_host_max) = (3, 2);
-        let accepted = Arc::new(Accepted::default());
-        let admit = |peer| accepted.admit(peer, &config);
-        let greedy = [admit("greedy:1").unwrap(), admit("greedy:2").unwrap()];
-        assert_eq!(admit("greedy:3").err(), Some(Full::Host));
-        let other = admit("other:1").unwrap();
-        assert_eq!(admit("third:1").err(), Some(Full::Service));
-        drop((greedy, other));
-        assert!(!accepted.connections.has_hosts(), "hosts are forgotten");
-    }
-}
+mod tests;
