@@ -33,14 +33,9 @@ impl<A> Default for Timers<A> {
 }
 
 impl<A> Timers<A> {
-    /// Returns the id of the timer that is set next.
-    pub(crate) const fn next_id(&self) -> TimerId {
-        TimerId(self.next)
-    }
-
     /// Sets a timer, which recurs if it has a period.
     pub(crate) fn set(&mut self, at: Instant, period: Option<Duration>, action: A) -> TimerId {
-        let id = self.next_id();
+        let id = TimerId(self.next);
         self.next += 1;
         self.put(id, at, Timer { action, period });
         id

@@ -115,6 +115,23 @@ async fn a_cancelled_timer_does_not_run() {
     assert!(entries(&server).await.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn to_cancel_a_timer_that_never_elapses_leaves_the_others() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let (ran, runs) = tokio::sync::oneshot::channel();
+    let set = server.main_thread().call_async(|_, cx| {
+        let never = cx.schedule(Duration::MAX, |_, _| unreachable!());
+        cx.schedule(TICK, |_, _| ran.send(()).unwrap());
+        never
+    });
+    let never = set.await.unwrap();
+    assert!(!never.is_cancelled());
+    never.cancel();
+    assert!(never.is_cancelled());
+    assert_eq!(runs.await, Ok(()));
+}
+
 /// In Flink the future never completes; here the handle says so.
 // Flink: RpcEndpointTest#testScheduleRunnableAfterClose, #testScheduleCallableAfterClose
 #[tokio::test(start_paused = true)]
