@@ -289,11 +289,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             let peer = asks.or_else(|| charge.as_ref().map(Charge::peer));
             handler::span(**trace, method, &self.core.name, peer)
         });
-        // It waits no more: whoever sent it may send the next.
+        // A call waits no more: whoever sent it may send the next.
         let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.begun));
-        charge
-            .into_iter()
-            .for_each(|it| round.begun.charges.join(it));
         let mut around = Around {
             scope: Scope {
                 call: Outer::Had(time),
@@ -313,14 +310,19 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             E::Gateways::handle(&mut round.batch, request);
         }
         let Some(handling) = round.batch.take_left() else {
+            let charges = &mut round.begun.charges;
+            charge.into_iter().for_each(|it| charges.join(it));
             round.handled = around.timing.map(Timing::end);
             return;
         };
         if let Some(call) = handling.call {
             around.scope.call = Outer::Call(call);
         }
-        let future = handling.future;
-        let mut handler = Handler { future, around };
+        let mut handler = Handler {
+            future: handling.future,
+            around,
+            charge,
+        };
         // Its beginning, before the next message is handled: calls are begun in their order.
         let first = self.caught(|_| Pin::new(&mut handler).poll(cx));
         if first.is_some_and(|poll| poll.is_pending()) {

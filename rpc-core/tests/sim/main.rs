@@ -11,6 +11,7 @@ use rpc_core::{RpcService, RpcServiceBuilder};
 mod determinism;
 mod faults;
 mod processes;
+mod window;
 
 /// On threads and the real clock, without latency.
 mod conformance {
