@@ -204,9 +204,10 @@ impl<E: RpcEndpoint> Context<E> {
         self.timers.next_due()
     }
 
-    pub(crate) fn cancel_timer(&mut self, id: TimerId) {
-        self.timers.cancel(id);
+    /// Removes a timer. Returns what is to be dropped.
+    pub(crate) fn cancel_timer(&mut self, id: TimerId) -> impl Send + use<E> {
         self.core.pulse.change();
+        self.timers.cancel(id)
     }
 
     /// Runs the first timer that is due. Returns whether there was one.

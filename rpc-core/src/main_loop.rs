@@ -21,9 +21,9 @@ use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
-use crate::scope::{self, MainThreadName, Outer, Scope};
+use crate::scope::{MainThreadName, Outer, Scope};
 use crate::shared::{Control, EndpointCore, Fence, Mail};
-use crate::termination::Ending;
+use crate::termination::{Ended, Ending};
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 
@@ -34,28 +34,21 @@ pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: E,
 ) -> impl Future<Output = ()> + Send {
-    let ending = Ending(Arc::clone(&core.termination));
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
+    let ending = Ending::new(core, cell);
     async move {
-        let mut main_loop = MainLoop::new(&cell, &core);
+        let (core, cell) = ending.parts();
+        let mut main_loop = MainLoop::new(cell, core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
-        poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
-        let mut result = main_loop.finish();
-        if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
-            result = Err(core.panicked());
-        }
-        core.ended(result);
-        // What an aborted task has captured is dropped in the order in which it is named here: whoever
-        // is told that the endpoint is over finds its state gone.
-        drop(ending);
+        poll_fn(|cx| {
+            let turn = || name.run(|| main_loop.poll(cx));
+            let poll = catch_unwind(AssertUnwindSafe(turn));
+            poll.unwrap_or_else(|_| main_loop.escaped(cx))
+        })
+        .await;
+        let result = main_loop.finish();
+        ending.end(result);
     }
-}
-
-/// Drops what an endpoint leaves. Its own code may run then, and panic.
-fn drop_stopped<T>(endpoint: &Arc<str>, value: T) -> std::thread::Result<()> {
-    let mut name = MainThreadName::new(Arc::clone(endpoint));
-    let dropping = || name.run(|| scope::drop_stopped(value));
-    catch_unwind(AssertUnwindSafe(dropping))
 }
 
 struct MainLoop<'a, E: RpcEndpoint> {
@@ -192,7 +185,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn control(&mut self, control: Control) {
         match control {
             Control::Life(command) => self.command(command),
-            Control::CancelTimer(id) => self.main.run(|_, cx| cx.cancel_timer(id)),
+            Control::CancelTimer(id) => {
+                let timer = self.main.run(|_, cx| cx.cancel_timer(id));
+                self.guard(Doing::Timer, |_| drop(timer));
+            }
         }
     }
 
@@ -210,12 +206,15 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     fn on_start(&mut self) {
-        let started = self.guard(Doing::OnStart, |main| main.run(E::on_start));
+        let started = self.guard(Doing::OnStart, |main| {
+            let started = main.run(E::on_start);
+            started.map_err(|error| Failure::new(&*error))
+        });
         let failure = match started {
             Some(Ok(())) => return,
-            Some(Err(error)) => EndpointError::Start {
+            Some(Err(source)) => EndpointError::Start {
                 endpoint: self.core.name.to_string(),
-                source: Failure::new(&*error),
+                source,
             },
             // Whatever the policy: what has not begun well cannot go on.
             None => self.core.panicked(),
@@ -418,23 +417,25 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn poll_stopping(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         if let Some(stopping) = &mut self.stopping {
             let during = self.core.pulse.during(Doing::OnStop);
-            let poll = catch_unwind(AssertUnwindSafe(|| stopping.as_mut().poll(cx)));
+            let poll = catch_unwind(AssertUnwindSafe(|| {
+                let poll = stopping.as_mut().poll(cx);
+                poll.map_err(|error| Failure::new(&*error))
+            }));
             drop(during);
             match poll {
                 Ok(Poll::Pending) => return Poll::Pending,
                 Ok(Poll::Ready(Ok(()))) => {}
-                Ok(Poll::Ready(Err(error))) => {
-                    self.fail(EndpointError::Stop {
-                        endpoint: self.core.name.to_string(),
-                        source: Failure::new(&*error),
-                    });
+                Ok(Poll::Ready(Err(source))) => {
+                    let endpoint = self.core.name.to_string();
+                    self.fail(EndpointError::Stop { endpoint, source });
                 }
-                Err(_) => {
-                    self.fail(self.core.panicked());
-                }
+                Err(_) => self.fail(self.core.panicked()),
             }
-            self.stopping = None;
+            let stopped = self.stopping.take();
             self.command(Command::Stopped);
+            if self.core.drop_stopped(stopped).is_err() {
+                self.fail(self.core.panicked());
+            }
         }
         match self.state {
             State::Terminated => Poll::Ready(()),
@@ -463,17 +464,20 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         self.failure.get_or_insert_with(|| Box::new(error));
     }
 
+    /// A panic came out of the turn: of what its end wakes, since that of a handler is caught before.
+    fn escaped(&mut self, cx: &TaskContext<'_>) -> Poll<()> {
+        self.panicked();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Answers whoever still waits, and tells how it ended.
-    fn finish(self) -> Result<(), EndpointError> {
-        let error = self.core.unreachable();
-        for mail in self.mail.into_iter().chain(self.core.mailbox.close()) {
-            mail.deny(error.clone());
-        }
-        self.core.meter.iter().for_each(|it| it.ended());
-        let unfinished = (self.handlers, self.piped);
-        let dropped = drop_stopped(&self.core.name, unfinished);
-        let panicked = dropped.is_err().then(|| self.core.panicked());
-        self.failure.map(|it| *it).or(panicked).map_or(Ok(()), Err)
+    fn finish(self) -> Ended {
+        let denied = self.core.close(self.mail);
+        let dropped = self.core.drop_stopped((self.handlers, self.piped));
+        let panicked = || Box::new(self.core.panicked());
+        let left = denied.and(dropped).map_err(|_| panicked());
+        self.failure.map_or(left, Err)
     }
 }
 

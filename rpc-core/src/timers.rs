@@ -46,10 +46,10 @@ impl<A> Timers<A> {
         self.at.insert(id, at);
     }
 
-    /// Removes a timer. Returns whether it was still set.
-    pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
-        let at = self.at.remove(&id);
-        at.is_some_and(|at| self.due.remove(&(at, id)).is_some())
+    /// Removes a timer. Returns what it would have run if it was still set.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<A> {
+        let at = self.at.remove(&id)?;
+        self.due.remove(&(at, id)).map(|it| it.action)
     }
 
     /// Takes the first timer that is due.
@@ -108,8 +108,8 @@ mod tests {
         timers.set(at(30), None, "late");
         let cancelled = timers.set(at(10), None, "cancelled");
         timers.set(at(20), Some(Duration::from_millis(5)), "recurring");
-        assert!(timers.cancel(cancelled));
-        assert!(!timers.cancel(cancelled));
+        assert_eq!(timers.cancel(cancelled), Some("cancelled"));
+        assert_eq!(timers.cancel(cancelled), None);
         assert_eq!(timers.next_due(), Some(at(20)));
         assert!(timers.take_due(at(19)).is_none());
         let due = timers.take_due(at(21)).expect("it is due");

@@ -9,6 +9,7 @@ use rpc_core::{
     BoxError, Call, Context, EndpointError, MainThread, PanicPolicy, RpcEndpoint, RpcError,
     RpcResult, RpcServer, RpcService, gateways, rpc_endpoint, rpc_gateway,
 };
+use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
 #[rpc_gateway]
@@ -303,7 +304,50 @@ async fn an_endpoint_that_is_aborted_is_over_when_its_state_is_gone() {
             assert_eq!(gateway.block().await, Ok(42));
         }
         service.abort();
-        started.terminated().await.unwrap();
+        let ended = started.terminated().await;
+        assert_eq!(ended, aborted("held"));
         assert_eq!(told.get(), Some(&false), "polled: {polled}");
+    }
+}
+
+fn aborted(endpoint: &str) -> Result<(), EndpointError> {
+    Err(EndpointError::Aborted {
+        endpoint: endpoint.to_owned(),
+    })
+}
+
+#[test]
+fn an_endpoint_whose_runtime_is_shut_down_is_over() {
+    for polled in [false, true] {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let service = RpcService::local();
+        let start = || {
+            let act = Act {
+                panics: None,
+                stops: Arc::default(),
+            };
+            service.start_server("act", act)
+        };
+        let server = {
+            let _inside = runtime.enter();
+            start().unwrap()
+        };
+        let gateway = server.gateway::<dyn ActGateway>();
+        if polled {
+            server.start();
+            assert_eq!(runtime.block_on(gateway.block()), Ok(42));
+        }
+        let waits = gateway.block();
+        drop(runtime);
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            for call in [waits, gateway.block()] {
+                let error = call.await.unwrap_err();
+                assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
+            }
+            assert_eq!(server.terminated().await, aborted("act"));
+            // Its name is free.
+            start().unwrap();
+        });
     }
 }
