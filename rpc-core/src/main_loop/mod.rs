@@ -1,5 +1,7 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
+mod life;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,18 +14,18 @@ use tokio::time::{Instant, Sleep};
 use crate::call::{AnyReply, Begun, Time};
 use crate::connection::Charge;
 use crate::context::{Context, Piped};
-use crate::endpoint::{GatewayList, PanicPolicy, RpcEndpoint};
-use crate::error::{BoxError, EndpointError, Failure, RpcError};
+use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::error::{BoxError, EndpointError, RpcError};
 use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
-use crate::lifecycle::{Command, Hook, State};
+use crate::lifecycle::State;
 use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{MainThreadName, Outer, Scope};
-use crate::shared::{Control, EndpointCore, Fence, Mail};
-use crate::termination::{Ended, Ending};
+use crate::shared::{EndpointCore, Fence, Mail};
+use crate::termination::Ending;
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 
@@ -180,57 +182,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             return self.poll_stopping(cx);
         }
         Poll::Pending
-    }
-
-    fn control(&mut self, control: Control) {
-        match control {
-            Control::Life(command) => self.command(command),
-            Control::CancelTimer(id) => {
-                let timer = self.main.run(|_, cx| cx.cancel_timer(id));
-                self.guard(Doing::Timer, |_| drop(timer));
-            }
-        }
-    }
-
-    fn command(&mut self, command: Command) {
-        let (state, hook) = self.state.step(command);
-        self.state = state;
-        self.core.set_serving(state.serves());
-        // Timers that were due before run now, if they may.
-        self.core.pulse.change();
-        match hook {
-            Hook::None => {}
-            Hook::OnStart => self.on_start(),
-            Hook::OnStop => self.on_stop(),
-        }
-    }
-
-    fn on_start(&mut self) {
-        let started = self.guard(Doing::OnStart, |main| {
-            let started = main.run(E::on_start);
-            started.map_err(|error| Failure::new(&*error))
-        });
-        let failure = match started {
-            Some(Ok(())) => return,
-            Some(Err(source)) => EndpointError::Start {
-                endpoint: self.core.name.to_string(),
-                source,
-            },
-            // Whatever the policy: what has not begun well cannot go on.
-            None => self.core.panicked(),
-        };
-        self.fail(failure);
-        self.command(Command::Stopped);
-    }
-
-    fn on_stop(&mut self) {
-        let main = self.main;
-        let resources = main.run(|_, cx| cx.close());
-        // All of the endpoint's own code is in the future, so that its panics are caught.
-        self.stopping = Some(Box::pin(async move {
-            drop(resources);
-            E::on_stop(main).await
-        }));
     }
 
     /// Handles a message.
@@ -414,70 +365,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         progress || elapsed
     }
 
-    fn poll_stopping(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        if let Some(stopping) = &mut self.stopping {
-            let during = self.core.pulse.during(Doing::OnStop);
-            let poll = catch_unwind(AssertUnwindSafe(|| {
-                let poll = stopping.as_mut().poll(cx);
-                poll.map_err(|error| Failure::new(&*error))
-            }));
-            drop(during);
-            match poll {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(Ok(()))) => {}
-                Ok(Poll::Ready(Err(source))) => {
-                    let endpoint = self.core.name.to_string();
-                    self.fail(EndpointError::Stop { endpoint, source });
-                }
-                Err(_) => self.fail(self.core.panicked()),
-            }
-            let stopped = self.stopping.take();
-            self.command(Command::Stopped);
-            if self.core.drop_stopped(stopped).is_err() {
-                self.fail(self.core.panicked());
-            }
-        }
-        match self.state {
-            State::Terminated => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
-    }
-
     /// Runs the endpoint's code; `None` if it panics.
     fn guard<R>(&mut self, doing: Doing, f: impl FnOnce(MainThread<'a, E>) -> R) -> Option<R> {
         self.caught(|main_loop| {
             let _during = main_loop.core.pulse.during(doing);
             f(main_loop.main)
         })
-    }
-
-    fn panicked(&mut self) {
-        tracing::error!(endpoint = %self.core.name, "a handler panicked");
-        if E::ON_PANIC == PanicPolicy::Fail {
-            self.fail(self.core.panicked());
-            self.command(Command::Terminate);
-        }
-    }
-
-    /// Notes why the endpoint ends; what was first counts.
-    fn fail(&mut self, error: EndpointError) {
-        self.failure.get_or_insert_with(|| Box::new(error));
-    }
-
-    /// A panic came out of the turn: of what its end wakes, since that of a handler is caught before.
-    fn escaped(&mut self, cx: &TaskContext<'_>) -> Poll<()> {
-        self.panicked();
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    /// Answers whoever still waits, and tells how it ended.
-    fn finish(self) -> Ended {
-        let denied = self.core.close(self.mail);
-        let dropped = self.core.drop_stopped((self.handlers, self.piped));
-        let panicked = || Box::new(self.core.panicked());
-        let left = denied.and(dropped).map_err(|_| panicked());
-        self.failure.map_or(left, Err)
     }
 }
 
