@@ -288,29 +288,40 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
     }
 
-    /// Polls interleaving handlers and continuations. Returns whether any of them got on.
+    /// Polls interleaving handlers and continuations: as many end as begin, so that they do not pile up
+    /// while messages wait. Returns whether any of them got on.
     fn poll_handlers(&mut self, cx: &mut TaskContext<'_>, changed: bool) -> bool {
-        let adopted = changed && self.adopt_piped();
-        let handled = match self.handlers.len() {
-            0 => Some(Poll::Ready(None)),
-            _ => self.caught(|main_loop| main_loop.handlers.poll_next(cx)),
-        };
-        let piped = match self.piped.len() {
-            0 => Some(Poll::Ready(None)),
-            _ => self.caught(|main_loop| {
+        let mut progress = changed && self.adopt_piped();
+        for _ in 0..MESSAGES_MAX {
+            if self.handlers.len() == 0 {
+                break;
+            }
+            let polled = self.caught(|main_loop| main_loop.handlers.poll_next(cx));
+            if matches!(polled, Some(Poll::Pending)) {
+                break;
+            }
+            progress = true;
+            self.pace.handled();
+        }
+        for _ in 0..MESSAGES_MAX {
+            if self.piped.len() == 0 {
+                break;
+            }
+            let polled = self.caught(|main_loop| {
                 let _during = main_loop.core.pulse.during(Doing::Continuation);
                 main_loop.piped.poll_next(cx)
-            }),
-        };
-        let handled = !matches!(handled, Some(Poll::Pending | Poll::Ready(None)));
-        match piped {
-            Some(Poll::Pending | Poll::Ready(None)) => handled || adopted,
-            Some(Poll::Ready(Some(then))) => {
-                self.guard(Doing::Continuation, |main| main.run(then));
-                true
+            });
+            match polled {
+                Some(Poll::Pending) => break,
+                Some(Poll::Ready(Some(then))) => {
+                    self.guard(Doing::Continuation, |main| main.run(then));
+                }
+                Some(Poll::Ready(None)) | None => {}
             }
-            None => true,
+            progress = true;
+            self.pace.handled();
         }
+        progress
     }
 
     /// Takes over the continuations that the endpoint's code has set up.
