@@ -39,18 +39,20 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
     }
 
     fn on_start(&mut self) {
-        let started = self.guard(Doing::OnStart, |main| {
-            let started = main.run(E::on_start);
+        let during = self.core.pulse.during(Doing::OnStart);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let started = self.main.run(E::on_start);
             started.map_err(|error| Failure::new(&*error))
-        });
+        }));
+        drop(during);
         let failure = match started {
-            Some(Ok(())) => return,
-            Some(Err(source)) => EndpointError::Start {
+            Ok(Ok(())) => return,
+            Ok(Err(source)) => EndpointError::Start {
                 endpoint: self.core.name.to_string(),
                 source,
             },
-            // Whatever the policy: what has not begun well cannot go on.
-            None => self.core.panicked(),
+            // Whatever the policy: what has not begun well cannot go on, and is not stopped.
+            Err(_) => self.core.panicked(),
         };
         self.fail(failure);
         self.command(Command::Stopped);
