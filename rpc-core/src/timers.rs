@@ -60,14 +60,15 @@ impl<A> Timers<A> {
         Some(Due { id, action, period })
     }
 
-    /// Sets a recurring timer again, its period after now: a slow main thread is not flooded.
+    /// Sets a recurring timer again, its period after now: a slow main thread is not flooded. It is not
+    /// due at once, before others that are.
     pub(crate) fn again(&mut self, due: Due<A>, now: Instant) {
         if let Some(period) = due.period {
             let timer = Timer {
                 action: due.action,
                 period: due.period,
             };
-            self.put(due.id, now + period, timer);
+            self.put(due.id, now + period.max(PERIOD_MIN), timer);
         }
     }
 
@@ -95,6 +96,8 @@ pub(crate) struct Due<A> {
     pub(crate) action: A,
     pub(crate) period: Option<Duration>,
 }
+
+const PERIOD_MIN: Duration = Duration::from_nanos(1);
 
 #[cfg(test)]
 mod tests {

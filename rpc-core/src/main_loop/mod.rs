@@ -348,18 +348,24 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             self.timer = None;
             return false;
         };
-        let mut progress = false;
         let now = Instant::now();
+        let mut ran = 0;
         while next <= now && self.state == State::Started {
+            if ran == TIMERS_MAX {
+                // The others after the messages that have come meanwhile.
+                self.core.pulse.change();
+                return true;
+            }
             self.guard(Doing::Timer, |main| {
                 main.run(|endpoint, cx| cx.run_timer(endpoint, now))
             });
-            progress = true;
+            ran += 1;
             match self.main.run(|_, cx| cx.next_timer()) {
                 Some(later) => next = later,
-                None => return progress,
+                None => return true,
             }
         }
+        let progress = ran > 0;
         if next <= now {
             // Paused: the timers run when the endpoint is started again.
             return progress;
@@ -387,5 +393,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
 /// How many messages are handled before the handlers that wait are polled.
 const MESSAGES_MAX: u32 = 64;
+/// How many timers are run before messages are handled again.
+const TIMERS_MAX: usize = 64;
 /// How many such rounds are made before other tasks have their turn.
 const ROUNDS_MAX: usize = 16;
