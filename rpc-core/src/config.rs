@@ -95,8 +95,8 @@ pub struct RpcConfig {
     /// marked `#[rpc(local)]` are exempt. The default is no: values are moved.
     pub strict_local: bool,
     /// How many bytes of messages one connection may have at the callee that its endpoints have not
-    /// begun to handle. Calls beyond it fail with `Overloaded` before they are sent; it is what a
-    /// peer can make this service hold. The default is 64 MiB.
+    /// begun to handle, or not ended to if they are one-way. Calls beyond it fail with `Overloaded`
+    /// before they are sent; it is what a peer can make this service hold. The default is 64 MiB.
     pub window_bytes: usize,
     /// How long a peer may take to read anything of what waits for it. The default is 30 s.
     pub write_timeout: Duration,

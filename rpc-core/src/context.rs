@@ -135,14 +135,14 @@ impl<E: RpcEndpoint> Context<E> {
         let mut handle = TimerHandle {
             cancelled: Arc::clone(&cancelled),
             owner: Arc::clone(&self.core) as _,
-            id: self.timers.next_id(),
+            id: None,
         };
         // A delay beyond the clock's range never elapses.
         if let Some(at) = Instant::now().checked_add(delay)
             && !self.closed
         {
             let run = Box::new(run);
-            handle.id = self.timers.set(at, period, TimedRun { run, cancelled });
+            handle.id = Some(self.timers.set(at, period, TimedRun { run, cancelled }));
             self.core.pulse.change();
         }
         handle
@@ -204,9 +204,10 @@ impl<E: RpcEndpoint> Context<E> {
         self.timers.next_due()
     }
 
-    pub(crate) fn cancel_timer(&mut self, id: TimerId) {
-        self.timers.cancel(id);
+    /// Removes a timer. Returns what is to be dropped.
+    pub(crate) fn cancel_timer(&mut self, id: TimerId) -> impl Send + use<E> {
         self.core.pulse.change();
+        self.timers.cancel(id)
     }
 
     /// Runs the first timer that is due. Returns whether there was one.
@@ -254,7 +255,8 @@ impl<E: RpcEndpoint> fmt::Debug for Context<E> {
 pub struct TimerHandle {
     cancelled: Arc<AtomicBool>,
     owner: Arc<dyn TimerOwner>,
-    id: TimerId,
+    /// `None` if nothing was set, since it would never run.
+    id: Option<TimerId>,
 }
 
 trait TimerOwner: Send + Sync {
@@ -270,8 +272,10 @@ impl<E: RpcEndpoint> TimerOwner for EndpointCore<E> {
 impl TimerHandle {
     /// Cancels the timer: it does not run any more, and what it holds is dropped soon.
     pub fn cancel(&self) {
-        if !self.cancelled.swap(true, Ordering::AcqRel) {
-            self.owner.cancel_timer(self.id);
+        if !self.cancelled.swap(true, Ordering::AcqRel)
+            && let Some(id) = self.id
+        {
+            self.owner.cancel_timer(id);
         }
     }
 

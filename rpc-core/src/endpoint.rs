@@ -44,7 +44,7 @@ pub trait RpcEndpoint: Send + Sized + 'static {
         Ok(())
     }
 
-    /// Runs once when the endpoint stops, if `on_start` ran. Calls are still served meanwhile, and
+    /// Runs once when the endpoint stops, if `on_start` ran well. Calls are still served meanwhile, and
     /// timers are not.
     ///
     /// # Errors

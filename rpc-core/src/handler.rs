@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use tracing::Span;
 use tracing::span::Entered;
 
+use crate::connection::Charge;
 use crate::metering::Timing;
 use crate::method::MethodInfo;
 use crate::pulse::{Doing, During, Pulse};
@@ -51,13 +52,17 @@ pub(crate) struct Handler<'a> {
     // Dropped first: what the future does in its end is timed too.
     pub(crate) future: BoxFuture<'a, ()>,
     pub(crate) around: Around<'a>,
+    /// What a one-way message takes of its connection's window. No table lists its handlers, as it does
+    /// those of calls, so that a peer could have any number of them otherwise.
+    #[expect(dead_code, reason = "dropping it gives it back")]
+    pub(crate) charge: Option<Charge>,
 }
 
 impl Future for Handler<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { future, around } = &mut *self;
+        let Self { future, around, .. } = &mut *self;
         turn::polled_by(cx.waker());
         let _inside = around.enter();
         future.as_mut().poll(cx)

@@ -12,7 +12,8 @@
 //!
 //! As in Flink a paused endpoint refuses calls, one that terminates still serves, and one that was
 //! never started ends without `on_stop`. Unlike Flink `on_start` runs once, `on_stop` runs once
-//! whenever `on_start` ran, and a start that comes too late is ignored instead of killing the service.
+//! whenever `on_start` ran well, and a start that comes too late is ignored instead of killing the
+//! service.
 
 /// Where an endpoint stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

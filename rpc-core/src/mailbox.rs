@@ -137,6 +137,9 @@ impl<M, C> Mailbox<M, C> {
         if mail.is_empty() {
             // From its beginning on: a ring that goes round through all of its memory is cold.
             mail.clear();
+            if mail.capacity() > KEPT_MAX && inbox.mail.len() <= KEPT_MAX {
+                mail.shrink_to(KEPT_MAX);
+            }
             mem::swap(mail, &mut inbox.mail);
             inbox.bytes = 0;
         } else if !inbox.mail.is_empty() {
@@ -186,6 +189,9 @@ fn wake_now<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
     }
 }
 
+/// A queue that once was longer does not keep its memory, when it is not that long any more.
+const KEPT_MAX: usize = 1 << 10;
+
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
@@ -193,7 +199,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Wake, Waker};
 
-    use super::{Limit, Mailbox, Rejected};
+    use super::{KEPT_MAX, Limit, Mailbox, Rejected};
 
     #[test]
     fn mail_is_taken_in_order_and_all_at_once() {
@@ -218,6 +224,28 @@ mod tests {
         mail.clear();
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [1]);
+    }
+
+    #[test]
+    fn what_was_long_once_does_not_keep_its_memory() {
+        let mailbox = Mailbox::<_, ()>::new(messages(usize::MAX));
+        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let mut take = |count: usize| {
+            for message in 0..count {
+                assert!(mailbox.push(|| message, 0).is_ok());
+            }
+            assert!(take(&mailbox, &mut mail, &mut control));
+            assert_eq!(mail.len(), count);
+            mail.clear();
+            let waiting = mailbox.inbox.lock().mail.capacity();
+            (waiting.min(mail.capacity()), waiting.max(mail.capacity()))
+        };
+        take(10 * KEPT_MAX);
+        let (least, _) = take(10 * KEPT_MAX);
+        assert!(least >= 10 * KEPT_MAX, "it is needed");
+        take(1);
+        let (_, most) = take(1);
+        assert!(most <= KEPT_MAX, "{most}");
     }
 
     #[test]

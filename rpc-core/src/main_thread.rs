@@ -159,7 +159,8 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
         self.post(Fence::Off, f);
     }
 
-    /// Runs `f` on the main thread, and returns what it returns.
+    /// Runs `f` on the main thread, and returns what it returns. It does not run if the call is dropped
+    /// before its turn.
     pub fn call_async<T: Send + 'static>(
         &self,
         f: impl FnOnce(&mut E, &mut Context<E>) -> T + Send + 'static,
@@ -245,6 +246,8 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
         let waiting = Waiting::begin(&caller.deadlines, &self.core.callee, &ask, &time);
         let reply = ReplyTo::caller(Arc::clone(waiting.slot()));
         let run: Run<E> = Box::new(move |access| match access {
+            // Nobody waits for what it would return.
+            Ok(_) if reply.is_cancelled() => {}
             Ok((endpoint, cx)) => reply.answer(Ok(f(endpoint, cx))),
             Err(error) => reply.deny(error),
         });

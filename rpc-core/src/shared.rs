@@ -1,7 +1,9 @@
 //! What all handles of an endpoint share: its mailbox, its name and its token.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
 
 use crate::address::Address;
 use crate::callee::Callee;
@@ -17,8 +19,9 @@ use crate::mailbox::{Limit, Mailbox, Rejected};
 use crate::metering::{EndpointMeter, Queued};
 use crate::mutant::{self, Mutant};
 use crate::pulse::Pulse;
+use crate::scope::{self, MainThreadName};
 use crate::service::WeakService;
-use crate::termination::Termination;
+use crate::termination::{Ended, Termination};
 use crate::timers::TimerId;
 
 /// What an endpoint's handles share.
@@ -192,6 +195,13 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         }
     }
 
+    /// How an endpoint ended whose task was dropped.
+    pub(crate) fn aborted(&self) -> EndpointError {
+        EndpointError::Aborted {
+            endpoint: self.name.to_string(),
+        }
+    }
+
     /// How an endpoint ended whose code panicked.
     pub(crate) fn panicked(&self) -> EndpointError {
         EndpointError::Panicked {
@@ -199,11 +209,33 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         }
     }
 
+    /// Takes no more mail, and answers what waits, after what was `taken` before. What it holds may panic
+    /// when it is dropped, which costs the others nothing.
+    pub(crate) fn close(&self, taken: impl IntoIterator<Item = Mail<E>>) -> thread::Result<()> {
+        let error = self.unreachable();
+        let deny = |mail: Mail<E>| {
+            let deny = || mail.deny(error.clone());
+            catch_unwind(AssertUnwindSafe(deny))
+        };
+        let left = self.mailbox.close();
+        let denied = taken.into_iter().chain(left).map(deny);
+        denied.fold(Ok(()), Result::and)
+    }
+
+    /// Drops what the endpoint leaves. Its own code may run then, and panic.
+    pub(crate) fn drop_stopped<T>(&self, value: T) -> thread::Result<()> {
+        let mut name = MainThreadName::new(Arc::clone(&self.name));
+        let dropping = || name.run(|| scope::drop_stopped(value));
+        catch_unwind(AssertUnwindSafe(dropping))
+    }
+
     /// Says how the endpoint has ended.
-    pub(crate) fn ended(&self, result: Result<(), EndpointError>) {
+    pub(crate) fn ended(&self, result: Ended) {
         if let Err(error) = &result {
             tracing::warn!(endpoint = %self.name, %error, "endpoint ended");
         }
+        self.set_serving(false);
+        self.meter.iter().for_each(|it| it.ended());
         // The name first: whoever sees the endpoint ended may start the next one.
         self.service.forget(&self.name);
         self.termination.set(result);

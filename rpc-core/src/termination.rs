@@ -6,31 +6,71 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
+use crate::main_thread::EndpointCell;
+use crate::shared::EndpointCore;
 
 /// Tells how an endpoint has ended, once it has.
 #[derive(Default)]
 pub(crate) struct Termination {
-    /// The error is elsewhere: there is hardly ever one, and all endpoints would have room for it.
-    result: Mutex<Option<Result<(), Box<EndpointError>>>>,
+    result: Mutex<Option<Ended>>,
     ended: Notify,
 }
 
-/// Says that an endpoint is over, if nobody has said how it has ended: its task was dropped.
-pub(crate) struct Ending(pub(crate) Arc<Termination>);
+/// An endpoint's state as long as its task lives.
+///
+/// Whatever ends the task, the state is dropped then, whoever waits is told, and the name is free.
+pub(crate) struct Ending<E: RpcEndpoint> {
+    core: Arc<EndpointCore<E>>,
+    /// It is there until then.
+    cell: Option<EndpointCell<E>>,
+    /// How the endpoint has ended; the task was dropped if nobody has said so.
+    result: Option<Ended>,
+}
 
-impl Drop for Ending {
-    fn drop(&mut self) {
-        if !self.0.is_set() {
-            self.0.set(Ok(()));
+/// How an endpoint has ended. The error is elsewhere: there is hardly ever one, and all endpoints would
+/// have room for it.
+pub(crate) type Ended = Result<(), Box<EndpointError>>;
+
+impl<E: RpcEndpoint> Ending<E> {
+    pub(crate) const fn new(core: Arc<EndpointCore<E>>, cell: EndpointCell<E>) -> Self {
+        Self {
+            core,
+            cell: Some(cell),
+            result: None,
         }
+    }
+
+    pub(crate) fn parts(&self) -> (&Arc<EndpointCore<E>>, &EndpointCell<E>) {
+        let cell = self.cell.as_ref();
+        (&self.core, cell.expect("the task lives"))
+    }
+
+    /// The endpoint has ended by itself.
+    pub(crate) fn end(mut self, result: Ended) {
+        self.result = Some(result);
+    }
+}
+
+impl<E: RpcEndpoint> Drop for Ending<E> {
+    fn drop(&mut self) {
+        let core = &self.core;
+        let result = self.result.take();
+        let mut result = result.unwrap_or_else(|| Err(Box::new(core.aborted())));
+        let denied = core.close([]);
+        let dropped = core.drop_stopped(self.cell.take());
+        if denied.and(dropped).is_err() && result.is_ok() {
+            result = Err(Box::new(core.panicked()));
+        }
+        core.ended(result);
     }
 }
 
 impl Termination {
     /// Says how the endpoint has ended.
-    pub(crate) fn set(&self, result: Result<(), EndpointError>) {
-        *self.result.lock() = Some(result.map_err(Box::new));
+    pub(crate) fn set(&self, result: Ended) {
+        *self.result.lock() = Some(result);
         self.ended.notify_waiters();
     }
 

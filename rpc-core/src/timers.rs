@@ -33,14 +33,9 @@ impl<A> Default for Timers<A> {
 }
 
 impl<A> Timers<A> {
-    /// Returns the id of the timer that is set next.
-    pub(crate) const fn next_id(&self) -> TimerId {
-        TimerId(self.next)
-    }
-
     /// Sets a timer, which recurs if it has a period.
     pub(crate) fn set(&mut self, at: Instant, period: Option<Duration>, action: A) -> TimerId {
-        let id = self.next_id();
+        let id = TimerId(self.next);
         self.next += 1;
         self.put(id, at, Timer { action, period });
         id
@@ -51,10 +46,10 @@ impl<A> Timers<A> {
         self.at.insert(id, at);
     }
 
-    /// Removes a timer. Returns whether it was still set.
-    pub(crate) fn cancel(&mut self, id: TimerId) -> bool {
-        let at = self.at.remove(&id);
-        at.is_some_and(|at| self.due.remove(&(at, id)).is_some())
+    /// Removes a timer. Returns what it would have run if it was still set.
+    pub(crate) fn cancel(&mut self, id: TimerId) -> Option<A> {
+        let at = self.at.remove(&id)?;
+        self.due.remove(&(at, id)).map(|it| it.action)
     }
 
     /// Takes the first timer that is due.
@@ -65,14 +60,15 @@ impl<A> Timers<A> {
         Some(Due { id, action, period })
     }
 
-    /// Sets a recurring timer again, its period after now: a slow main thread is not flooded.
+    /// Sets a recurring timer again, its period after now: a slow main thread is not flooded. It is not
+    /// due at once, before others that are.
     pub(crate) fn again(&mut self, due: Due<A>, now: Instant) {
         if let Some(period) = due.period {
             let timer = Timer {
                 action: due.action,
                 period: due.period,
             };
-            self.put(due.id, now + period, timer);
+            self.put(due.id, now + period.max(PERIOD_MIN), timer);
         }
     }
 
@@ -101,6 +97,8 @@ pub(crate) struct Due<A> {
     pub(crate) period: Option<Duration>,
 }
 
+const PERIOD_MIN: Duration = Duration::from_nanos(1);
+
 #[cfg(test)]
 mod tests {
     use super::{Duration, Instant, Timers};
@@ -113,8 +111,8 @@ mod tests {
         timers.set(at(30), None, "late");
         let cancelled = timers.set(at(10), None, "cancelled");
         timers.set(at(20), Some(Duration::from_millis(5)), "recurring");
-        assert!(timers.cancel(cancelled));
-        assert!(!timers.cancel(cancelled));
+        assert_eq!(timers.cancel(cancelled), Some("cancelled"));
+        assert_eq!(timers.cancel(cancelled), None);
         assert_eq!(timers.next_due(), Some(at(20)));
         assert!(timers.take_due(at(19)).is_none());
         let due = timers.take_due(at(21)).expect("it is due");

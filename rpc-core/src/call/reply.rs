@@ -203,14 +203,14 @@ impl<T, E> To<T, E> {
 impl<T, E> Drop for ReplyTo<T, E> {
     fn drop(&mut self) {
         let Some(to) = self.to.take() else { return };
-        let error = if std::thread::panicking() {
-            RpcError::Panicked {
-                endpoint: scope::endpoint_name(),
-            }
-        } else if scope::is_stopping() {
+        let error = if scope::is_stopping() {
             RpcError::Disconnected {
                 peer: scope::endpoint_name(),
                 possibly_executed: true,
+            }
+        } else if std::thread::panicking() {
+            RpcError::Panicked {
+                endpoint: scope::endpoint_name(),
             }
         } else {
             RpcError::Failed(Failure::message("the handler dropped the call unanswered"))

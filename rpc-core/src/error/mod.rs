@@ -377,6 +377,12 @@ impl<E: Error + 'static> Error for RpcError<E> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
+    /// Its service was aborted, or the runtime that it ran on was shut down.
+    #[error("endpoint {endpoint} was aborted")]
+    Aborted {
+        /// The endpoint's name.
+        endpoint: String,
+    },
     /// A handler panicked, and the endpoint was stopped for it.
     #[error("endpoint {endpoint} was stopped because a handler panicked")]
     Panicked {

@@ -134,7 +134,7 @@ pub(crate) struct Head {
     pub(crate) token: Option<FencingToken>,
     /// Behind a pointer, since most calls have none, and a mailbox holds many.
     pub(crate) trace: Option<Box<TraceContext>>,
-    /// What a one-way message that came over a connection takes of its window until it is handled.
+    /// What a one-way message that came over a connection takes of its window until its handler ends.
     pub(crate) charge: Option<Charge>,
     /// When it was put into the mailbox, if that is recorded.
     pub(crate) queued: Option<Queued>,

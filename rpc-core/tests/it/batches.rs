@@ -1,5 +1,6 @@
 //! Messages of all kinds that are in a mailbox together.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -109,3 +110,74 @@ async fn an_endpoint_that_a_quick_handler_fails_finds_its_state_when_it_stops() 
     assert!(matches!(ended, EndpointError::Panicked { .. }), "{ended}");
     assert!(stopped.load(Ordering::Relaxed));
 }
+
+#[rpc_gateway]
+trait CrowdGateway {
+    fn pass(&self) -> Call<()>;
+}
+
+/// Counts what is under way.
+#[derive(Default)]
+struct Crowd {
+    inside: usize,
+    inside_max: usize,
+}
+
+impl RpcEndpoint for Crowd {
+    type Gateways = gateways![CrowdGateway];
+}
+
+impl Crowd {
+    fn enter(&mut self) {
+        self.inside += 1;
+        self.inside_max = self.inside_max.max(self.inside);
+    }
+
+    fn leave(&mut self) {
+        self.inside -= 1;
+    }
+}
+
+#[rpc_endpoint(CrowdGateway)]
+impl Crowd {
+    async fn pass(main: MainThread<'_, Self>) -> RpcResult<()> {
+        main.run(|crowd, _| crowd.enter());
+        tokio::task::yield_now().await;
+        main.run(|crowd, _| crowd.leave());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn as_many_handlers_and_continuations_end_as_begin() {
+    let service = RpcService::local();
+    let server = service.start_server("crowd", Crowd::default()).unwrap();
+    server.start();
+    let (gateway, main) = (server.gateway::<dyn CrowdGateway>(), server.main_thread());
+    let calls: Vec<_> = (0..10_000).map(|_| gateway.pass()).collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let inside_max = main.call_async(|crowd, _| std::mem::take(&mut crowd.inside_max));
+    let inside_max = inside_max.await.unwrap();
+    assert!(inside_max <= ROUND_MAX, "{inside_max} handlers");
+
+    let (left, mut leaves) = tokio::sync::mpsc::channel(10_000);
+    for _ in 0..10_000 {
+        let left = left.clone();
+        main.run_async(move |crowd, cx| {
+            crowd.enter();
+            cx.pipe(ready(()), move |crowd, _, ()| {
+                crowd.leave();
+                left.try_send(()).unwrap();
+            });
+        });
+    }
+    drop(left);
+    while leaves.recv().await.is_some() {}
+    let inside_max = main.call_async(|crowd, _| crowd.inside_max).await.unwrap();
+    assert!(inside_max <= ROUND_MAX, "{inside_max} continuations");
+}
+
+/// More than are begun before those go on that were begun earlier.
+const ROUND_MAX: usize = 100;

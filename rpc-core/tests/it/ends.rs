@@ -9,6 +9,7 @@ use rpc_core::{
     BoxError, Call, Context, EndpointError, MainThread, PanicPolicy, RpcEndpoint, RpcError,
     RpcResult, RpcServer, RpcService, gateways, rpc_endpoint, rpc_gateway,
 };
+use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
 #[rpc_gateway]
@@ -26,20 +27,23 @@ enum Panics {
 }
 
 /// An endpoint that panics where it is told to, whatever its policy is.
-struct Act {
+struct Act<const GOES_ON: bool> {
     panics: Option<Panics>,
     stops: Arc<AtomicU32>,
 }
 
-impl Act {
+impl<const GOES_ON: bool> Act<GOES_ON> {
     fn panic_in(&self, place: Panics) {
         assert_ne!(self.panics, Some(place), "as it was asked to");
     }
 }
 
-impl RpcEndpoint for Act {
+impl<const GOES_ON: bool> RpcEndpoint for Act<GOES_ON> {
     type Gateways = gateways![ActGateway];
-    const ON_PANIC: PanicPolicy = PanicPolicy::Continue;
+    const ON_PANIC: PanicPolicy = match GOES_ON {
+        true => PanicPolicy::Continue,
+        false => PanicPolicy::Fail,
+    };
 
     fn on_start(&mut self, _cx: &mut Context<Self>) -> Result<(), BoxError> {
         self.panic_in(Panics::InOnStart);
@@ -59,24 +63,24 @@ impl RpcEndpoint for Act {
     }
 }
 
-impl Drop for Act {
+impl<const GOES_ON: bool> Drop for Act<GOES_ON> {
     fn drop(&mut self) {
         self.panic_in(Panics::WhenDropped);
     }
 }
 
 #[rpc_endpoint(ActGateway)]
-impl Act {
+impl<const GOES_ON: bool> Act<GOES_ON> {
     fn block(&mut self) -> RpcResult<u32> {
         Ok(42)
     }
 }
 
 /// Starts an act and closes it. Returns how it ended, and how often `on_stop` began.
-async fn ended(panics: Option<Panics>) -> (Result<(), EndpointError>, u32) {
+async fn ended<const GOES_ON: bool>(panics: Option<Panics>) -> (Result<(), EndpointError>, u32) {
     let service = RpcService::local();
     let stops = Arc::new(AtomicU32::new(0));
-    let act = |panics| Act {
+    let act = |panics| Act::<GOES_ON> {
         panics,
         stops: Arc::clone(&stops),
     };
@@ -98,7 +102,8 @@ async fn an_endpoint_that_panics_anywhere_has_ended() {
     let panicked = EndpointError::Panicked {
         endpoint: String::from("act"),
     };
-    assert_eq!(ended(None).await, (Ok(()), 1));
+    assert_eq!(ended::<true>(None).await, (Ok(()), 1));
+    assert_eq!(ended::<false>(None).await, (Ok(()), 1));
     for (panics, stops) in [
         (Panics::InOnStart, 0),
         (Panics::BeforeOnStopsFuture, 1),
@@ -106,7 +111,10 @@ async fn an_endpoint_that_panics_anywhere_has_ended() {
         (Panics::WhenDropped, 1),
     ] {
         let expected = (Err(panicked.clone()), stops);
-        assert_eq!(ended(Some(panics)).await, expected, "{panics:?}");
+        let tough = ended::<true>(Some(panics)).await;
+        assert_eq!(tough, expected, "{panics:?}");
+        let other = ended::<false>(Some(panics)).await;
+        assert_eq!(other, expected, "{panics:?}");
     }
 }
 
@@ -303,7 +311,50 @@ async fn an_endpoint_that_is_aborted_is_over_when_its_state_is_gone() {
             assert_eq!(gateway.block().await, Ok(42));
         }
         service.abort();
-        started.terminated().await.unwrap();
+        let ended = started.terminated().await;
+        assert_eq!(ended, aborted("held"));
         assert_eq!(told.get(), Some(&false), "polled: {polled}");
+    }
+}
+
+fn aborted(endpoint: &str) -> Result<(), EndpointError> {
+    Err(EndpointError::Aborted {
+        endpoint: endpoint.to_owned(),
+    })
+}
+
+#[test]
+fn an_endpoint_whose_runtime_is_shut_down_is_over() {
+    for polled in [false, true] {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        let service = RpcService::local();
+        let start = || {
+            let act = Act::<true> {
+                panics: None,
+                stops: Arc::default(),
+            };
+            service.start_server("act", act)
+        };
+        let server = {
+            let _inside = runtime.enter();
+            start().unwrap()
+        };
+        let gateway = server.gateway::<dyn ActGateway>();
+        if polled {
+            server.start();
+            assert_eq!(runtime.block_on(gateway.block()), Ok(42));
+        }
+        let waits = gateway.block();
+        drop(runtime);
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            for call in [waits, gateway.block()] {
+                let error = call.await.unwrap_err();
+                assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
+            }
+            assert_eq!(server.terminated().await, aborted("act"));
+            // Its name is free.
+            start().unwrap();
+        });
     }
 }

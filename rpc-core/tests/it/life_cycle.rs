@@ -1,14 +1,16 @@
 //! How endpoints begin and end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use rpc_core::{
-    BoxError, Call, ConnectError, Context, EndpointError, MainThread, RpcEndpoint, RpcError,
-    RpcResult, RpcService, StartError, gateways, rpc_endpoint, rpc_gateway,
+    BoxError, Call, ConnectError, Context, EndpointError, MainThread, Outcome, RpcEndpoint,
+    RpcError, RpcResult, RpcService, StartError, gateways, rpc_endpoint, rpc_gateway,
 };
+use tokio::runtime::Builder;
 use tokio::sync::Notify;
 
 #[rpc_gateway]
@@ -259,6 +261,70 @@ async fn calls_that_wait_end_with_the_endpoint() {
     server.close().await.unwrap();
     let error = waits.await.unwrap_err();
     assert!(matches!(error, RpcError::Disconnected { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn calls_that_wait_know_whether_they_had_begun_when_the_endpoint_is_aborted() {
+    let service = RpcService::local();
+    let server = service.start_server("life", Life(Plan::default())).unwrap();
+    server.start();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    let begun = gateway.answer_later();
+    assert_eq!(gateway.answer().await, Ok(42));
+    let queued = gateway.answer();
+    service.abort();
+    let error = begun.await.unwrap_err();
+    assert!(matches!(error, RpcError::Disconnected { .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::Unknown);
+    let error = queued.await.unwrap_err();
+    assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
+    assert_eq!(error.outcome(), Outcome::NotExecuted);
+}
+
+#[test]
+fn a_call_that_had_begun_knows_so_when_a_panic_takes_the_runtime_down() {
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let service = RpcService::local();
+    let server = {
+        let _inside = runtime.enter();
+        service.start_server("life", Life(Plan::default())).unwrap()
+    };
+    server.start();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    let begun = gateway.answer_later();
+    assert_eq!(runtime.block_on(gateway.answer()), Ok(42));
+    let panics = move || {
+        let _runtime = runtime;
+        panic!("on purpose");
+    };
+    catch_unwind(AssertUnwindSafe(panics)).unwrap_err();
+    let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+    let error = runtime.block_on(begun).unwrap_err();
+    assert_eq!(error.outcome(), Outcome::Unknown, "{error}");
+}
+
+/// They are taken with the code that aborts the service, and are more than are handled at once.
+#[tokio::test]
+async fn calls_that_were_taken_and_not_begun_have_not_run_when_the_endpoint_is_aborted() {
+    let service = RpcService::local();
+    let server = service.start_server("life", Life(Plan::default())).unwrap();
+    server.start();
+    let gateway = server.gateway::<dyn LifeGateway>();
+    assert_eq!(gateway.answer().await, Ok(42));
+    let aborting = service.clone();
+    server.main_thread().execute(move || aborting.abort());
+    let calls: Vec<_> = (0..5_000).map(|_| gateway.answer()).collect();
+    let mut answered = 0;
+    for call in calls {
+        match call.await {
+            Ok(_) => answered += 1,
+            Err(error) => assert_eq!(error.outcome(), Outcome::NotExecuted, "{error}"),
+        }
+    }
+    assert!(
+        answered < 5_000,
+        "all were answered before the task had gone"
+    );
 }
 
 // Flink, untested: A4

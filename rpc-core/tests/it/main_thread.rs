@@ -173,6 +173,18 @@ async fn posted_code_runs_on_the_main_thread() {
 }
 
 #[tokio::test]
+async fn posted_code_does_not_run_whose_caller_has_gone_before_its_turn() {
+    let service = RpcService::local();
+    let (server, gateway, _) = started(&service);
+    let main = server.main_thread();
+    // All are there before any of them is handled: this is the only thread.
+    drop(main.call_async(|cell, _| cell.visit()));
+    drop(main.call_async_without_fencing(|cell, _| cell.visit()));
+    main.call_async(|cell, _| cell.visit()).detach();
+    assert_eq!(gateway.enter().await, Ok(2));
+}
+
+#[tokio::test]
 async fn posted_code_is_refused_while_the_endpoint_does_not_serve() {
     let service = RpcService::local();
     let server = service.start_server("cell", Cell::default()).unwrap();

@@ -1,6 +1,9 @@
 //! What a panic does to whom.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
 
 use rpc_core::{
     Call, EndpointError, PanicPolicy, RpcEndpoint, RpcError, RpcResult, RpcServer, RpcService,
@@ -106,6 +109,89 @@ async fn a_panic_that_nobody_waits_for_fails_the_endpoint() {
     let main = server.main_thread();
     main.run_async(|_, _| panic!("posted, as it was asked to"));
     assert_eq!(server.terminated().await, panicked);
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        panic!("dropped, as it was asked to");
+    }
+}
+
+/// Sets a timer that holds a bomb, and cancels it.
+async fn cancel_bomb<E: RpcEndpoint>(server: &RpcServer<E>) {
+    let timer = server.main_thread().call_async(|_, cx| {
+        let bomb = Bomb;
+        cx.schedule(Duration::from_secs(3600), |_, _| drop(bomb))
+    });
+    timer.await.unwrap().cancel();
+}
+
+#[tokio::test]
+async fn a_cancelled_timer_that_panics_when_it_is_dropped_is_a_panic_like_others() {
+    let service = RpcService::local();
+    let server = started(&service, Tough::default());
+    cancel_bomb(&server).await;
+    let gateway = server.gateway::<dyn FuseGateway>();
+    assert_eq!(gateway.blows().await, Ok(0));
+    server.close().await.unwrap();
+    let server = started(&service, Fuse::default());
+    cancel_bomb(&server).await;
+    let ended = server.terminated().await;
+    assert!(
+        matches!(ended, Err(EndpointError::Panicked { .. })),
+        "{ended:?}"
+    );
+    // Its name is free.
+    started(&service, Fuse::default());
+}
+
+#[tokio::test]
+async fn a_caller_whose_waker_panics_leaves_a_tough_endpoint_usable() {
+    struct Bad;
+    impl Wake for Bad {
+        fn wake(self: Arc<Self>) {
+            panic!("woken, as it was asked to");
+        }
+    }
+
+    let service = RpcService::local();
+    let server = started(&service, Tough::default());
+    let gateway = server.gateway::<dyn FuseGateway>();
+    let mut call = pin!(gateway.blows());
+    let waker = Waker::from(Arc::new(Bad));
+    assert!(
+        call.as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    for _ in 0..3 {
+        assert_eq!(gateway.blows().await, Ok(0));
+    }
+    assert_eq!(call.await, Ok(0));
+    server.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_ends_although_messages_panic_when_they_are_dropped() {
+    let service = RpcService::local();
+    let server = service.start_server("fuse", Tough::default()).unwrap();
+    // More than are looked at in one round.
+    for _ in 0..100 {
+        let bomb = Bomb;
+        server.main_thread().execute(|| drop(bomb));
+    }
+    let call = server.main_thread().call_async(|_, _| ());
+    let ended = server.close().await;
+    assert!(
+        matches!(ended, Err(EndpointError::Panicked { .. })),
+        "{ended:?}"
+    );
+    let refused = call.await.unwrap_err();
+    assert!(matches!(refused, RpcError::Unreachable { .. }), "{refused}");
+    started(&service, Tough::default());
 }
 
 /// A panic is caught at its place, after the process's hook has seen it: one that ends the process

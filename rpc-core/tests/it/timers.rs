@@ -53,6 +53,7 @@ async fn entries(server: &RpcServer<Log>) -> Vec<String> {
 }
 
 const TICK: Duration = Duration::from_millis(10);
+const TICKS_MAX: usize = 10_000;
 
 /// A delay is a `Duration`, whatever its unit, and a value is sent to whoever wants it.
 // Flink: RpcEndpointTest#testScheduleRunnableWithDelayInMilliseconds,
@@ -115,6 +116,23 @@ async fn a_cancelled_timer_does_not_run() {
     assert!(entries(&server).await.is_empty());
 }
 
+#[tokio::test(start_paused = true)]
+async fn to_cancel_a_timer_that_never_elapses_leaves_the_others() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let (ran, runs) = tokio::sync::oneshot::channel();
+    let set = server.main_thread().call_async(|_, cx| {
+        let never = cx.schedule(Duration::MAX, |_, _| unreachable!());
+        cx.schedule(TICK, |_, _| ran.send(()).unwrap());
+        never
+    });
+    let never = set.await.unwrap();
+    assert!(!never.is_cancelled());
+    never.cancel();
+    assert!(never.is_cancelled());
+    assert_eq!(runs.await, Ok(()));
+}
+
 /// In Flink the future never completes; here the handle says so.
 // Flink: RpcEndpointTest#testScheduleRunnableAfterClose, #testScheduleCallableAfterClose
 #[tokio::test(start_paused = true)]
@@ -152,6 +170,74 @@ async fn a_timer_that_is_cancelled_when_it_is_due_does_not_run() {
         advance(2 * TICK).await;
         assert_eq!(entries(&server).await.is_empty(), cancels);
     }
+}
+
+/// A timer that sets itself again for the time that it is.
+fn tick(log: &mut Log, cx: &mut Context<Log>) {
+    log.entries.push("tick".into());
+    if log.entries.len() < TICKS_MAX {
+        cx.schedule(Duration::ZERO, tick);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_do_not_wait_for_a_timer_that_is_always_due() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let main = server.main_thread();
+    let (ran, runs) = tokio::sync::oneshot::channel();
+    main.run_async(move |_, cx| {
+        cx.schedule(Duration::ZERO, |log, cx| {
+            let counts = |log: &mut Log, _: &mut Context<Log>| ran.send(log.entries.len()).unwrap();
+            cx.main_thread().run_async(counts);
+            tick(log, cx);
+        });
+    });
+    let ticks = runs.await.unwrap();
+    assert!(ticks < TICKS_MAX, "{ticks}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_is_always_due_lets_others_run() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let (ran, runs) = tokio::sync::oneshot::channel();
+    server.main_thread().run_async(move |log, cx| {
+        log.timer = Some(cx.schedule_every(Duration::ZERO, |log, _| {
+            log.entries.push("tick".into());
+            if log.entries.len() == TICKS_MAX
+                && let Some(timer) = &log.timer
+            {
+                timer.cancel();
+            }
+        }));
+        cx.schedule(Duration::ZERO, |log, _| {
+            ran.send(log.entries.len()).unwrap()
+        });
+    });
+    let ticks = runs.await.unwrap();
+    assert!(ticks < TICKS_MAX, "{ticks}");
+}
+
+/// More timers are due at once than are run before messages are handled again.
+#[tokio::test(start_paused = true)]
+async fn all_timers_run_that_are_due_at_once() {
+    let service = RpcService::local();
+    let server = started(&service);
+    let (ran, mut runs) = tokio::sync::mpsc::channel(TICKS_MAX);
+    server.main_thread().run_async(move |_, cx| {
+        for _ in 0..TICKS_MAX {
+            let ran = ran.clone();
+            cx.schedule(TICK, move |_, _| ran.try_send(()).unwrap());
+        }
+    });
+    let mut count = 0;
+    let start = Instant::now();
+    while runs.recv().await.is_some() {
+        count += 1;
+    }
+    assert_eq!(count, TICKS_MAX);
+    assert_eq!(start.elapsed(), TICK);
 }
 
 #[tokio::test(start_paused = true)]

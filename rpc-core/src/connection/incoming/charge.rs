@@ -1,4 +1,5 @@
-//! What messages take of a connection's window until they are handled.
+//! What messages take of a connection's window: a call until its handler begins, a one-way message until
+//! its handler has ended.
 
 use std::mem;
 use std::sync::Arc;
@@ -45,7 +46,7 @@ impl Drop for Charge {
 }
 
 impl Charges {
-    /// A one-way message is about to be handled.
+    /// A one-way message was handled.
     pub(crate) fn join(&mut self, mut charge: Charge) {
         let bytes = mem::take(&mut charge.bytes);
         self.add(&charge.connection, bytes);

@@ -1,5 +1,7 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
+mod life;
+
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,17 +14,17 @@ use tokio::time::{Instant, Sleep};
 use crate::call::{AnyReply, Begun, Time};
 use crate::connection::Charge;
 use crate::context::{Context, Piped};
-use crate::endpoint::{GatewayList, PanicPolicy, RpcEndpoint};
-use crate::error::{BoxError, EndpointError, Failure, RpcError};
+use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::error::{BoxError, EndpointError, RpcError};
 use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
-use crate::lifecycle::{Command, Hook, State};
+use crate::lifecycle::State;
 use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
-use crate::scope::{self, MainThreadName, Outer, Scope};
-use crate::shared::{Control, EndpointCore, Fence, Mail};
+use crate::scope::{MainThreadName, Outer, Scope};
+use crate::shared::{EndpointCore, Fence, Mail};
 use crate::termination::Ending;
 use crate::turn::Pace;
 use crate::unordered::Unordered;
@@ -34,28 +36,21 @@ pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: E,
 ) -> impl Future<Output = ()> + Send {
-    let ending = Ending(Arc::clone(&core.termination));
     let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
+    let ending = Ending::new(core, cell);
     async move {
-        let mut main_loop = MainLoop::new(&cell, &core);
+        let (core, cell) = ending.parts();
+        let mut main_loop = MainLoop::new(cell, core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
-        poll_fn(|cx| name.run(|| main_loop.poll(cx))).await;
-        let mut result = main_loop.finish();
-        if drop_stopped(&core.name, cell).is_err() && result.is_ok() {
-            result = Err(core.panicked());
-        }
-        core.ended(result);
-        // What an aborted task has captured is dropped in the order in which it is named here: whoever
-        // is told that the endpoint is over finds its state gone.
-        drop(ending);
+        poll_fn(|cx| {
+            let turn = || name.run(|| main_loop.poll(cx));
+            let poll = catch_unwind(AssertUnwindSafe(turn));
+            poll.unwrap_or_else(|_| main_loop.escaped(cx))
+        })
+        .await;
+        let result = main_loop.finish();
+        ending.end(result);
     }
-}
-
-/// Drops what an endpoint leaves. Its own code may run then, and panic.
-fn drop_stopped<T>(endpoint: &Arc<str>, value: T) -> std::thread::Result<()> {
-    let mut name = MainThreadName::new(Arc::clone(endpoint));
-    let dropping = || name.run(|| scope::drop_stopped(value));
-    catch_unwind(AssertUnwindSafe(dropping))
 }
 
 struct MainLoop<'a, E: RpcEndpoint> {
@@ -189,51 +184,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         Poll::Pending
     }
 
-    fn control(&mut self, control: Control) {
-        match control {
-            Control::Life(command) => self.command(command),
-            Control::CancelTimer(id) => self.main.run(|_, cx| cx.cancel_timer(id)),
-        }
-    }
-
-    fn command(&mut self, command: Command) {
-        let (state, hook) = self.state.step(command);
-        self.state = state;
-        self.core.set_serving(state.serves());
-        // Timers that were due before run now, if they may.
-        self.core.pulse.change();
-        match hook {
-            Hook::None => {}
-            Hook::OnStart => self.on_start(),
-            Hook::OnStop => self.on_stop(),
-        }
-    }
-
-    fn on_start(&mut self) {
-        let started = self.guard(Doing::OnStart, |main| main.run(E::on_start));
-        let failure = match started {
-            Some(Ok(())) => return,
-            Some(Err(error)) => EndpointError::Start {
-                endpoint: self.core.name.to_string(),
-                source: Failure::new(&*error),
-            },
-            // Whatever the policy: what has not begun well cannot go on.
-            None => self.core.panicked(),
-        };
-        self.fail(failure);
-        self.command(Command::Stopped);
-    }
-
-    fn on_stop(&mut self) {
-        let main = self.main;
-        let resources = main.run(|_, cx| cx.close());
-        // All of the endpoint's own code is in the future, so that its panics are caught.
-        self.stopping = Some(Box::pin(async move {
-            drop(resources);
-            E::on_stop(main).await
-        }));
-    }
-
     /// Handles a message.
     fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>, round: &mut Round<'a, E>) {
         if !self.state.serves() || self.failure.is_some() {
@@ -289,11 +239,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             let peer = asks.or_else(|| charge.as_ref().map(Charge::peer));
             handler::span(**trace, method, &self.core.name, peer)
         });
-        // It waits no more: whoever sent it may send the next.
+        // A call waits no more: whoever sent it may send the next.
         let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.begun));
-        charge
-            .into_iter()
-            .for_each(|it| round.begun.charges.join(it));
         let mut around = Around {
             scope: Scope {
                 call: Outer::Had(time),
@@ -313,14 +260,19 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             E::Gateways::handle(&mut round.batch, request);
         }
         let Some(handling) = round.batch.take_left() else {
+            let charges = &mut round.begun.charges;
+            charge.into_iter().for_each(|it| charges.join(it));
             round.handled = around.timing.map(Timing::end);
             return;
         };
         if let Some(call) = handling.call {
             around.scope.call = Outer::Call(call);
         }
-        let future = handling.future;
-        let mut handler = Handler { future, around };
+        let mut handler = Handler {
+            future: handling.future,
+            around,
+            charge,
+        };
         // Its beginning, before the next message is handled: calls are begun in their order.
         let first = self.caught(|_| Pin::new(&mut handler).poll(cx));
         if first.is_some_and(|poll| poll.is_pending()) {
@@ -336,29 +288,40 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
     }
 
-    /// Polls interleaving handlers and continuations. Returns whether any of them got on.
+    /// Polls interleaving handlers and continuations: as many end as begin, so that they do not pile up
+    /// while messages wait. Returns whether any of them got on.
     fn poll_handlers(&mut self, cx: &mut TaskContext<'_>, changed: bool) -> bool {
-        let adopted = changed && self.adopt_piped();
-        let handled = match self.handlers.len() {
-            0 => Some(Poll::Ready(None)),
-            _ => self.caught(|main_loop| main_loop.handlers.poll_next(cx)),
-        };
-        let piped = match self.piped.len() {
-            0 => Some(Poll::Ready(None)),
-            _ => self.caught(|main_loop| {
+        let mut progress = changed && self.adopt_piped();
+        for _ in 0..MESSAGES_MAX {
+            if self.handlers.len() == 0 {
+                break;
+            }
+            let polled = self.caught(|main_loop| main_loop.handlers.poll_next(cx));
+            if matches!(polled, Some(Poll::Pending)) {
+                break;
+            }
+            progress = true;
+            self.pace.handled();
+        }
+        for _ in 0..MESSAGES_MAX {
+            if self.piped.len() == 0 {
+                break;
+            }
+            let polled = self.caught(|main_loop| {
                 let _during = main_loop.core.pulse.during(Doing::Continuation);
                 main_loop.piped.poll_next(cx)
-            }),
-        };
-        let handled = !matches!(handled, Some(Poll::Pending | Poll::Ready(None)));
-        match piped {
-            Some(Poll::Pending | Poll::Ready(None)) => handled || adopted,
-            Some(Poll::Ready(Some(then))) => {
-                self.guard(Doing::Continuation, |main| main.run(then));
-                true
+            });
+            match polled {
+                Some(Poll::Pending) => break,
+                Some(Poll::Ready(Some(then))) => {
+                    self.guard(Doing::Continuation, |main| main.run(then));
+                }
+                Some(Poll::Ready(None)) | None => {}
             }
-            None => true,
+            progress = true;
+            self.pace.handled();
         }
+        progress
     }
 
     /// Takes over the continuations that the endpoint's code has set up.
@@ -385,18 +348,24 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             self.timer = None;
             return false;
         };
-        let mut progress = false;
         let now = Instant::now();
+        let mut ran = 0;
         while next <= now && self.state == State::Started {
+            if ran == TIMERS_MAX {
+                // The others after the messages that have come meanwhile.
+                self.core.pulse.change();
+                return true;
+            }
             self.guard(Doing::Timer, |main| {
                 main.run(|endpoint, cx| cx.run_timer(endpoint, now))
             });
-            progress = true;
+            ran += 1;
             match self.main.run(|_, cx| cx.next_timer()) {
                 Some(later) => next = later,
-                None => return progress,
+                None => return true,
             }
         }
+        let progress = ran > 0;
         if next <= now {
             // Paused: the timers run when the endpoint is started again.
             return progress;
@@ -413,33 +382,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         progress || elapsed
     }
 
-    fn poll_stopping(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        if let Some(stopping) = &mut self.stopping {
-            let during = self.core.pulse.during(Doing::OnStop);
-            let poll = catch_unwind(AssertUnwindSafe(|| stopping.as_mut().poll(cx)));
-            drop(during);
-            match poll {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(Ok(()))) => {}
-                Ok(Poll::Ready(Err(error))) => {
-                    self.fail(EndpointError::Stop {
-                        endpoint: self.core.name.to_string(),
-                        source: Failure::new(&*error),
-                    });
-                }
-                Err(_) => {
-                    self.fail(self.core.panicked());
-                }
-            }
-            self.stopping = None;
-            self.command(Command::Stopped);
-        }
-        match self.state {
-            State::Terminated => Poll::Ready(()),
-            _ => Poll::Pending,
-        }
-    }
-
     /// Runs the endpoint's code; `None` if it panics.
     fn guard<R>(&mut self, doing: Doing, f: impl FnOnce(MainThread<'a, E>) -> R) -> Option<R> {
         self.caught(|main_loop| {
@@ -447,35 +389,11 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             f(main_loop.main)
         })
     }
-
-    fn panicked(&mut self) {
-        tracing::error!(endpoint = %self.core.name, "a handler panicked");
-        if E::ON_PANIC == PanicPolicy::Fail {
-            self.fail(self.core.panicked());
-            self.command(Command::Terminate);
-        }
-    }
-
-    /// Notes why the endpoint ends; what was first counts.
-    fn fail(&mut self, error: EndpointError) {
-        self.failure.get_or_insert_with(|| Box::new(error));
-    }
-
-    /// Answers whoever still waits, and tells how it ended.
-    fn finish(self) -> Result<(), EndpointError> {
-        let error = self.core.unreachable();
-        for mail in self.mail.into_iter().chain(self.core.mailbox.close()) {
-            mail.deny(error.clone());
-        }
-        self.core.meter.iter().for_each(|it| it.ended());
-        let unfinished = (self.handlers, self.piped);
-        let dropped = drop_stopped(&self.core.name, unfinished);
-        let panicked = dropped.is_err().then(|| self.core.panicked());
-        self.failure.map(|it| *it).or(panicked).map_or(Ok(()), Err)
-    }
 }
 
 /// How many messages are handled before the handlers that wait are polled.
 const MESSAGES_MAX: u32 = 64;
+/// How many timers are run before messages are handled again.
+const TIMERS_MAX: usize = 64;
 /// How many such rounds are made before other tasks have their turn.
 const ROUNDS_MAX: usize = 16;

@@ -1,0 +1,144 @@
+//! How an endpoint begins and ends.
+
+use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context as TaskContext, Poll};
+use std::thread;
+
+use super::MainLoop;
+use crate::endpoint::{PanicPolicy, RpcEndpoint};
+use crate::error::{EndpointError, Failure};
+use crate::lifecycle::{Command, Hook, State};
+use crate::pulse::Doing;
+use crate::shared::Control;
+use crate::termination::Ended;
+
+impl<E: RpcEndpoint> MainLoop<'_, E> {
+    /// Does what steers the endpoint.
+    pub(super) fn control(&mut self, control: Control) {
+        match control {
+            Control::Life(command) => self.command(command),
+            Control::CancelTimer(id) => {
+                let timer = self.main.run(|_, cx| cx.cancel_timer(id));
+                self.guard(Doing::Timer, |_| drop(timer));
+            }
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        let (state, hook) = self.state.step(command);
+        self.state = state;
+        self.core.set_serving(state.serves());
+        // Timers that were due before run now, if they may.
+        self.core.pulse.change();
+        match hook {
+            Hook::None => {}
+            Hook::OnStart => self.on_start(),
+            Hook::OnStop => self.on_stop(),
+        }
+    }
+
+    fn on_start(&mut self) {
+        let during = self.core.pulse.during(Doing::OnStart);
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let started = self.main.run(E::on_start);
+            started.map_err(|error| Failure::new(&*error))
+        }));
+        drop(during);
+        let failure = match started {
+            Ok(Ok(())) => return,
+            Ok(Err(source)) => EndpointError::Start {
+                endpoint: self.core.name.to_string(),
+                source,
+            },
+            // Whatever the policy: what has not begun well cannot go on, and is not stopped.
+            Err(_) => self.core.panicked(),
+        };
+        self.fail(failure);
+        self.command(Command::Stopped);
+    }
+
+    fn on_stop(&mut self) {
+        let main = self.main;
+        let resources = main.run(|_, cx| cx.close());
+        // All of the endpoint's own code is in the future, so that its panics are caught.
+        self.stopping = Some(Box::pin(async move {
+            drop(resources);
+            E::on_stop(main).await
+        }));
+    }
+
+    /// Polls `on_stop`; ready when the endpoint has stopped.
+    pub(super) fn poll_stopping(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if let Some(stopping) = &mut self.stopping {
+            let during = self.core.pulse.during(Doing::OnStop);
+            let poll = catch_unwind(AssertUnwindSafe(|| {
+                let poll = stopping.as_mut().poll(cx);
+                poll.map_err(|error| Failure::new(&*error))
+            }));
+            drop(during);
+            match poll {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(()))) => {}
+                Ok(Poll::Ready(Err(source))) => {
+                    let endpoint = self.core.name.to_string();
+                    self.fail(EndpointError::Stop { endpoint, source });
+                }
+                Err(_) => self.fail(self.core.panicked()),
+            }
+            let stopped = self.stopping.take();
+            self.command(Command::Stopped);
+            if self.core.drop_stopped(stopped).is_err() {
+                self.fail(self.core.panicked());
+            }
+        }
+        match self.state {
+            State::Terminated => Poll::Ready(()),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// The endpoint's code panicked.
+    pub(super) fn panicked(&mut self) {
+        tracing::error!(endpoint = %self.core.name, "a handler panicked");
+        if E::ON_PANIC == PanicPolicy::Fail {
+            self.fail(self.core.panicked());
+            self.command(Command::Terminate);
+        }
+    }
+
+    /// Notes why the endpoint ends; what was first counts.
+    fn fail(&mut self, error: EndpointError) {
+        self.failure.get_or_insert_with(|| Box::new(error));
+    }
+
+    /// A panic came out of the turn: of what its end wakes, since that of a handler is caught before.
+    pub(super) fn escaped(&mut self, cx: &TaskContext<'_>) -> Poll<()> {
+        self.panicked();
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Answers whoever still waits, and tells how it ended.
+    pub(super) fn finish(mut self) -> Ended {
+        let left = self.leave();
+        let left = left.map_err(|_| Box::new(self.core.panicked()));
+        self.failure.take().map_or(left, Err)
+    }
+
+    /// Answers whoever still waits, and drops what is under way.
+    fn leave(&mut self) -> thread::Result<()> {
+        let denied = self.core.close(mem::take(&mut self.mail));
+        let (handlers, piped) = (mem::take(&mut self.handlers), mem::take(&mut self.piped));
+        let unfinished = (handlers, piped, self.stopping.take());
+        let dropped = self.core.drop_stopped(unfinished);
+        denied.and(dropped)
+    }
+}
+
+/// Also if the task is dropped.
+impl<E: RpcEndpoint> Drop for MainLoop<'_, E> {
+    fn drop(&mut self) {
+        let _left = self.leave();
+    }
+}
