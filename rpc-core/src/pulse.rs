@@ -131,7 +131,7 @@ impl Doing {
         Self::Method(u16::try_from(place).unwrap_or(u16::MAX))
     }
 
-    const fn code(self) -> u16 {
+    pub(crate) const fn code(self) -> u16 {
         match self {
             Self::Nothing => 0,
             Self::OnStart => 1,

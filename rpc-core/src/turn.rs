@@ -210,33 +210,33 @@ fn pay() {
 pub(crate) struct Pace {
     /// How many messages were handled since the clock was read.
     handled: u8,
-    /// When something was first seen to be owed.
+    /// Since when something is owed, as far as that was seen.
     since: Option<Instant>,
     /// Messages take long, so that the clock is read after each.
     slow: bool,
 }
 
 impl Pace {
-    /// A message was handled. Returns whether what was owed was paid, which takes time.
-    pub(crate) fn handled(&mut self) -> bool {
+    /// A message was handled, and others wait. Returns for how long what was owed had waited, if that
+    /// was so long that it was paid.
+    pub(crate) fn handled(&mut self) -> Option<Duration> {
         self.handled += 1;
-        if !self.slow && self.handled < MESSAGES_PER_LOOK {
-            return false;
+        if !self.slow && self.since.is_some() && self.handled < MESSAGES_PER_LOOK {
+            return None;
         }
         self.handled = 0;
         if !owes() {
-            return false;
+            return None;
         }
         let now = Instant::now();
-        let Some(since) = self.since else {
+        let since = *self.since.get_or_insert(now);
+        let waited = now.saturating_duration_since(since);
+        self.slow = waited >= OWED_MAX;
+        self.slow.then(|| {
+            pay();
             self.since = Some(now);
-            return false;
-        };
-        self.slow = now.saturating_duration_since(since) >= OWED_MAX;
-        if self.slow {
-            self.pay();
-        }
-        self.slow
+            waited
+        })
     }
 
     /// Pays what is owed so far.
@@ -246,8 +246,8 @@ impl Pace {
     }
 }
 
-/// The clock is read once for so many messages, since handling one may cost less than that.
-const MESSAGES_PER_LOOK: u8 = 8;
+/// The clock is read once for so many messages, since handling one may cost little more than that.
+const MESSAGES_PER_LOOK: u8 = 2;
 /// A list that once was longer does not keep its memory.
 const KEPT_MAX: usize = 1 << 10;
 /// For so long an answer may wait for others, and for those few messages that come before the clock is

@@ -1,16 +1,20 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
 mod life;
+mod trust;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use self::trust::Trust;
 use crate::call::{AnyReply, Begun, Time};
 use crate::connection::Charge;
 use crate::context::{Context, Piped};
@@ -21,12 +25,13 @@ use crate::handler::{self, Around, Handler};
 use crate::lifecycle::State;
 use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::Timing;
+use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{MainThreadName, Outer, Scope};
 use crate::shared::{EndpointCore, Fence, Mail};
 use crate::termination::Ending;
-use crate::turn::Pace;
+use crate::turn::{self, Pace};
 use crate::unordered::Unordered;
 
 /// Runs an endpoint until it has stopped, and tells those who wait for that.
@@ -63,6 +68,9 @@ struct MainLoop<'a, E: RpcEndpoint> {
     piped: Unordered<Piped<E>>,
     timer: Option<Pin<Box<Sleep>>>,
     pace: Pace,
+    trust: Trust,
+    /// Other tasks are to have their turn before the next message is handled.
+    gives_way: bool,
     /// `on_stop` while it runs.
     stopping: Option<Stopping<'a>>,
     /// Elsewhere, since there is hardly ever one.
@@ -92,6 +100,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             piped: Unordered::default(),
             timer: None,
             pace: Pace::default(),
+            trust: Trust::default(),
+            gives_way: false,
             stopping: None,
             failure: None,
         }
@@ -124,6 +134,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             self.pace.pay();
             // Handlers that went on may have set timers, and set up continuations.
             progress |= self.core.pulse.is_changed();
+            if mem::take(&mut self.gives_way) {
+                break;
+            }
             if !progress && is_all && self.mail.is_empty() {
                 return Poll::Pending;
             }
@@ -141,14 +154,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             begun: Begun::default(),
             handled: None,
         };
-        while round.taken < MESSAGES_MAX && !self.mail.is_empty() {
+        while round.taken < MESSAGES_MAX && !self.gives_way && !self.mail.is_empty() {
             // All that come before one that panics, since what is caught has to be in memory, and all
             // that it is made of is moved there.
             let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, &mut round)));
             let poll = caught.unwrap_or_else(|_| {
                 round.batch.interrupt();
                 self.panicked();
-                self.handled(cx, &mut round)
+                self.handled(cx, &mut round, Doing::Nothing)
             });
             if poll.is_ready() {
                 return Poll::Ready(());
@@ -160,20 +173,29 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     fn handle_each(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
         while round.taken < MESSAGES_MAX
+            && !self.gives_way
             && let Some(mail) = self.mail.pop_front()
         {
             round.taken += 1;
-            self.mail(cx, mail, round);
-            if self.handled(cx, round).is_ready() {
+            let doing = self.mail(cx, mail, round);
+            if self.handled(cx, round, doing).is_ready() {
                 return Poll::Ready(());
             }
         }
         Poll::Pending
     }
 
-    /// A message was handled; ready when the endpoint has stopped.
-    fn handled(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
-        if self.pace.handled() {
+    /// A message was handled by such code; ready when the endpoint has stopped.
+    fn handled(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        round: &mut Round<'a, E>,
+        doing: Doing,
+    ) -> Poll<()> {
+        if !self.mail.is_empty()
+            && let Some(waited) = self.pace.handled()
+        {
+            self.ran(doing, waited);
             round.handled = None;
         }
         // What waits when `on_stop` is done does not run.
@@ -184,55 +206,110 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         Poll::Pending
     }
 
-    /// Handles a message.
-    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>, round: &mut Round<'a, E>) {
+    /// Handles a message. Returns what code did.
+    fn mail(&mut self, cx: &mut TaskContext<'_>, mail: Mail<E>, round: &mut Round<'a, E>) -> Doing {
         if !self.state.serves() || self.failure.is_some() {
-            return mail.deny(self.refusal());
+            mail.deny(self.refusal());
+            return Doing::Nothing;
         }
         match mail {
-            Mail::Call(head, request) => self.request(cx, head, request, round),
+            Mail::Call(head, request) => {
+                let (place, method) = E::Gateways::method_of(&request);
+                let doing = Doing::method(place);
+                if self.puts_off(doing) {
+                    return self.put_back(Mail::Call(head, request), round);
+                }
+                let begun = self.doubt(doing);
+                if !self.request(cx, (place, method), head, request, round) {
+                    return Doing::Nothing;
+                }
+                self.settle(doing, begun);
+                doing
+            }
             Mail::Run(fence, run) => {
                 round.handled = None;
                 let token = self.core.token();
-                let stale = matches!(fence, Fence::On(posted) if posted != token);
-                if stale {
-                    let Fence::On(got) = fence else { return };
-                    return run(Err(RpcError::Fenced {
+                if let Fence::On(got) = fence
+                    && got != token
+                {
+                    run(Err(RpcError::Fenced {
                         expected: token,
                         got,
                     }));
+                    return Doing::Nothing;
                 }
-                let _during = self.core.pulse.during(Doing::Posted);
-                round.batch.run(|endpoint, cx| run(Ok((endpoint, cx))));
+                if self.puts_off(Doing::Posted) {
+                    return self.put_back(Mail::Run(fence, run), round);
+                }
+                let begun = self.doubt(Doing::Posted);
+                {
+                    let _during = self.core.pulse.during(Doing::Posted);
+                    round.batch.run(|endpoint, cx| run(Ok((endpoint, cx))));
+                }
+                self.settle(Doing::Posted, begun);
+                Doing::Posted
             }
         }
     }
 
+    /// Tells whether such code is put off until those who are answered have their answers, since it is
+    /// not known to be quick.
+    fn puts_off(&self, doing: Doing) -> bool {
+        !self.trust.has(doing) && turn::owes()
+    }
+
+    /// Handles a message when other tasks have had their turn.
+    fn put_back(&mut self, mail: Mail<E>, round: &mut Round<'a, E>) -> Doing {
+        self.mail.push_front(mail);
+        round.taken -= 1;
+        self.gives_way = true;
+        Doing::Nothing
+    }
+
+    /// Such code begins. Returns when, if it is not known to be quick.
+    fn doubt(&self, doing: Doing) -> Option<Instant> {
+        (!self.trust.has(doing)).then(Instant::now)
+    }
+
+    /// Such code has ended that began then.
+    fn settle(&mut self, doing: Doing, begun: Option<Instant>) {
+        if let Some(begun) = begun {
+            self.ran(doing, begun.elapsed());
+        }
+    }
+
+    /// Such code took so long. If that is long, whoever it has answered does not wait for the next.
+    fn ran(&mut self, doing: Doing, took: Duration) {
+        self.gives_way |= self.trust.ran(doing, took);
+    }
+
+    /// Handles a request for this method, in this place. Returns whether its handler has begun.
     fn request(
         &mut self,
         cx: &mut TaskContext<'_>,
+        (place, method): (usize, &'static MethodInfo),
         head: Head,
         request: <E::Gateways as GatewayList<E>>::Request,
         round: &mut Round<'a, E>,
-    ) {
+    ) -> bool {
         let Head {
             token,
             trace,
             charge,
             queued,
         } = head;
-        let (place, method) = E::Gateways::method_of(&request);
         let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
         if method.fenced
             && !unchecked
             && let Err(error) = self.core.check_token(token)
         {
-            return E::Gateways::deny(request, error);
+            E::Gateways::deny(request, error);
+            return false;
         }
         let reply = E::Gateways::reply(&request);
         let abandoned = reply.is_some_and(|it| it.is_abandoned());
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
-            return;
+            return false;
         }
         let span = trace.as_ref().map(|trace| {
             let asks = reply.and_then(AnyReply::peer);
@@ -263,7 +340,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             let charges = &mut round.begun.charges;
             charge.into_iter().for_each(|it| charges.join(it));
             round.handled = around.timing.map(Timing::end);
-            return;
+            return true;
         };
         if let Some(call) = handling.call {
             around.scope.call = Outer::Call(call);
@@ -278,6 +355,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if first.is_some_and(|poll| poll.is_pending()) {
             self.handlers.push(handler);
         }
+        true
     }
 
     /// Why a call is not served in this state.
@@ -292,6 +370,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     /// while messages wait. Returns whether any of them got on.
     fn poll_handlers(&mut self, cx: &mut TaskContext<'_>, changed: bool) -> bool {
         let mut progress = changed && self.adopt_piped();
+        if self.handlers.len() + self.piped.len() > 0 {
+            // Nobody knows how long they take.
+            self.pace.pay();
+        }
         for _ in 0..MESSAGES_MAX {
             if self.handlers.len() == 0 {
                 break;
@@ -301,7 +383,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 break;
             }
             progress = true;
-            self.pace.handled();
+            let _paid = self.pace.handled();
         }
         for _ in 0..MESSAGES_MAX {
             if self.piped.len() == 0 {
@@ -319,7 +401,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 Some(Poll::Ready(None)) | None => {}
             }
             progress = true;
-            self.pace.handled();
+            let _paid = self.pace.handled();
         }
         progress
     }
@@ -356,6 +438,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 self.core.pulse.change();
                 return true;
             }
+            self.pace.pay();
             self.guard(Doing::Timer, |main| {
                 main.run(|endpoint, cx| cx.run_timer(endpoint, now))
             });

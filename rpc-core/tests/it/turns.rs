@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{
     Call, GatewayClosed, MainThread, RpcEndpoint, RpcResult, RpcService, gateways, rpc_endpoint,
     rpc_gateway,
@@ -167,3 +168,104 @@ fn start(
 }
 
 const TICK: Duration = Duration::from_millis(20);
+
+/// Its handlers block until each is let go on.
+struct Blocking {
+    begun: tokio::sync::mpsc::Sender<u32>,
+    gate: mpsc::Receiver<()>,
+}
+
+#[rpc_gateway]
+trait BlockingGateway {
+    fn quick(&self, number: u32) -> Call<u32>;
+    fn block(&self, number: u32) -> Call<u32>;
+    fn be_told_and_block(&self, number: u32);
+}
+
+impl RpcEndpoint for Blocking {
+    type Gateways = gateways![BlockingGateway];
+}
+
+impl Blocking {
+    fn wait(&self, number: u32) {
+        self.begun.try_send(number).unwrap();
+        self.gate.recv().unwrap();
+    }
+}
+
+#[rpc_endpoint(BlockingGateway)]
+impl Blocking {
+    fn quick(&mut self, number: u32) -> RpcResult<u32> {
+        Ok(number)
+    }
+
+    fn block(&mut self, number: u32) -> RpcResult<u32> {
+        self.wait(number);
+        Ok(number)
+    }
+
+    fn be_told_and_block(&mut self, number: u32) {
+        self.wait(number);
+    }
+}
+
+/// Runs `case` with an endpoint that blocks, of this service and of another.
+async fn while_it_blocks(
+    case: impl AsyncFn(Arc<dyn BlockingGateway>, tokio::sync::mpsc::Receiver<u32>, mpsc::Sender<()>),
+) {
+    for is_remote in [false, true] {
+        let net = SimNetwork::seeded(1);
+        let [callee, caller] = ["b", "a"].map(|name| {
+            let transport = net.node(name).transport();
+            RpcService::builder().transport(transport).build()
+        });
+        let (callee, caller) = (callee.await.unwrap(), caller.await.unwrap());
+        let (begun, begins) = tokio::sync::mpsc::channel(99);
+        let (go_on, gate) = mpsc::channel();
+        let server = callee.start_server("blocking", Blocking { begun, gate });
+        let server = server.unwrap();
+        server.start();
+        let of = if is_remote { &caller } else { &callee };
+        let gateway = of.connect(&server.address()).await.unwrap();
+        case(gateway, begins, go_on).await;
+    }
+}
+
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let soon = tokio::time::timeout(Duration::from_secs(5), what);
+    soon.await
+        .expect("it does not wait for the handlers after it")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn an_answer_does_not_wait_for_handlers_that_take_long() {
+    while_it_blocks(async |gateway, mut begins, go_on| {
+        // More than are trusted to be quick without a look.
+        let calls: Vec<_> = (0..20).map(|it| gateway.block(it)).collect();
+        for (number, call) in (0..).zip(calls) {
+            assert_eq!(begins.recv().await, Some(number));
+            go_on.send(()).unwrap();
+            if number < 19 {
+                // The next blocks meanwhile.
+                assert_eq!(soon(call).await, Ok(number));
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn an_answer_does_not_wait_for_what_is_not_known_to_be_quick() {
+    while_it_blocks(async |gateway, mut begins, go_on| {
+        for number in 0..20 {
+            assert_eq!(gateway.quick(number).await, Ok(number));
+        }
+        let (quick, other) = (gateway.quick(7), gateway.quick(8));
+        gateway.be_told_and_block(9);
+        assert_eq!(soon(quick).await, Ok(7));
+        assert_eq!(soon(other).await, Ok(8));
+        assert_eq!(begins.recv().await, Some(9));
+        go_on.send(()).unwrap();
+    })
+    .await;
+}
