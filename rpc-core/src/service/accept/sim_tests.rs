@@ -1,4 +1,8 @@
 //! What peers may make a service hold, over a simulated network.
+#![allow(
+    clippy::unwrap_used,
+    reason = "the exemption of tests does not reach their helpers"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
