@@ -117,8 +117,9 @@ impl RpcService {
         connecting: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
         let after = self.inner.config.connect_timeout;
-        let timeout = tokio::time::timeout(after, connecting);
-        timeout.await.unwrap_or_else(|_| {
+        // The timer too is made when it is polled.
+        let timeout = async { tokio::time::timeout(after, connecting).await };
+        self.on_runtime(timeout).await.unwrap_or_else(|_| {
             Err(ConnectError::Timeout {
                 address: address.to_owned(),
                 after,

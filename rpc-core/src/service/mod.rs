@@ -17,10 +17,13 @@ pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Once, Weak};
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
@@ -46,6 +49,11 @@ use crate::transport::Transport;
 /// A service is a handle: clones are the same service. It has to be [closed](Self::close); endpoints
 /// and connections live until then.
 ///
+/// It runs on the tokio runtime in which it is made, its connections too, whoever asks for them: from
+/// another runtime, or from a thread without one. That runtime has to outlive it. Of a service that is
+/// made outside of any, each task runs where it is begun. An [endpoint](Self::start_server) may have a
+/// runtime of its own.
+///
 /// Answers to Flink's `RpcService`.
 #[derive(Clone)]
 pub struct RpcService {
@@ -69,6 +77,8 @@ struct Inner {
     caller: Arc<Caller>,
     /// Whether a peer needs a role for what it calls.
     roles_needed: bool,
+    /// Where its tasks run, save endpoints; `None` if that is where they are begun.
+    runtime: Option<Handle>,
     tasks: Mutex<JoinSet<()>>,
     /// The endpoints' own tasks.
     endpoints: Mutex<JoinSet<()>>,
@@ -146,6 +156,7 @@ impl RpcService {
             dialled: AtomicU64::new(0),
             accepted: Arc::default(),
             roles_needed,
+            runtime: Handle::try_current().ok(),
             tasks: Mutex::new(JoinSet::new()),
             endpoints: Mutex::new(JoinSet::new()),
             closed: watch::Sender::new(false),
@@ -178,7 +189,9 @@ impl RpcService {
 
     /// Makes an endpoint under a name that no other endpoint of this service has.
     ///
-    /// It serves once its [`start`](RpcServer::start) is called.
+    /// It serves once its [`start`](RpcServer::start) is called. It runs on the runtime in which this is
+    /// called, and ends with it, so that one that blocks can be kept from the others; on that of the
+    /// service if this is called outside of any.
     ///
     /// # Errors
     ///
@@ -199,13 +212,19 @@ impl RpcService {
         let server = RpcServer::new(Arc::clone(&core));
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
+        let runtime = Handle::try_current().unwrap_or_else(|_| self.runtime());
         {
             let mut endpoints = self.inner.endpoints.lock();
             if self.is_closed() {
                 return Err(StartError::Closed);
             }
             self.inner.registry.insert(&core)?;
-            spawn_within(span, &mut endpoints, main_loop::run(core, endpoint));
+            spawn_within(
+                span,
+                &runtime,
+                &mut endpoints,
+                main_loop::run(core, endpoint),
+            );
         }
         self.start_watching();
         Ok(server)
@@ -261,14 +280,30 @@ impl RpcService {
         *self.inner.closed.borrow()
     }
 
-    /// Runs a task until it ends or the service is closed, which aborts it.
+    /// Runs a task on the service's runtime until it ends or the service is closed, which aborts it.
     ///
     /// As all tasks of the service it runs in the [`tracing`] span in which the service was made.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.inner.tasks.lock();
         if !self.is_closed() {
-            spawn_within(self.inner.span.clone(), &mut tasks, task);
+            spawn_within(self.inner.span.clone(), &self.runtime(), &mut tasks, task);
         }
+    }
+
+    fn runtime(&self) -> Handle {
+        let runtime = self.inner.runtime.clone();
+        runtime.unwrap_or_else(Handle::current)
+    }
+
+    /// Polls a future in the service's runtime: the sockets and timers that it makes belong to that,
+    /// whoever waits for it.
+    async fn on_runtime<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        poll_fn(|cx| {
+            let _entered = self.inner.runtime.as_ref().map(Handle::enter);
+            future.as_mut().poll(cx)
+        })
+        .await
     }
 
     pub(crate) fn downgrade(&self) -> WeakService {
@@ -284,14 +319,15 @@ impl RpcService {
 /// Runs a task in a span, and forgets those that have ended.
 fn spawn_within(
     span: Span,
+    runtime: &Handle,
     tasks: &mut JoinSet<()>,
     task: impl Future<Output = ()> + Send + 'static,
 ) {
     while tasks.try_join_next().is_some() {}
     // Not for nothing: with its feature `log`, tracing tells of a span too that nobody records.
     match span.is_disabled() {
-        true => tasks.spawn(task),
-        false => tasks.spawn(task.instrument(span)),
+        true => tasks.spawn_on(task, runtime),
+        false => tasks.spawn_on(task.instrument(span), runtime),
     };
 }
 
@@ -415,3 +451,6 @@ fn cluster_id(name: &str) -> u128 {
     name.bytes()
         .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }
+
+#[cfg(all(test, feature = "testing"))]
+mod runtime_tests;

@@ -7,7 +7,6 @@ use rpc_core::{Call, RpcEndpoint, RpcResult, RpcService, gateways, rpc_endpoint,
 use tokio::runtime::Builder;
 
 use crate::log::{Log, pass_time};
-use crate::relay::relay;
 
 #[rpc_gateway]
 trait BlockerGateway {
@@ -47,8 +46,7 @@ fn a_handler_that_blocks_its_main_thread_is_told_once() {
         .unwrap();
     watching.block_on(async {
         let service = RpcService::local();
-        // The watch runs where the first endpoint is started, and the blocker elsewhere.
-        let (_idle, _) = relay(&service, "idle");
+        // The watch runs where the service is made, and the blocker elsewhere.
         let (begun, has_begun) = mpsc::channel();
         let (go, gone) = mpsc::channel();
         let blocker = Blocker { begun, go: gone };

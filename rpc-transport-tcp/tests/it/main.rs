@@ -12,6 +12,7 @@ mod mutual_tls;
 mod refusals;
 #[cfg(feature = "tls")]
 mod roles;
+mod runtimes;
 mod stream;
 
 #[cfg(feature = "tls")]

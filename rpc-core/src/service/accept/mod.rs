@@ -264,7 +264,7 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
             }
         };
         let (weak, timeout) = (service.downgrade(), inner.config.handshake_timeout);
-        // Not closed then: a channel that was handed on outlives the task that accepted it.
+        // It is not closed at the end: a channel that was handed on outlives the task that accepted it.
         service.spawn(async move { accept_streams(&weak, &connection, admitted, timeout).await });
     }
 }
