@@ -14,6 +14,7 @@
 
 mod delivery;
 mod goodbye;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub(crate) use self::goodbye::until_heard;
+pub(crate) use self::watch::Watch;
 
 /// How the components watch each other.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -311,17 +311,15 @@ impl ResourceManager {
             return RegistrationResponse::Rejection(error.to_string());
         }
         // The one that it replaces is not told: its successor has its name.
-        if self.task_executors.remove(&resource).is_some() {
-            self.task_executor_heartbeats.unmonitor(&resource);
-            self.slots.unregister(&resource);
-            self.check_soon(cx);
-        }
+        self.forget_task_executor(cx, &resource, "it registers anew");
         tracing::info!(%resource, slots = registration.slots, "task manager registered");
         let instance = InstanceId::random();
+        let watch = Self::watch_task_executor(cx, &*gateway, resource.clone(), instance);
         let task_executor = TaskExecutor {
             gateway,
             instance,
             registration,
+            _watch: watch,
         };
         self.task_executor_heartbeats
             .monitor(resource.clone(), Instant::now());

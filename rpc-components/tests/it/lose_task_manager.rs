@@ -2,12 +2,95 @@
 
 use std::fs;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use rpc_components::client::ClusterClient;
+use rpc_components::entrypoint::{ClusterConfig, JobManager, TaskManager};
 use rpc_components::gateway::JobStatus;
+use rpc_components::id::ResourceId;
+use rpc_components::operator::OperatorRegistry;
+use rpc_components::rpc_core::{RpcConfig, RpcService};
+use rpc_components::transport::{Network, Security};
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::fixture::{
     cluster, endless, finish, in_time, transports, until, until_running, word_count,
 };
+
+/// A cluster whose processes may be killed.
+struct Processes {
+    network: Network,
+    transport: &'static str,
+    job_manager: JobManager,
+}
+
+impl Processes {
+    async fn start(transport: &'static str) -> Self {
+        let network = Network::new(Security::Embedded).unwrap();
+        let rpc = listen(&network, transport).await;
+        let operators = Arc::new(OperatorRegistry::new());
+        let config = ClusterConfig::default();
+        Self {
+            job_manager: JobManager::start(rpc, operators, config).await.unwrap(),
+            network,
+            transport,
+        }
+    }
+
+    /// Starts a TaskManager with one slot; its service is that to abort.
+    async fn task_manager(&self, name: &str) -> (TaskManager, RpcService) {
+        let rpc = listen(&self.network, self.transport).await;
+        let task_manager = TaskManager::start(
+            rpc.clone(),
+            &self.job_manager.address(),
+            ResourceId::new(name),
+            1,
+            Arc::new(OperatorRegistry::new()),
+            ClusterConfig::default(),
+        );
+        (task_manager.unwrap(), rpc)
+    }
+
+    async fn client(&self) -> ClusterClient {
+        let address = self.job_manager.address();
+        let rpc = self.network.dial(&address, RpcConfig::default()).await;
+        let client = ClusterClient::connect(rpc.unwrap(), &address).await;
+        client.unwrap()
+    }
+}
+
+async fn listen(network: &Network, transport: &str) -> RpcService {
+    let address = match transport {
+        "local" => String::from("local://"),
+        transport => format!("{transport}://127.0.0.1:0"),
+    };
+    let listening = network.listen(&address, None, RpcConfig::default()).await;
+    listening.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_manager_that_was_killed_is_given_no_job() {
+    for transport in transports() {
+        let cluster = Processes::start(transport).await;
+        // Slots are given in the order of the names.
+        let (_first, killed) = cluster.task_manager("a").await;
+        let (_second, _rpc) = cluster.task_manager("b").await;
+        let client = cluster.client().await;
+        in_time(client.wait_for_task_managers(2)).await.unwrap();
+        until(async || client.overview().await.unwrap().slots_free == 2).await;
+        let started = Instant::now();
+        killed.abort();
+        let mut graph = word_count(&["Cargo.toml".as_ref()], 1);
+        graph.slot_wait = Some(Duration::from_secs(5));
+        assert!(finish(&client, graph).await.contains("workspace\t"));
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let known = client.task_managers().await.unwrap();
+        assert_eq!(known.len(), 1, "{known:?}");
+        cluster.job_manager.close().await.unwrap();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_task_manager_fails_its_job_and_the_next_job_runs_on_the_rest() {
