@@ -1,7 +1,10 @@
 //! The quickest way to learn that somebody is gone: the endpoint ends, or the connection to it breaks.
 
+use std::time::Duration;
+
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{Closed, GatewayClosed};
+use rpc_core::{Call, Closed, GatewayClosed, RpcError};
+use tokio::time::Instant;
 
 /// A watch over a gateway, which ends when this is dropped.
 #[derive(Debug)]
@@ -24,5 +27,23 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+/// Tells whether somebody to whom the connection is lost answers within this time, to a call that may
+/// be made more than once.
+pub(crate) async fn reached(within: Duration, call: impl Fn() -> Call<()> + Send) -> bool {
+    let deadline = Instant::now() + within;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match call().timeout(left).await {
+            Ok(()) => return true,
+            // It was reached, and the connection broke again.
+            Err(RpcError::Disconnected {
+                possibly_executed: true,
+                ..
+            }) if !left.is_zero() => {}
+            Err(_) => return false,
+        }
     }
 }

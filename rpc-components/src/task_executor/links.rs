@@ -12,6 +12,7 @@ use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, SlotOffer, SlotReport, TaskExecutorAccepted,
     TaskExecutorRegistration, TaskManagerLocation, UnknownTaskManager,
 };
+use crate::heartbeat::Watch;
 use crate::id::{
     AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
 };
@@ -34,6 +35,7 @@ pub(super) struct Established {
     gateway: Arc<dyn ResourceManagerGateway>,
     instance: InstanceId,
     resource: ResourceId,
+    _watch: Watch,
 }
 
 impl ResourceManagerLink {
@@ -98,6 +100,7 @@ pub(super) struct JobLink {
     connection: RegisteredConnection,
     registering: Option<AbortHandle>,
     pub(super) gateway: Option<Arc<dyn JobMasterGateway>>,
+    pub(super) watch: Option<Watch>,
     /// The last offer that was made to it: no other's answer counts.
     offer: Option<u64>,
 }
@@ -110,6 +113,7 @@ impl JobLink {
             connection: RegisteredConnection::new(),
             registering: None,
             gateway: None,
+            watch: None,
             offer: None,
         }
     }
@@ -122,6 +126,7 @@ impl JobLink {
     /// Gives up what is under way, and forgets the JobMaster, with what it was offered.
     fn drop_current(&mut self) -> Option<Arc<dyn JobMasterGateway>> {
         self.offer = None;
+        self.watch = None;
         if let Some(registering) = self.registering.take() {
             registering.abort();
         }
@@ -228,10 +233,12 @@ impl TaskExecutor {
         });
         self.resource_manager_heartbeats
             .monitor(resource.clone(), Instant::now());
+        let watch = Self::watch_resource_manager(cx, &*gateway, instance);
         self.resource_manager.established = Some(Established {
             gateway,
             instance,
             resource,
+            _watch: watch,
         });
     }
 
@@ -309,6 +316,7 @@ impl TaskExecutor {
                 Ok((gateway, _)) if link.connection.established(attempt) => {
                     link.gateway = Some(gateway);
                     te.job_master_heartbeats.monitor(job, Instant::now());
+                    te.watch_job_master(cx, job);
                     te.offer_slots(cx, job);
                 }
                 Err(reason) if link.connection.rejected(attempt) => te.job_rejected(job, &reason),
