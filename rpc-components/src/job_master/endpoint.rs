@@ -21,7 +21,7 @@ use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
     UnknownAttempt,
 };
-use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, until_heard};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
 use crate::id::{AttemptId, InstanceId, JobId, JobMasterId, ResourceId, VertexId};
 use crate::job_graph::JobPlan;
 use crate::leader::LeaderRetrieval;
@@ -102,6 +102,7 @@ pub struct JobMaster {
 pub(super) struct TaskManager {
     pub(super) gateway: Arc<dyn TaskExecutorGateway>,
     pub(super) session: InstanceId,
+    pub(super) watch: Option<Watch>,
 }
 
 impl JobMaster {
@@ -372,7 +373,7 @@ pub(super) fn texts<E: std::error::Error + 'static>(
 }
 
 /// What is said of a TaskManager that cannot be reached any more.
-fn lost(resource: &ResourceId) -> String {
+pub(super) fn lost(resource: &ResourceId) -> String {
     format!("task manager {resource} is lost")
 }
 

@@ -255,9 +255,15 @@ impl JobMaster {
             let reason = String::from("the job has too many task managers");
             return RegistrationResponse::Failure(reason);
         }
-        let task_manager = TaskManager { gateway, session };
+        let task_manager = TaskManager {
+            gateway,
+            session,
+            watch: None,
+        };
         self.task_managers.insert(resource.clone(), task_manager);
-        self.task_manager_heartbeats.monitor(resource, now());
+        self.task_manager_heartbeats
+            .monitor(resource.clone(), now());
+        self.watch_task_manager(cx, resource);
         RegistrationResponse::Success(self.resource.clone())
     }
 }
