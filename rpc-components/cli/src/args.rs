@@ -168,7 +168,7 @@ pub(crate) struct RunArgs {
     /// How many subtasks each operator has for which the job says nothing else.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,
-    /// How long the job may wait for slots, in seconds; by default as its file says, or else 5.
+    /// How long the job may wait for slots, in seconds; by default as its file says, or else 15.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) slot_timeout: Option<Duration>,
     /// Wait for slots for ever.

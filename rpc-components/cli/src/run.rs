@@ -225,8 +225,10 @@ async fn cancel(
     Err(CliError::job(&[format!("job {job} {why}")]))
 }
 
-/// How long a job waits for slots of which nobody says anything: somebody is there to be told.
-const SLOT_WAIT: Duration = Duration::from_secs(5);
+/// How long a job waits for slots of which nobody says anything: somebody is there to be told. Longer
+/// than the cluster takes to notice by itself that a call is not answered or that a slot is not used,
+/// which is 10 s each: what it finds out by then may be a free slot.
+const SLOT_WAIT: Duration = Duration::from_secs(15);
 
 /// How often who follows a job asks whether the JobManager is there.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{BoxError, Call, Context, GatewayClosed, RpcError, RpcResult};
+use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 
 use super::endpoint::{JobMaster, TaskManager, lost, now, now_ms};
 use crate::gateway::{RequirementsError, ResourceManagerGateway, TaskExecutorGateway};
 use crate::heartbeat::{Watch, reached};
 use crate::id::{ResourceId, ResourceManagerId};
 use crate::leader::LeaderRetrieval;
-use crate::registration::{RegisteredConnection, Registration, register};
+use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
 
 /// The connection to the leading ResourceManager.
 pub(super) struct ResourceManagerLink {
@@ -84,7 +84,10 @@ impl JobMaster {
             String::from("the resource manager"),
             move || {
                 let retrieval = retrieval.clone();
-                async move { Ok::<_, BoxError>(retrieval.resource_manager().await?) }
+                async move {
+                    let leader = retrieval.resource_manager().await;
+                    leader.map_err(NotConnected::not_yet)
+                }
             },
             move |gateway: &dyn ResourceManagerGateway| {
                 gateway.register_job_master(id, resource.clone(), address.clone(), job)

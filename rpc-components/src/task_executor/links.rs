@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{BoxError, Call, Context, RpcError, RpcResult, TimerHandle};
+use rpc_core::{Call, ConnectError, Context, RpcError, RpcResult, TimerHandle};
 use tokio::time::Instant;
 
 use super::endpoint::{FatalError, TaskExecutor};
@@ -17,7 +17,7 @@ use crate::id::{
     AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
 };
 use crate::leader::LeaderRetrieval;
-use crate::registration::{RegisteredConnection, Registration, register};
+use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
 
 /// The connection to the leading ResourceManager.
 pub(super) struct ResourceManagerLink {
@@ -162,7 +162,10 @@ impl TaskExecutor {
             String::from("the resource manager"),
             move || {
                 let retrieval = retrieval.clone();
-                async move { Ok::<_, BoxError>(retrieval.resource_manager().await?) }
+                async move {
+                    let leader = retrieval.resource_manager().await;
+                    leader.map_err(NotConnected::not_yet)
+                }
             },
             move |gateway: &dyn ResourceManagerGateway| {
                 gateway.register_task_executor(description.clone())
@@ -295,10 +298,12 @@ impl TaskExecutor {
             move || {
                 let (rpc, address) = (rpc.clone(), address.clone());
                 async move {
-                    let gateway = rpc
-                        .connect_fenced::<dyn JobMasterGateway>(&address, id)
-                        .await;
-                    Ok::<_, BoxError>(gateway?)
+                    let gateway = rpc.connect_fenced::<dyn JobMasterGateway>(&address, id);
+                    gateway.await.map_err(|error| match error {
+                        // Whoever answers there knows that the job is gone.
+                        ConnectError::NoEndpoint { .. } => NotConnected::Gone(error.into()),
+                        error => NotConnected::not_yet(error),
+                    })
                 }
             },
             move |gateway: &dyn JobMasterGateway| {
@@ -325,10 +330,11 @@ impl TaskExecutor {
         });
     }
 
-    /// As `TaskExecutor#handleRejectedJobManagerConnection`: all that the job has here is released.
+    /// As `TaskExecutor#handleRejectedJobManagerConnection`: all that the job has here is released,
+    /// and so is that of a job whose JobMaster is gone.
     /// It is forgotten with the last slot, which may be when the tasks in it have ended.
     fn job_rejected(&mut self, job: JobId, reason: &str) {
-        tracing::info!(%job, reason, "the job master rejects this task manager");
+        tracing::info!(%job, reason, "the job master does not take this task manager");
         for state in [SlotState::Allocated, SlotState::Active] {
             for slot in self.slots.slots_of(job, state) {
                 self.release_slot(slot.allocation, reason);

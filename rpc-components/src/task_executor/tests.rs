@@ -5,7 +5,9 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rpc_core::testing::sim::SimNetwork;
 use rpc_core::transport::Stream;
-use rpc_core::{BoxError, EndpointError, FencingToken, RpcConfig, RpcError, RpcServer, RpcService};
+use rpc_core::{
+    BoxError, EndpointError, Failure, FencingToken, RpcConfig, RpcError, RpcServer, RpcService,
+};
 use tokio::time::{Instant, advance};
 
 use super::{TaskExecutor, TaskExecutorConfig, TaskExecutorServices};
@@ -531,13 +533,22 @@ async fn only_the_resource_manager_that_is_connected_gives_slots() {
 async fn a_slot_that_is_taken_is_active_and_one_that_is_not_is_free() {
     // Flink: TaskExecutorTest#testSlotAcceptance, #testJobLeaderDetection
     let (fixture, _rm) = Fixture::new().await;
-    let job = JobId::random();
-    // The JobMaster is not there yet.
+    let (job, joined) = (JobId::random(), fixture.joined.clone());
+    // The JobMaster is not ready for both yet when it is first asked.
+    let mock = fixture.mock_job_master();
+    let mock = mock.register_task_manager(move |job, _, _| {
+        joined.put(job);
+        match joined.len() {
+            1 => Err(Failure::message("not yet"))?,
+            _ => Ok(RegistrationResponse::Success(ResourceId::new("jm"))),
+        }
+    });
+    let stub = StubJobMaster::new(mock, FIRST).offers_to(&fixture.offers);
+    let _jm = stub.start(&fixture.rpc, &job.to_string());
     let [taken, left] = [
         fixture.allocate(job, 0).await,
         fixture.allocate(job, 1).await,
     ];
-    let _jm = fixture.start_slow_job_master(job);
     let (offers, reply) = fixture.offers.next().await;
     let both = [taken, left];
     assert_eq!(
@@ -649,16 +660,41 @@ async fn a_slot_that_nobody_takes_is_free_again() {
     // Flink: TaskSlotTableImplTest#testAllocatedSlotTimeout,
     //   TaskExecutorTest#testRemoveJobFromJobLeaderService
     let (fixture, _rm) = Fixture::new().await;
-    let job = JobId::random();
+    let (job, joined) = (JobId::random(), fixture.joined.clone());
+    let mock = fixture.mock_job_master();
+    let mock = mock.register_task_manager(move |job, _, _| {
+        joined.put(job);
+        Ok(RegistrationResponse::Failure(String::from("not now")))
+    });
+    let _jm = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
+    let started = Instant::now();
     let allocation = fixture.allocate(job, 0).await;
+    assert_eq!(fixture.joined.next().await, job);
     assert_eq!(fixture.jobs().await, 1);
     assert_eq!(fixture.available.next().await, allocation);
+    assert!(started.elapsed() >= Duration::from_secs(10));
     assert_eq!((fixture.taken().await, fixture.jobs().await), (vec![], 0));
-    // The JobMaster comes too late, and nobody registers at it any more.
-    let _jm = fixture.start_job_master(job);
-    advance(Duration::from_secs(30)).await;
+    // Nobody registers at it any more.
+    advance(Duration::from_secs(60)).await;
     fixture.taken().await;
     assert_eq!(fixture.joined.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slots_of_a_job_that_is_gone_are_free_at_once() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, _rm, far) = Fixture::far(&network).await;
+    let job = JobId::random();
+    let jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
+    let allocation = fixture.activate_from(job, "sim://jm/jm").await;
+    let started = Instant::now();
+    jm.close().await.unwrap();
+    assert_eq!(fixture.available.next().await, allocation);
+    // And those of one that was never there.
+    let allocation = fixture.allocate(job, 1).await;
+    assert_eq!(fixture.available.next().await, allocation);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!((fixture.taken().await, fixture.jobs().await), (vec![], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -1090,7 +1126,7 @@ async fn the_end_of_a_task_is_told_until_it_is_heard() {
 }
 
 #[tokio::test]
-async fn a_state_that_finds_nobody_counts_as_a_failed_heartbeat() {
+async fn the_tasks_of_a_job_that_is_gone_end_and_their_slot_is_free() {
     let (fixture, _rm) = Fixture::new().await;
     let job = JobId::random();
     let jm = fixture.start_job_master(job);
@@ -1103,8 +1139,7 @@ async fn a_state_that_finds_nobody_counts_as_a_failed_heartbeat() {
     fixture.states.next().await;
     jm.close().await.unwrap();
     let started = Instant::now();
-    // The progress that is told every second is enough to notice it.
-    fixture.until_left(job).await;
+    assert_eq!(fixture.available.next().await, allocation);
     assert!(started.elapsed() < Duration::from_secs(9));
 }
 
