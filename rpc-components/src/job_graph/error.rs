@@ -90,6 +90,16 @@ pub enum JobGraphError {
         /// How many subtasks it may have.
         max: u32,
     },
+    /// Two sinks write the same, and one would replace what the other has written.
+    #[error("vertices `{first}` and `{second}` both write {path}")]
+    SamePath {
+        /// The one that is listed first.
+        first: String,
+        /// The other.
+        second: String,
+        /// What both write.
+        path: String,
+    },
     /// An edge names a vertex that is not there.
     #[error("an edge names vertex {vertex}, and the job has only {count}")]
     UnknownVertex {

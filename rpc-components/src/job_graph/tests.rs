@@ -165,6 +165,30 @@ fn sources_and_sinks_stand_at_the_ends() {
 }
 
 #[test]
+fn two_sinks_do_not_write_the_same() {
+    let sink = |name: &str, path: &str| Vertex {
+        operator: OperatorSpec::new("file-sink").with("path", path),
+        ..vertex(name, "file-sink", 1)
+    };
+    let vertices = |first, second| {
+        vec![
+            vertex("a", "generator-source", 1),
+            sink("b", first),
+            sink("c", second),
+        ]
+    };
+    let edges = [(0, 1, Ship::Forward), (0, 2, Ship::Forward)];
+    for (first, second) in [("out", "out"), ("/tmp/out", "/tmp/./out")] {
+        assert_eq!(
+            refusal(vertices(first, second), &edges),
+            format!("vertices `b` and `c` both write {second}")
+        );
+    }
+    let apart = job(vertices("out", "other"), &edges);
+    assert_eq!(apart.validate(&OperatorRegistry::new()), Ok(()));
+}
+
+#[test]
 fn operators_and_options_are_checked() {
     let with = |operator: OperatorSpec| {
         let mut vertices = vec![vertex("a", "generator-source", 1), vertex("b", "words", 1)];

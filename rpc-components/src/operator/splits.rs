@@ -18,11 +18,10 @@ pub fn file_splits(operator: &OperatorSpec) -> Result<Option<Vec<FileSplit>>, Sp
         return Ok(None);
     }
     let mut options = Options::new(operator);
-    let paths: Vec<String> = options.required("path")?;
+    let paths: Vec<PathBuf> = options.required("path")?;
     let split_bytes = options
         .optional("split_bytes")?
         .unwrap_or(SPLIT_BYTES_DEFAULT);
-    let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
     splits(&paths, split_bytes).map(Some)
 }
 

@@ -24,14 +24,11 @@ pub(super) struct FileSink {
 
 impl FileSink {
     pub(super) fn from_options(options: &mut Options<'_>) -> Result<Self, OperatorSpecError> {
-        let path: String = options.required("path")?;
-        if path.is_empty() {
+        let path: PathBuf = options.required("path")?;
+        if path.as_os_str().is_empty() {
             return Err(options.refuse("path", "is empty"));
         }
-        Ok(Self {
-            path: path.into(),
-            output: None,
-        })
+        Ok(Self { path, output: None })
     }
 
     fn write(&mut self, lines_min: usize) -> Result<(), OperatorError> {
