@@ -156,7 +156,7 @@ pub(crate) struct RunArgs {
     /// A job that is built in: `word-count`, which counts the words of files.
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// A TOML file that describes a job, instead of NAME.
+    /// A TOML file that describes a job, instead of NAME; its paths are relative to the working folder.
     #[arg(long, value_name = "FILE")]
     pub(crate) job: Option<PathBuf>,
     /// The files and folders that word-count reads.

@@ -1,7 +1,7 @@
 //! `rpc-cluster run`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use crate::signal::Signals;
 
 pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Result<(), CliError> {
     let mut graph = graph(&args)?;
+    graph.change_paths(&*operators, absolute)?;
     if args.detached && prints(&graph) {
         return Err(CliError::usage(
             "--detached needs a job that writes to files, as word-count does with --output FILE: \
@@ -82,21 +83,26 @@ fn word_count(args: &RunArgs) -> Result<JobGraph, CliError> {
     if args.input.is_empty() {
         return Err(CliError::usage("word-count needs --input PATH..."));
     }
-    let inputs = args
-        .input
-        .iter()
-        .map(|path| absolute(path))
-        .collect::<Result<_, _>>()?;
-    let output = args.output.as_deref().map(absolute).transpose()?;
+    let inputs = args.input.iter().map(|path| utf8(path));
+    let inputs = inputs.collect::<Result<_, _>>()?;
+    let output = args.output.as_deref().map(utf8).transpose()?;
     Ok(JobGraph::word_count(inputs, output, args.parallelism))
 }
 
 /// The cluster's processes may have other working folders than this one.
-fn absolute(path: &Path) -> Result<String, CliError> {
-    let absolute: PathBuf = std::path::absolute(path)
-        .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
-    let text = absolute.into_os_string().into_string();
-    text.map_err(|path| CliError::usage(format!("{} is not UTF-8", path.display())))
+fn absolute(path: &str) -> Result<String, CliError> {
+    // The operator says what is wrong with it.
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let absolute = std::path::absolute(path);
+    let absolute = absolute.map_err(|error| CliError::usage(format!("{path}: {error}")))?;
+    utf8(&absolute)
+}
+
+fn utf8(path: &Path) -> Result<String, CliError> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| CliError::usage(format!("{} is not UTF-8", path.display())))
 }
 
 /// Whether the job prints to whoever follows it.

@@ -250,6 +250,23 @@ fn a_file_that_the_cluster_cannot_read_or_write_fails_the_job() {
 }
 
 #[test]
+fn the_paths_of_a_job_are_those_of_who_runs_it() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    cluster.write("in.txt", "to be\n");
+    let job = "name = 'copy'\n[[vertex]]\nname = 'lines'\noperator = 'file-source'\n\
+               path = ['in.txt']\n[[vertex]]\nname = 'out'\noperator = 'file-sink'\n\
+               path = 'out.txt'\n[[edge]]\nfrom = 'lines'\nto = 'out'\n";
+    cluster.write("job.toml", job);
+    let mut run = rpc_cluster();
+    run.current_dir(cluster.folder.path());
+    run.args(["run", "--job", "job.toml", "--target", &cluster.address]);
+    succeeds(Child::start(&mut run).end(), "");
+    let written = fs::read_to_string(cluster.path("out.txt")).unwrap();
+    assert_eq!(written, "to be\n");
+}
+
+#[test]
 fn a_certificate_of_another_authority_is_refused() {
     let (ours, theirs) = (certificates(), certificates());
     for scheme in ["tcp", "quic"] {

@@ -60,7 +60,8 @@ impl JobGraph {
 
     /// Parses a graph from TOML; `file` is what errors call it.
     ///
-    /// Whether the graph can be run is for [`validate`](Self::validate) to say.
+    /// Whether the graph can be run is for [`validate`](Self::validate) to say. Paths are as they are
+    /// in the text: [`change_paths`](Self::change_paths) makes them absolute.
     ///
     /// # Errors
     ///
