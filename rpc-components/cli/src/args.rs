@@ -140,7 +140,7 @@ pub(crate) struct TaskManagerArgs {
     /// How many slots it has: how many subtasks of each operator run at once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: u32,
-    /// Its name; by default one that no other has.
+    /// Its name, which no other that runs may have; by default a new one.
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// A TOML file of limits and times.

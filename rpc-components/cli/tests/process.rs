@@ -127,6 +127,28 @@ fn a_task_manager_registers_when_its_job_manager_comes() {
 }
 
 #[test]
+fn a_task_manager_whose_name_another_has_ends_and_the_other_goes_on() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let first = cluster.add("tm-a", 1);
+    let second = task_manager(cluster.folder.path(), &cluster.address, "tm-a", 1, &[]).end();
+    assert_eq!(second.status, Some(1), "{second:#?}");
+    let said = second.stderr.last().unwrap();
+    assert!(
+        said.contains("another task manager has the name tm-a"),
+        "{said}"
+    );
+    let input = cluster.write("in.txt", "to be");
+    let run = cluster.ask(&["run", "word-count", "--input", &input]);
+    succeeds(run.end(), "be\t1\nto\t1\n");
+
+    // One that was killed leaves its name to its successor.
+    first.signal("KILL");
+    let _successor = cluster.add("tm-a", 1);
+    let run = cluster.ask(&["run", "word-count", "--input", &input]);
+    succeeds(run.end(), "be\t1\nto\t1\n");
+}
+
+#[test]
 fn a_job_with_too_few_slots_fails_with_the_numbers_or_waits() {
     let mut cluster = Cluster::start("tcp", &[]);
     let _task_manager = cluster.add("tm-a", 1);

@@ -63,7 +63,9 @@ impl ResourceManager {
     }
 
     /// As `ResourceManager#registerTaskExecutor`: of several attempts of one TaskExecutor the newest
-    /// counts, and a registration replaces the one before it.
+    /// counts, and a registration replaces the one before it. Unlike there, one that comes from
+    /// another address is rejected while the one before it lives: the two would replace each other
+    /// without end.
     async fn register_task_executor(
         main: MainThread<'_, Self>,
         registration: TaskExecutorRegistration,
@@ -72,13 +74,20 @@ impl ResourceManager {
         let rpc = service(main)?;
         let address = &registration.address;
         let connected = rpc.connect::<dyn TaskExecutorGateway>(address).await;
-        Ok(match connected {
+        let namesake = namesake(main, &registration).await;
+        Ok(match (connected, namesake) {
             _ if !attempt.is_newest() => {
                 let reason = String::from("a newer registration is under way");
                 RegistrationResponse::Failure(reason)
             }
-            Ok(gateway) => main.run(|rm, cx| rm.accept_task_executor(cx, gateway, registration)),
-            Err(error) => RegistrationResponse::Failure(error.to_string()),
+            (Ok(_), Some(other)) => RegistrationResponse::Rejection(format!(
+                "another task manager has the name {}, at {other}",
+                registration.resource
+            )),
+            (Ok(gateway), None) => {
+                main.run(|rm, cx| rm.accept_task_executor(cx, gateway, registration))
+            }
+            (Err(error), _) => RegistrationResponse::Failure(error.to_string()),
         })
     }
 
@@ -202,6 +211,25 @@ impl ResourceManager {
         });
         Ok(join_all(asked).await.into_iter().flatten().collect())
     }
+}
+
+/// Returns the address of another TaskExecutor that has the name of the one that registers, if it
+/// answers.
+async fn namesake(
+    main: MainThread<'_, ResourceManager>,
+    registration: &TaskExecutorRegistration,
+) -> Option<String> {
+    let (address, asked) = main.run(|rm, _| {
+        let known = rm.task_executors.get(&registration.resource)?;
+        let address = known.registration.address.clone();
+        if address == registration.address {
+            return None;
+        }
+        let own = rm.resource.clone();
+        let asked = known.gateway.heartbeat_from_resource_manager(own);
+        Some((address, asked.timeout(ASK_TIMEOUT)))
+    })?;
+    asked.await.is_ok().then_some(address)
 }
 
 /// A JobMaster that registers.
@@ -336,5 +364,5 @@ fn service(main: MainThread<'_, ResourceManager>) -> RpcResult<RpcService> {
     service.ok_or_else(|| Failure::message("the service is closed").into())
 }
 
-/// Nobody waits longer than this for one TaskExecutor's word on its metrics.
+/// Nobody waits longer than this for one TaskExecutor's word.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);

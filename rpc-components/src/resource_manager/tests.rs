@@ -281,6 +281,43 @@ async fn a_task_executor_registers_and_takes_its_own_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_another_has_is_refused_for_as_long_as_it_has_it() {
+    let fixture = Fixture::new().await;
+    let first = fixture.start_task_executor("te");
+    let stub = StubTaskExecutor::new(fixture.mock_task_executor("te"));
+    let _other = stub.start(&fixture.rpc, "other");
+    fixture.bring("te", 2).await;
+    let other = || {
+        let other = registration("te", "other", 1);
+        fixture.gateway.register_task_executor(other)
+    };
+    let reason = String::from("another task manager has the name te, at te");
+    assert_eq!(other().await, Ok(RegistrationResponse::Rejection(reason)));
+    assert_eq!(fixture.slots().await, (2, 2));
+    first.close().await.unwrap();
+    let accepted = other().await;
+    assert!(
+        matches!(accepted, Ok(RegistrationResponse::Success(_))),
+        "{accepted:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_one_that_does_not_answer_is_free() {
+    let network = SimNetwork::seeded(1);
+    let fixture = Fixture::on(network.node("rm").transport()).await;
+    let far = RpcService::builder().transport(network.node("te").transport());
+    let far = far.build().await.unwrap();
+    let _te = StubTaskExecutor::new(fixture.mock_task_executor("te")).start(&far, "te");
+    fixture.bring_from("te", "sim://te/te", 1).await;
+    let successor = StubTaskExecutor::new(fixture.mock_task_executor("te"));
+    let _successor = successor.start(&fixture.rpc, "successor");
+    network.partition("rm", "te");
+    fixture.bring_from("te", "successor", 2).await;
+    assert_eq!(fixture.slots().await, (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_registration_does_not_replace_a_newer_one() {
     // Flink: ResourceManagerTaskExecutorTest#testDelayedRegisterTaskExecutor
     let fixture = Fixture::new().await;
