@@ -11,6 +11,7 @@ use rpc_components::id::JobId;
 use rpc_components::job_graph::{JobGraph, OptionValue};
 use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
 use rpc_components::operator::{OperatorRegistry, file_splits};
+use rpc_components::rpc_core::RpcError;
 use tokio::sync::Notify;
 
 use crate::args::RunArgs;
@@ -215,20 +216,32 @@ async fn unanswered(client: &ClusterClient) -> ClientError {
     }
 }
 
-/// Cancels a job that is not followed any more. A second signal does not wait for its end.
+/// Cancels a job that is not followed any more. A second signal waits neither for its end nor for a
+/// JobManager that does not answer.
 async fn cancel(
     client: &ClusterClient,
     job: JobId,
     why: &str,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
-    client.cancel(job).await.map_err(failed)?;
-    tokio::select! {
+    let cancelled = async {
+        client.cancel(job).await?;
+        // That it is being cancelled is known, whatever comes of this.
+        let _ = client.job_result(job).await;
+        Ok::<_, ClientError>(())
+    };
+    let but = tokio::select! {
         biased;
-        _ = client.job_result(job) => {}
-        () = signals.terminated() => {}
-    }
-    Err(CliError::job(&[format!("job {job} {why}")]))
+        cancelled = cancelled => match cancelled {
+            Ok(()) => return Err(CliError::job(&[format!("job {job} {why}")])),
+            // It is over.
+            Err(error @ ClientError::Cancel(RpcError::App(_))) => return Err(failed(error)),
+            Err(error) => chain(&error),
+        },
+        () = signals.terminated() => String::from("a second signal came before its end"),
+    };
+    let message = format!("job {job} {why}, but may still run");
+    Err(CliError::job(&[message, but]))
 }
 
 /// How long a job waits for slots of which nobody says anything: somebody is there to be told. Longer

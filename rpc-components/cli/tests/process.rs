@@ -254,6 +254,29 @@ fn who_follows_a_job_and_goes_away_cancels_it() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_a_job_manager_that_hangs() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    let job = cluster.write("endless.toml", ENDLESS);
+    let mut run = cluster.ask(&["run", "--job", &job]);
+    run.stdout_line(" ");
+    let listed = cluster.ask(&["list"]).end();
+    let id = listed.stdout.lines().nth(1).unwrap()[..32].to_owned();
+    cluster.job_manager.signal("STOP");
+    // Two kinds, so that neither is taken for the other.
+    run.signal("INT");
+    run.signal("TERM");
+    let run = run.end();
+    cluster.job_manager.signal("CONT");
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    let said = run.only_line();
+    assert!(
+        said.contains(&id) && said.contains("second signal") && said.contains("may still run"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_file_that_the_cluster_cannot_read_or_write_fails_the_job() {
     let mut cluster = Cluster::start("tcp", &[]);
     let _task_manager = cluster.add("tm-a", 1);
