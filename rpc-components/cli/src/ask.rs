@@ -39,7 +39,7 @@ pub(crate) async fn list(args: TargetArgs) -> Result<(), CliError> {
     let jobs = connected.client.list_jobs().await.map_err(failed)?;
     let mut rows = vec![header(&["JOB", "STATUS", "TASKS", "TIME", "NAME"])];
     rows.extend(jobs.iter().map(row));
-    output::print(&output::table(&rows));
+    output::print(&output::table(&rows))?;
     connected.close().await;
     Ok(())
 }
@@ -58,7 +58,7 @@ pub(crate) async fn info(args: JobArgs) -> Result<(), CliError> {
     let JobArgs { job, target } = args;
     let connected = Connected::to(&target.target, target.security).await?;
     let info = connected.client.job(job).await.map_err(failed)?;
-    output::print(&in_full(&info));
+    output::print(&in_full(&info))?;
     connected.close().await;
     Ok(())
 }
@@ -132,7 +132,7 @@ pub(crate) async fn metrics(args: TargetArgs) -> Result<(), CliError> {
             rows.push(vec![process.to_string(), metric.name.clone(), value]);
         }
     }
-    output::print(&output::table(&rows));
+    output::print(&output::table(&rows))?;
     connected.close().await;
     Ok(())
 }
@@ -156,7 +156,7 @@ pub(crate) async fn task_managers(args: TargetArgs) -> Result<(), CliError> {
             it.address.clone(),
         ]
     }));
-    output::print(&output::table(&rows));
+    output::print(&output::table(&rows))?;
     connected.close().await;
     Ok(())
 }

@@ -2,16 +2,21 @@
 
 use std::io::{self, Write};
 
-/// Writes results; `false` when nobody reads them any more.
-pub(crate) fn results(piece: &[u8]) -> bool {
+use crate::error::CliError;
+
+/// Writes results.
+pub(crate) fn results(piece: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(piece).and_then(|()| out.flush()).is_ok()
+    out.write_all(piece).and_then(|()| out.flush())
 }
 
 /// Writes what was asked for.
-pub(crate) fn print(text: &str) {
-    // Whoever closed the pipe does not want it.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    match results(text.as_bytes()) {
+        // Whoever closed the pipe does not want it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| CliError::failed(UNWRITTEN, &error)),
+    }
 }
 
 /// Says something that is no result.
@@ -48,3 +53,6 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     }
     text
 }
+
+/// What is said of a standard output that takes nothing.
+pub(crate) const UNWRITTEN: &str = "cannot write to the standard output";

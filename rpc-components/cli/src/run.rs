@@ -12,7 +12,7 @@ use rpc_components::job_graph::{JobGraph, OptionValue};
 use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
 use rpc_components::operator::{OperatorRegistry, file_splits};
 use rpc_components::rpc_core::RpcError;
-use tokio::sync::Notify;
+use tokio::sync::mpsc;
 
 use crate::args::RunArgs;
 use crate::ask::{Connected, failed};
@@ -146,8 +146,9 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
     let prints = prints(&graph);
     let job = client.submit(graph).await.map_err(failed)?;
     if detached {
-        output::print(&format!("{job}\n"));
-        return Ok(());
+        let printed = output::print(&format!("{job}\n"));
+        return printed
+            .map_err(|error| CliError::job(&[format!("job {job} runs"), error.to_string()]));
     }
     let progress = Progress::follow(client.clone(), job, prints);
     let mut signals = Signals::new()?;
@@ -163,12 +164,13 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
             JobStatus::Failed => Err(CliError::job(&result.failure)),
             status => Err(CliError::job(&[format!("job {job} is {status}")])),
         },
-        Followed::Interrupted => {
-            cancel(client, job, "was interrupted, and cancelled", &mut signals).await
-        }
-        Followed::Unread => {
-            let why = "is cancelled: nobody reads what it prints";
-            cancel(client, job, why, &mut signals).await
+        Followed::Interrupted => cancel(client, job, "it was interrupted", &mut signals).await,
+        Followed::Unwritten(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::BrokenPipe => String::from("nobody reads what it prints"),
+                _ => format!("{}: {error}", output::UNWRITTEN),
+            };
+            cancel(client, job, &why, &mut signals).await
         }
     }
 }
@@ -179,18 +181,20 @@ enum Followed {
     Ended(JobResult),
     /// By a signal.
     Interrupted,
-    /// The standard output was closed.
-    Unread,
+    /// The standard output takes nothing.
+    Unwritten(io::Error),
 }
 
 async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientError> {
-    let unread = Notify::new();
+    let (unwritten, mut failed) = mpsc::channel(1);
     let results = async {
         let taken = client.follow_results(job, |piece| async {
             // On a thread of its own: a pipe that nobody empties must not hold up a signal.
             let written = tokio::task::spawn_blocking(move || output::results(&piece));
-            if !written.await.unwrap_or(false) {
-                unread.notify_one();
+            let written = written.await.map_err(io::Error::other);
+            if let Err(error) = written.and_then(|written| written) {
+                // Whoever follows the job hears of it, and goes.
+                let _ = unwritten.send(error).await;
                 std::future::pending().await
             }
         });
@@ -200,7 +204,7 @@ async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientEr
     tokio::select! {
         biased;
         result = results => result.map(Followed::Ended),
-        () = unread.notified() => Ok(Followed::Unread),
+        Some(error) = failed.recv() => Ok(Followed::Unwritten(error)),
         error = unanswered(client) => Err(error),
     }
 }
@@ -233,15 +237,19 @@ async fn cancel(
     let but = tokio::select! {
         biased;
         cancelled = cancelled => match cancelled {
-            Ok(()) => return Err(CliError::job(&[format!("job {job} {why}")])),
+            Ok(()) => return Err(CliError::job(&[format!("job {job} is cancelled: {why}")])),
             // It is over.
-            Err(error @ ClientError::Cancel(RpcError::App(_))) => return Err(failed(error)),
+            Err(error @ ClientError::Cancel(RpcError::App(_))) => {
+                return Err(CliError::job(&[why.to_owned(), chain(&error)]));
+            }
             Err(error) => chain(&error),
         },
         () = signals.terminated() => String::from("a second signal came before its end"),
     };
-    let message = format!("job {job} {why}, but may still run");
-    Err(CliError::job(&[message, but]))
+    Err(CliError::job(&[
+        format!("job {job} may still run: {why}"),
+        but,
+    ]))
 }
 
 /// How long a job waits for slots of which nobody says anything: somebody is there to be told. Longer

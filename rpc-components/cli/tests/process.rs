@@ -277,6 +277,28 @@ fn a_second_signal_does_not_wait_for_a_job_manager_that_hangs() {
 }
 
 #[test]
+fn what_cannot_be_printed_is_no_success() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let _task_manager = cluster.add("tm-a", 1);
+    let input = cluster.write("in.txt", "to be");
+    let output = cluster.path("out.tsv");
+    let count = ["run", "word-count", "--input", &input];
+    let detached = [&count[..], &["--output", &output, "--detached"]].concat();
+    for (command, part) in [(&["list"][..], ""), (&count, "job "), (&detached, "job ")] {
+        let mut full = Command::new("sh");
+        full.args(["-c", r#""$0" "$@" > /dev/full"#]);
+        full.arg(env!("CARGO_BIN_EXE_rpc-cluster")).args(command);
+        let full = Child::start(full.args(["--target", &cluster.address])).end();
+        assert_eq!(full.status, Some(1), "{full:#?}");
+        let said = full.only_line();
+        assert!(
+            said.contains("No space left") && said.contains(part),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_the_cluster_cannot_read_or_write_fails_the_job() {
     let mut cluster = Cluster::start("tcp", &[]);
     let _task_manager = cluster.add("tm-a", 1);
