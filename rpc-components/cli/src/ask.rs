@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use rpc_components::RetrievalError;
 use rpc_components::client::{ClientError, ClusterClient};
 use rpc_components::gateway::{JobDetails, JobInfo, MetricValue};
-use rpc_components::rpc_core::{RpcConfig, RpcService};
+use rpc_components::rpc_core::transport::TransportError;
+use rpc_components::rpc_core::{ConnectError, RpcConfig, RpcService};
 use rpc_components::transport::Network;
 
 use crate::args::{JobArgs, SecurityArgs, TargetArgs};
@@ -24,7 +26,10 @@ impl Connected {
         let rpc = network.dial(target, RpcConfig::default()).await;
         let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
         let client = ClusterClient::connect(rpc.clone(), target).await;
-        let client = client.map_err(|error| CliError::wrong(&error))?;
+        let client = client.map_err(|error| match is_refused(&error) {
+            true => CliError::wrong(&error),
+            false => CliError::unreachable(&error),
+        })?;
         Ok(Self { client, rpc })
     }
 
@@ -32,6 +37,17 @@ impl Connected {
         // It has no endpoints that could end badly.
         let _ = self.rpc.close().await;
     }
+}
+
+/// Tells whether no JobManager was dialled, because the command line does not allow it.
+const fn is_refused(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Retrieval(RetrievalError::Connect {
+            source: ConnectError::Transport(TransportError::Config { .. }),
+            ..
+        })
+    )
 }
 
 pub(crate) async fn list(args: TargetArgs) -> Result<(), CliError> {

@@ -24,6 +24,11 @@ impl CliError {
         Self::usage(in_options(&chain(error)))
     }
 
+    /// The cluster does not answer.
+    pub(crate) fn unreachable(error: &(dyn Error + 'static)) -> Self {
+        Self::job(&[in_options(&chain(error))])
+    }
+
     /// The job or the cluster failed.
     pub(crate) fn job(causes: &[String]) -> Self {
         Self {

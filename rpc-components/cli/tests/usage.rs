@@ -62,8 +62,10 @@ fn an_address_that_is_taken_or_that_nobody_listens_at_is_named() {
         "run word-count --input in.txt",
     ] {
         let line = format!("{command} --target {address}");
-        refused(folder.path(), &line, &address);
+        ends(folder.path(), &line, 1, &address);
     }
+    let nowhere = "list --target tcp://nowhere.invalid:1";
+    ends(folder.path(), nowhere, 1, "nowhere.invalid");
 }
 
 #[test]
@@ -94,8 +96,13 @@ fn help_is_no_error_and_its_absence_is_one() {
 
 /// Runs a command line that has to be refused.
 fn refused(folder: &Path, line: &str, culprit: &str) {
+    ends(folder, line, 2, culprit);
+}
+
+/// Runs a command line that has to end with this status, and to say why.
+fn ends(folder: &Path, line: &str, status: i32, culprit: &str) {
     let ended = rpc_cluster(folder, line).end();
-    assert_eq!(ended.status, Some(2), "{line}: {ended:#?}");
+    assert_eq!(ended.status, Some(status), "{line}: {ended:#?}");
     assert_eq!(ended.stdout, "", "{line}");
     let said = ended.only_line();
     assert!(
@@ -141,7 +148,6 @@ const COMMAND_LINES: &[(&str, &str)] = &[
     ("list --target tcp://127.0.0.1:70000", "`127.0.0.1:70000`"),
     ("list --target local://cluster", "`local://cluster`"),
     ("list --target quic://127.0.0.1:1", "--tls-cert"),
-    ("list --target tcp://nowhere.invalid:1", "nowhere.invalid"),
     ("jobmanager --listen 127.0.0.1:0", "`127.0.0.1:0`"),
     (
         "jobmanager --listen udp://127.0.0.1:0",
