@@ -610,3 +610,17 @@ fn results_go_to_the_client() {
     sink.finish(&mut Collected::default()).unwrap();
     assert_eq!(job_master.results(), "k\t1\nl\t2\n");
 }
+
+#[test]
+fn a_long_record_goes_to_the_client_in_pieces() {
+    let job_master: Arc<JobMasterStub> = JobMasterStub::new(vec![]);
+    let mut sink = operator(&OperatorSpec::new("stdout-sink"));
+    sink.open(&context(0, 1, &job_master)).unwrap();
+    let text = "long ".repeat(3_000_000);
+    sink.process(Record::text(&text), &mut Collected::default())
+        .unwrap();
+    sink.finish(&mut Collected::default()).unwrap();
+    assert!(job_master.results() == format!("{text}\n"));
+    // Well below the limit of a frame.
+    assert!(job_master.longest_piece() <= 1 << 20);
+}
