@@ -293,6 +293,11 @@ const JOBS: &[(&str, &str)] = &[
         "no option `size`",
     ),
     (
+        "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'generator-source'\n\
+         count = 99999999999999999999",
+        "job.toml:5: `count` is 99999999999999999999, not a whole number of at most 64 bits",
+    ),
+    (
         "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'words'\nparallelism = 0",
         "parallelism 0",
     ),
@@ -316,10 +321,37 @@ const CONFIGS: &[(&str, &str)] = &[
     ("heartbeat_interval_ms", "config.toml: line 1"),
     ("frobnicate = 1", "frobnicate"),
     ("\ncall_timeout_ms = 'long'", "config.toml: line 2"),
-    ("heartbeat_interval_ms = 0", "config.toml"),
     (
         "heartbeat_interval_ms = 9\nheartbeat_timeout_ms = 3",
-        "config.toml",
+        "config.toml: heartbeat_timeout_ms",
+    ),
+    (
+        "heartbeat_interval_ms = 0",
+        "config.toml: heartbeat_interval_ms",
+    ),
+    ("call_timeout_ms = 0", "config.toml: call_timeout_ms"),
+    ("frame_bytes_max = 0", "config.toml: frame_bytes_max"),
+    ("frame_bytes_max = 1048576", "config.toml: frame_bytes_max"),
+    ("jobs_running_max = 0", "config.toml: jobs_running_max"),
+    (
+        "slot_activation_timeout_ms = 0",
+        "config.toml: slot_activation_timeout_ms",
+    ),
+    (
+        "registration_error_delay_ms = 0",
+        "config.toml: registration_error_delay_ms",
+    ),
+    (
+        "registration_refused_delay_ms = 0",
+        "config.toml: registration_refused_delay_ms",
+    ),
+    (
+        "call_timeout_ms = -1",
+        "config.toml: line 1: call_timeout_ms",
+    ),
+    (
+        "jobs_running_max = 'x'",
+        "config.toml: line 1: jobs_running_max",
     ),
 ];
 

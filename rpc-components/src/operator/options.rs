@@ -117,10 +117,14 @@ impl OptionType for bool {
 impl OptionType for f64 {
     const EXPECTED: &'static str = "a number";
 
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the last of so many digits are not meant"
+    )]
     fn from_option(value: &OptionValue) -> Option<Self> {
         match value {
             OptionValue::Float(number) => Some(*number),
-            OptionValue::Int(number) => i32::try_from(*number).ok().map(Self::from),
+            OptionValue::Int(number) => Some(*number as Self),
             _ => None,
         }
     }

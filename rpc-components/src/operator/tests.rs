@@ -137,6 +137,18 @@ impl Operator for Nothing {
 }
 
 #[test]
+fn a_whole_number_is_a_number_however_large() {
+    for (number, expected) in [
+        (-3_000_000_000_i64, -3e9),
+        (0, 0.0),
+        (1 << 62, 2_f64.powi(62)),
+    ] {
+        let spec = OperatorSpec::new("any").with("rate", number);
+        assert_eq!(Options::new(&spec).required("rate"), Ok(expected));
+    }
+}
+
+#[test]
 fn options_are_typed() {
     let spec = OperatorSpec::new("op")
         .with("bool", true)
