@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
-use rpc_components::id::JobId;
+use rpc_components::id::{JobId, check_name};
 use rpc_components::transport::Security;
 
 /// A Flink-shaped cluster: run jobs in one process, or start its processes and talk to them.
@@ -141,7 +141,7 @@ pub(crate) struct TaskManagerArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: u32,
     /// Its name, which no other that runs may have; by default a new one.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A TOML file of limits and times.
     #[arg(long, value_name = "FILE")]
@@ -207,6 +207,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| String::from("not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    check_name(text).map_err(|error| format!("the name {error}"))?;
+    Ok(text.to_owned())
 }
 
 /// Ids are as they are printed: a part of one is another job's.

@@ -109,6 +109,7 @@ fn ends(folder: &Path, line: &str, status: i32, culprit: &str) {
         said.starts_with("rpc-cluster: ") && said.contains(culprit),
         "`{line}` says `{said}`, which does not name `{culprit}`",
     );
+    assert!(!said.contains(char::is_control), "{said:?}");
     // Words of the library's API, which nobody can type.
     for word in ["panicked", "mtls", "`insecure`", "Some(", "Error {"] {
         assert!(!said.contains(word), "`{line}` says `{said}`");
@@ -189,6 +190,8 @@ const COMMAND_LINES: &[(&str, &str)] = &[
         "--tls-cert, or say --insecure",
     ),
     ("taskmanager --slots 0", "--slots"),
+    ("taskmanager --name=", "--name"),
+    ("taskmanager --name x\u{1b}[31my", "--name"),
     // Jobs.
     ("run", "<NAME|--job <FILE>>"),
     ("run frobnicate", "`frobnicate`"),
@@ -284,6 +287,14 @@ const JOBS: &[(&str, &str)] = &[
         "job.toml:2: `job` has no key `flavour`",
     ),
     ("name = 7", "job.toml:1: `name`"),
+    (
+        "name = ''\n[[vertex]]\nname = 'a'\noperator = 'words'",
+        "job.toml: the job's name is empty",
+    ),
+    (
+        "name = 'job'\n[[vertex]]\nname = \"a\\u001b[0m\"\noperator = 'words'",
+        r#"job.toml: a vertex's name has a control character: "a\u{1b}[0m""#,
+    ),
     (
         "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'frobnicate'",
         "job.toml: vertex `a` cannot be made: there is no operator `frobnicate`",

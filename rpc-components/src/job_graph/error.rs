@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::id::NameError;
+
 /// Why a job graph cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -55,6 +57,14 @@ pub enum JobGraphError {
         vertex: String,
         /// Its operator.
         operator: String,
+    },
+    /// The job or a vertex has a name that cannot be shown.
+    #[error("{whose} name {reason}")]
+    Name {
+        /// Whose name it is.
+        whose: String,
+        /// What is wrong with it.
+        reason: NameError,
     },
     /// A vertex's operator does not exist, or its options are wrong.
     #[error("vertex `{vertex}` cannot be made")]

@@ -74,6 +74,29 @@ fn names_are_unique() {
 }
 
 #[test]
+fn names_can_be_shown() {
+    let vertices = || {
+        vec![
+            vertex("a", "generator-source", 1),
+            vertex("b", "stdout-sink", 1),
+        ]
+    };
+    for (name, quoted) in [
+        ("", "is empty"),
+        ("\u{1b}[31my", r#"has a control character: "\u{1b}[31my""#),
+    ] {
+        let mut named = job(vertices(), &[(0, 1, Ship::Forward)]);
+        named.name = name.to_owned();
+        let error = named.validate(&OperatorRegistry::new()).unwrap_err();
+        assert_eq!(error.to_string(), format!("the job's name {quoted}"));
+        let mut named = vertices();
+        named[1].name = name.to_owned();
+        let refusal = refusal(named, &[(0, 1, Ship::Forward)]);
+        assert_eq!(refusal, format!("a vertex's name {quoted}"));
+    }
+}
+
+#[test]
 fn edges_name_vertices() {
     for edge in [
         (0, 2, Ship::Hash),

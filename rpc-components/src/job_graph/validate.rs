@@ -7,7 +7,7 @@ use super::{
     JobGraph, JobGraphError, OperatorCatalog, OperatorKind, OperatorSpecError, OptionValue, Ship,
     Vertex,
 };
-use crate::id::VertexId;
+use crate::id::{VertexId, check_name};
 
 impl JobGraph {
     /// Checks the graph: its names, its edges, that it has no cycle, that its operators exist, stand
@@ -59,8 +59,10 @@ impl JobGraph {
         if self.vertices.is_empty() {
             return Err(JobGraphError::Empty);
         }
+        check_shown("the job's", &self.name)?;
         let mut names = BTreeSet::new();
         for vertex in &self.vertices {
+            check_shown("a vertex's", &vertex.name)?;
             if !names.insert(&vertex.name) {
                 return Err(JobGraphError::DuplicateVertex {
                     vertex: vertex.name.clone(),
@@ -189,6 +191,13 @@ impl JobGraph {
                 .collect(),
         }
     }
+}
+
+fn check_shown(whose: &str, name: &str) -> Result<(), JobGraphError> {
+    check_name(name).map_err(|reason| JobGraphError::Name {
+        whose: whose.to_owned(),
+        reason,
+    })
 }
 
 fn wrong_operator(vertex: &Vertex, source: OperatorSpecError) -> JobGraphError {

@@ -409,6 +409,12 @@ async fn a_task_executor_registers_for_this_job_only() {
         matches!(answer, RegistrationResponse::Rejection(_)),
         "{answer:?}"
     );
+    let answer = fixture.register("x\u{1b}[31my", InstanceId::random());
+    let reason = r#"the task manager's name has a control character: "x\u{1b}[31my""#;
+    assert_eq!(
+        answer.await,
+        RegistrationResponse::Rejection(reason.to_owned())
+    );
     let answer = fixture.register("nobody", InstanceId::random()).await;
     assert!(
         matches!(answer, RegistrationResponse::Failure(_)),

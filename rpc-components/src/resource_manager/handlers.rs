@@ -13,7 +13,7 @@ use crate::gateway::{
     ResourceOverview, ResourceRequirements, SlotReport, TaskExecutorAccepted, TaskExecutorGateway,
     TaskExecutorRegistration, TaskManagerInfo, UnknownRegistration,
 };
-use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId};
+use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId, check_name};
 
 #[rpc_endpoint(ResourceManagerGateway)]
 impl ResourceManager {
@@ -70,6 +70,10 @@ impl ResourceManager {
         main: MainThread<'_, Self>,
         registration: TaskExecutorRegistration,
     ) -> RpcResult<RegistrationResponse<TaskExecutorAccepted>> {
+        if let Err(error) = check_name(registration.resource.as_str()) {
+            let reason = format!("the task manager's name {error}");
+            return Ok(RegistrationResponse::Rejection(reason));
+        }
         let attempt = Registering::begin(main, &registration)?;
         let rpc = service(main)?;
         let address = &registration.address;

@@ -419,6 +419,21 @@ async fn too_many_of_anything_are_turned_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_cannot_be_shown_is_refused() {
+    let fixture = Fixture::new().await;
+    for name in ["", "x\ny"] {
+        let answer = fixture
+            .gateway
+            .register_task_executor(registration(name, "te", 1))
+            .await;
+        let Ok(RegistrationResponse::Rejection(reason)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(reason.starts_with("the task manager's name "), "{reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_follows_another_leader_is_fenced_out() {
     // Flink: ResourceManagerTaskExecutorTest#testRegisterTaskExecutorWithUnmatchedLeaderSessionId,
     //   ResourceManagerJobMasterTest#testRegisterJobMasterWithUnmatchedLeaderSessionId1
