@@ -105,6 +105,7 @@ struct File {
     slot_activation_timeout_ms: Option<u64>,
     call_timeout_ms: Option<u64>,
     frame_bytes_max: Option<usize>,
+    results_timeout_ms: Option<u64>,
     jobs_running_max: Option<usize>,
     jobs_completed_max: Option<usize>,
 }
@@ -176,6 +177,7 @@ impl File {
                 1,
             ),
             ("call_timeout_ms", self.call_timeout_ms, 1),
+            ("results_timeout_ms", self.results_timeout_ms, 1),
             (
                 "frame_bytes_max",
                 self.frame_bytes_max.map(count),
@@ -221,6 +223,10 @@ impl File {
         );
         set(&mut config.rpc.call_timeout, time(self.call_timeout_ms));
         set(&mut config.rpc.frame_bytes_max, self.frame_bytes_max);
+        set(
+            &mut config.dispatcher.job_master.results_timeout,
+            time(self.results_timeout_ms),
+        );
         set(
             &mut config.dispatcher.jobs.running_max,
             self.jobs_running_max,

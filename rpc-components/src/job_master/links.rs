@@ -207,6 +207,12 @@ impl JobMaster {
         for slot in self.pool.release_idle(now()) {
             self.free_slot(&slot, "the job does not need it");
         }
+        let timeout = self.config.results_timeout;
+        if self.results.is_abandoned(timeout, now()) {
+            let failure = format!("nobody has fetched the results of the job for {timeout:?}");
+            let actions = self.graph.fail(vec![failure], now_ms());
+            self.run(cx, actions);
+        }
     }
 
     /// Watches a TaskExecutor, which is registered.

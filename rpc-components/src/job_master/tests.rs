@@ -869,3 +869,62 @@ async fn what_nobody_fetches_is_not_kept_for_ever() {
     fixture.server.terminated().await.unwrap();
     assert_eq!(started.elapsed().as_secs(), 60);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_results_nobody_fetches_fails() {
+    let fixture = Fixture::new(1).await;
+    let mock = fixture
+        .mock_task_executor("te")
+        .heartbeat_from_job_manager(|_, _| Ok(()));
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    fixture.bring("te", 1).await;
+    let attempt = fixture.run().await;
+    let alive = async || {
+        let report = TaskExecutorReport {
+            attempts: vec![(attempt, TaskIo::default())],
+        };
+        let beat = fixture
+            .gateway
+            .heartbeat_from_task_manager(ResourceId::new("te"), report);
+        beat.await.unwrap();
+    };
+    let send = |text: &'static str| fixture.gateway.send_results(attempt, Bytes::from(text));
+    // For as long as somebody fetches, or there is nothing to fetch, it goes on.
+    send("abc").await.unwrap();
+    for _ in 0..4 {
+        advance(Duration::from_secs(40)).await;
+        alive().await;
+        fixture.gateway.fetch_results(0).await.unwrap();
+    }
+    let fetching = fixture.gateway.fetch_results(3);
+    for _ in 0..4 {
+        advance(Duration::from_secs(40)).await;
+        alive().await;
+    }
+    drop(fetching);
+    assert_eq!(fixture.status().await, JobStatus::Running);
+    send("def").await.unwrap();
+    let started = Instant::now();
+    // It is looked once, and then not before the time is over.
+    advance(Duration::from_secs(1)).await;
+    fixture.status().await;
+    advance(Duration::from_secs(40)).await;
+    alive().await;
+    assert_eq!(fixture.cancelled.next().await, attempt);
+    let after = started.elapsed().as_secs();
+    assert!((60..62).contains(&after), "{after}");
+    fixture
+        .tell(attempt, ExecutionState::Canceled)
+        .await
+        .unwrap();
+    let (status, failure) = fixture.end().await;
+    assert_eq!(
+        (status, failure),
+        (
+            JobStatus::Failed,
+            vec![String::from(
+                "nobody has fetched the results of the job for 60s"
+            )]
+        )
+    );
+}
