@@ -2,73 +2,16 @@
 
 use std::fs;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_components::client::ClusterClient;
-use rpc_components::entrypoint::{ClusterConfig, JobManager, TaskManager};
 use rpc_components::gateway::JobStatus;
-use rpc_components::id::ResourceId;
-use rpc_components::operator::OperatorRegistry;
-use rpc_components::rpc_core::{RpcConfig, RpcService};
-use rpc_components::transport::{Network, Security};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::fixture::{
     cluster, endless, finish, in_time, transports, until, until_running, word_count,
 };
-
-/// A cluster whose processes may be killed.
-struct Processes {
-    network: Network,
-    transport: &'static str,
-    job_manager: JobManager,
-}
-
-impl Processes {
-    async fn start(transport: &'static str) -> Self {
-        let network = Network::new(Security::Embedded).unwrap();
-        let rpc = listen(&network, transport).await;
-        let operators = Arc::new(OperatorRegistry::new());
-        let config = ClusterConfig::default();
-        Self {
-            job_manager: JobManager::start(rpc, operators, config).await.unwrap(),
-            network,
-            transport,
-        }
-    }
-
-    /// Starts a TaskManager with one slot; its service is that to abort.
-    async fn task_manager(&self, name: &str) -> (TaskManager, RpcService) {
-        let rpc = listen(&self.network, self.transport).await;
-        let task_manager = TaskManager::start(
-            rpc.clone(),
-            &self.job_manager.address(),
-            ResourceId::new(name),
-            1,
-            Arc::new(OperatorRegistry::new()),
-            ClusterConfig::default(),
-        );
-        (task_manager.unwrap(), rpc)
-    }
-
-    async fn client(&self) -> ClusterClient {
-        let address = self.job_manager.address();
-        let rpc = self.network.dial(&address, RpcConfig::default()).await;
-        let client = ClusterClient::connect(rpc.unwrap(), &address).await;
-        client.unwrap()
-    }
-}
-
-async fn listen(network: &Network, transport: &str) -> RpcService {
-    let address = match transport {
-        "local" => String::from("local://"),
-        transport => format!("{transport}://127.0.0.1:0"),
-    };
-    let listening = network.listen(&address, None, RpcConfig::default()).await;
-    listening.unwrap()
-}
+use crate::processes::Processes;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_manager_that_was_killed_is_given_no_job() {
