@@ -81,12 +81,16 @@ pub(crate) async fn info(args: JobArgs) -> Result<(), CliError> {
 
 fn in_full(info: &JobInfo) -> String {
     let details = &info.details;
-    let mut text = format!("job     {}\nname    {}\n", details.id, details.name);
+    let mut text = format!(
+        "job     {}\nname    {}\n",
+        details.id,
+        output::shown(&details.name)
+    );
     text.push_str(&format!("status  {}\n", details.status));
     text.push_str(&format!("time    {}\n", seconds(details.duration_ms)));
     for (place, cause) in info.failure.iter().enumerate() {
         let label = if place == 0 { "failure" } else { "because" };
-        text.push_str(&format!("{label} {cause}\n"));
+        text.push_str(&format!("{label} {}\n", output::shown(cause)));
     }
     let head = [
         "VERTEX",

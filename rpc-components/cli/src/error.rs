@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::output::shown;
+
 /// Why the command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -78,13 +80,7 @@ fn in_options(text: &str) -> String {
     text.replace("`insecure`", "--insecure")
 }
 
-/// One line that does to a terminal what lines do: what it quotes may have come from anywhere.
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
-    let line = lines.collect::<Vec<_>>().join(" ");
-    let shown = |character: char| match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
-    };
-    line.chars().map(shown).collect()
+    shown(&lines.collect::<Vec<_>>().join(" "))
 }
