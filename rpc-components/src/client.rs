@@ -1,6 +1,7 @@
 //! A client of a cluster: submits jobs, follows them, and asks about everything.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,7 +82,8 @@ impl ClusterClient {
     /// and all of it was taken. The next piece is fetched when `take` is done with the one before.
     ///
     /// There is one copy of what a job prints: only one client can follow it, from the beginning,
-    /// and a job that prints much waits for it.
+    /// and a job that prints much waits for it, but [not for ever](crate::JobMasterConfig) once it is
+    /// gone. While `take` takes its time the cluster hears that the client is there.
     ///
     /// # Errors
     ///
@@ -104,8 +106,12 @@ impl ClusterClient {
             if piece.is_empty() {
                 return Ok(());
             }
-            position += piece.len() as u64;
-            take(piece).await;
+            let piece_length = piece.len() as u64;
+            let taken = take(piece);
+            // The same again: it has no end, and what comes of it says nothing.
+            let again = || self.dispatcher.fetch_job_results(job, position);
+            meanwhile(taken, async || drop(again().await)).await;
+            position += piece_length;
         }
     }
 
@@ -208,5 +214,45 @@ impl ClusterClient {
     }
 }
 
+/// Waits for something, and says meanwhile from time to time that somebody is there.
+async fn meanwhile<T>(waiting: impl Future<Output = T>, say: impl AsyncFn()) -> T {
+    let mut waiting = pin!(waiting);
+    loop {
+        let saying = async {
+            tokio::time::sleep(SAY_INTERVAL).await;
+            say().await;
+        };
+        tokio::select! {
+            biased;
+            it = &mut waiting => return it,
+            () = saying => {}
+        }
+    }
+}
+
+/// How often a client that is slow to take results says that it is there: often enough for the time
+/// that a JobMaster waits.
+const SAY_INTERVAL: Duration = Duration::from_secs(15);
+
 /// How often a client looks whether what it waits for has come.
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    use tokio::time::{Instant, sleep_until};
+
+    use super::meanwhile;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_its_time_is_heard_of_meanwhile() {
+        for (seconds, expected) in [(0, 0), (10, 0), (50, 3)] {
+            let said = Cell::new(0);
+            let taken = sleep_until(Instant::now() + Duration::from_secs(seconds));
+            meanwhile(taken, async || said.set(said.get() + 1)).await;
+            assert_eq!(said.get(), expected);
+        }
+    }
+}

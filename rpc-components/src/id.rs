@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use rpc_core::FencingToken;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Random 128-bit ids, printed as 32 hexadecimal digits as Flink prints them.
 macro_rules! random_id {
@@ -185,4 +186,35 @@ impl fmt::Display for PartitionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.producer, self.output)
     }
+}
+
+/// Checks that a name that somebody has made up can be shown to others: in a table, on a terminal.
+///
+/// # Errors
+///
+/// It is empty, or would move the cursor or colour the screen.
+pub fn check_name(name: &str) -> Result<(), NameError> {
+    if name.is_empty() {
+        return Err(NameError::Empty);
+    }
+    if name.contains(char::is_control) {
+        let name = name.to_owned();
+        return Err(NameError::ControlCharacter { name });
+    }
+    Ok(())
+}
+
+/// Why a name cannot be shown.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum NameError {
+    /// It has a character that is none to read.
+    #[error("has a control character: {name:?}")]
+    ControlCharacter {
+        /// The name.
+        name: String,
+    },
+    /// There is nothing to read.
+    #[error("is empty")]
+    Empty,
 }

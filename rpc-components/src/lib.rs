@@ -57,8 +57,11 @@
 //! [as long as they may](TaskExecutorConfig::registration_timeout), and register at the one that
 //! comes next, whose term is later, so that calls meant for its predecessor are refused.
 //!
-//! A process that is stopped says so before it goes. One that dies is noticed by the first
-//! [two calls](HeartbeatConfig::rpc_failures_max) to it that fail, or by its silence.
+//! A process that is stopped says so before it goes. One that dies is noticed as its connections
+//! break: it is given no task from then on, and jobs fail and tasks end unless it is reached again
+//! [within moments](HeartbeatConfig::reconnect_timeout), as after a short break of the network. Where
+//! nothing breaks, as when a host has lost its power, it is noticed by the first
+//! [two calls](HeartbeatConfig::rpc_failures_max) that fail, or by its silence.
 //!
 //! # Features
 //!

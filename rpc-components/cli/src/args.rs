@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
-use rpc_components::id::JobId;
+use rpc_components::id::{JobId, check_name};
 use rpc_components::transport::Security;
 
 /// A Flink-shaped cluster: run jobs in one process, or start its processes and talk to them.
@@ -140,8 +140,8 @@ pub(crate) struct TaskManagerArgs {
     /// How many slots it has: how many subtasks of each operator run at once.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: u32,
-    /// Its name; by default one that no other has.
-    #[arg(long, value_name = "NAME")]
+    /// Its name, which no other that runs may have; by default a new one.
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
     /// A TOML file of limits and times.
     #[arg(long, value_name = "FILE")]
@@ -156,7 +156,7 @@ pub(crate) struct RunArgs {
     /// A job that is built in: `word-count`, which counts the words of files.
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
-    /// A TOML file that describes a job, instead of NAME.
+    /// A TOML file that describes a job, instead of NAME; its paths are relative to the working folder.
     #[arg(long, value_name = "FILE")]
     pub(crate) job: Option<PathBuf>,
     /// The files and folders that word-count reads.
@@ -168,7 +168,7 @@ pub(crate) struct RunArgs {
     /// How many subtasks each operator has for which the job says nothing else.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,
-    /// How long the job may wait for slots, in seconds; by default as its file says, or else 5.
+    /// How long the job may wait for slots, in seconds; by default as its file says, or else 15.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) slot_timeout: Option<Duration>,
     /// Wait for slots for ever.
@@ -207,6 +207,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .parse()
         .map_err(|_| String::from("not a number of seconds"))?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn name(text: &str) -> Result<String, String> {
+    check_name(text).map_err(|error| format!("the name {error}"))?;
+    Ok(text.to_owned())
 }
 
 /// Ids are as they are printed: a part of one is another job's.

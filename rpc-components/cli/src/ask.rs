@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use rpc_components::RetrievalError;
 use rpc_components::client::{ClientError, ClusterClient};
 use rpc_components::gateway::{JobDetails, JobInfo, MetricValue};
-use rpc_components::rpc_core::{RpcConfig, RpcService};
+use rpc_components::rpc_core::transport::TransportError;
+use rpc_components::rpc_core::{ConnectError, RpcConfig, RpcService};
 use rpc_components::transport::Network;
 
 use crate::args::{JobArgs, SecurityArgs, TargetArgs};
@@ -24,7 +26,10 @@ impl Connected {
         let rpc = network.dial(target, RpcConfig::default()).await;
         let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
         let client = ClusterClient::connect(rpc.clone(), target).await;
-        let client = client.map_err(|error| CliError::wrong(&error))?;
+        let client = client.map_err(|error| match is_refused(&error) {
+            true => CliError::wrong(&error),
+            false => CliError::unreachable(&error),
+        })?;
         Ok(Self { client, rpc })
     }
 
@@ -34,12 +39,23 @@ impl Connected {
     }
 }
 
+/// Tells whether no JobManager was dialled, because the command line does not allow it.
+const fn is_refused(error: &ClientError) -> bool {
+    matches!(
+        error,
+        ClientError::Retrieval(RetrievalError::Connect {
+            source: ConnectError::Transport(TransportError::Config { .. }),
+            ..
+        })
+    )
+}
+
 pub(crate) async fn list(args: TargetArgs) -> Result<(), CliError> {
     let connected = Connected::to(&args.target, args.security).await?;
     let jobs = connected.client.list_jobs().await.map_err(failed)?;
     let mut rows = vec![header(&["JOB", "STATUS", "TASKS", "TIME", "NAME"])];
     rows.extend(jobs.iter().map(row));
-    output::print(&output::table(&rows));
+    output::print(&output::table(&rows))?;
     connected.close().await;
     Ok(())
 }
@@ -58,19 +74,23 @@ pub(crate) async fn info(args: JobArgs) -> Result<(), CliError> {
     let JobArgs { job, target } = args;
     let connected = Connected::to(&target.target, target.security).await?;
     let info = connected.client.job(job).await.map_err(failed)?;
-    output::print(&in_full(&info));
+    output::print(&in_full(&info))?;
     connected.close().await;
     Ok(())
 }
 
 fn in_full(info: &JobInfo) -> String {
     let details = &info.details;
-    let mut text = format!("job     {}\nname    {}\n", details.id, details.name);
+    let mut text = format!(
+        "job     {}\nname    {}\n",
+        details.id,
+        output::shown(&details.name)
+    );
     text.push_str(&format!("status  {}\n", details.status));
     text.push_str(&format!("time    {}\n", seconds(details.duration_ms)));
     for (place, cause) in info.failure.iter().enumerate() {
         let label = if place == 0 { "failure" } else { "because" };
-        text.push_str(&format!("{label} {cause}\n"));
+        text.push_str(&format!("{label} {}\n", output::shown(cause)));
     }
     let head = [
         "VERTEX",
@@ -132,7 +152,7 @@ pub(crate) async fn metrics(args: TargetArgs) -> Result<(), CliError> {
             rows.push(vec![process.to_string(), metric.name.clone(), value]);
         }
     }
-    output::print(&output::table(&rows));
+    output::print(&output::table(&rows))?;
     connected.close().await;
     Ok(())
 }
@@ -156,7 +176,7 @@ pub(crate) async fn task_managers(args: TargetArgs) -> Result<(), CliError> {
             it.address.clone(),
         ]
     }));
-    output::print(&output::table(&rows));
+    output::print(&output::table(&rows))?;
     connected.close().await;
     Ok(())
 }

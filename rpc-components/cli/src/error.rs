@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::output::shown;
+
 /// Why the command did not do what it was asked.
 #[derive(Debug)]
 pub(crate) struct CliError {
@@ -22,6 +24,11 @@ impl CliError {
     /// As [`usage`](Self::usage), with an error and its causes.
     pub(crate) fn wrong(error: &(dyn Error + 'static)) -> Self {
         Self::usage(in_options(&chain(error)))
+    }
+
+    /// The cluster does not answer.
+    pub(crate) fn unreachable(error: &(dyn Error + 'static)) -> Self {
+        Self::job(&[in_options(&chain(error))])
     }
 
     /// The job or the cluster failed.
@@ -75,5 +82,5 @@ fn in_options(text: &str) -> String {
 
 fn one_line(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|it| !it.is_empty());
-    lines.collect::<Vec<_>>().join(" ")
+    shown(&lines.collect::<Vec<_>>().join(" "))
 }

@@ -92,8 +92,7 @@ fn usage(error: &clap::Error) -> ExitCode {
     use clap::error::ErrorKind;
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            output::print(&error.to_string());
-            ExitCode::SUCCESS
+            end(output::print(&error.to_string()))
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             output::complain_raw(&error.to_string());

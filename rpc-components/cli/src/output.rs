@@ -2,16 +2,21 @@
 
 use std::io::{self, Write};
 
-/// Writes results; `false` when nobody reads them any more.
-pub(crate) fn results(piece: &[u8]) -> bool {
+use crate::error::CliError;
+
+/// Writes results.
+pub(crate) fn results(piece: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(piece).and_then(|()| out.flush()).is_ok()
+    out.write_all(piece).and_then(|()| out.flush())
 }
 
 /// Writes what was asked for.
-pub(crate) fn print(text: &str) {
-    // Whoever closed the pipe does not want it.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+pub(crate) fn print(text: &str) -> Result<(), CliError> {
+    match results(text.as_bytes()) {
+        // Whoever closed the pipe does not want it.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| CliError::failed(UNWRITTEN, &error)),
+    }
 }
 
 /// Says something that is no result.
@@ -29,8 +34,19 @@ pub(crate) fn complain_raw(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Makes a text that may have come from anywhere one that does nothing to a terminal.
+pub(crate) fn shown(text: &str) -> String {
+    let shown = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
 /// Lays out rows in columns as wide as their widest cell.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let shown = |row: &Vec<String>| row.iter().map(|cell| shown(cell)).collect();
+    let rows: Vec<Vec<String>> = rows.iter().map(shown).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
@@ -38,7 +54,7 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             line.push_str(&format!("{cell:width$}  "));
@@ -47,4 +63,19 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What is said of a standard output that takes nothing.
+pub(crate) const UNWRITTEN: &str = "cannot write to the standard output";
+
+#[cfg(test)]
+mod tests {
+    use super::table;
+
+    #[test]
+    fn a_cell_does_nothing_to_the_terminal() {
+        let row = |cells: [&str; 2]| cells.map(str::to_owned).to_vec();
+        let rows = [row(["a\u{1b}[31m\n", "b"]), row(["c", "d"])];
+        assert_eq!(table(&rows), "a\\u{1b}[31m\\n  b\nc              d\n");
+    }
 }

@@ -1,7 +1,7 @@
 //! `rpc-cluster run`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use rpc_components::id::JobId;
 use rpc_components::job_graph::{JobGraph, OptionValue};
 use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
 use rpc_components::operator::{OperatorRegistry, file_splits};
-use tokio::sync::Notify;
+use rpc_components::rpc_core::RpcError;
+use tokio::sync::mpsc;
 
 use crate::args::RunArgs;
 use crate::ask::{Connected, failed};
@@ -22,6 +23,7 @@ use crate::signal::Signals;
 
 pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Result<(), CliError> {
     let mut graph = graph(&args)?;
+    graph.change_paths(&*operators, absolute)?;
     if args.detached && prints(&graph) {
         return Err(CliError::usage(
             "--detached needs a job that writes to files, as word-count does with --output FILE: \
@@ -82,21 +84,26 @@ fn word_count(args: &RunArgs) -> Result<JobGraph, CliError> {
     if args.input.is_empty() {
         return Err(CliError::usage("word-count needs --input PATH..."));
     }
-    let inputs = args
-        .input
-        .iter()
-        .map(|path| absolute(path))
-        .collect::<Result<_, _>>()?;
-    let output = args.output.as_deref().map(absolute).transpose()?;
+    let inputs = args.input.iter().map(|path| utf8(path));
+    let inputs = inputs.collect::<Result<_, _>>()?;
+    let output = args.output.as_deref().map(utf8).transpose()?;
     Ok(JobGraph::word_count(inputs, output, args.parallelism))
 }
 
 /// The cluster's processes may have other working folders than this one.
-fn absolute(path: &Path) -> Result<String, CliError> {
-    let absolute: PathBuf = std::path::absolute(path)
-        .map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
-    let text = absolute.into_os_string().into_string();
-    text.map_err(|path| CliError::usage(format!("{} is not UTF-8", path.display())))
+fn absolute(path: &str) -> Result<String, CliError> {
+    // The operator says what is wrong with it.
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    let absolute = std::path::absolute(path);
+    let absolute = absolute.map_err(|error| CliError::usage(format!("{path}: {error}")))?;
+    utf8(&absolute)
+}
+
+fn utf8(path: &Path) -> Result<String, CliError> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| CliError::usage(format!("{} is not UTF-8", path.display())))
 }
 
 /// Whether the job prints to whoever follows it.
@@ -139,8 +146,9 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
     let prints = prints(&graph);
     let job = client.submit(graph).await.map_err(failed)?;
     if detached {
-        output::print(&format!("{job}\n"));
-        return Ok(());
+        let printed = output::print(&format!("{job}\n"));
+        return printed
+            .map_err(|error| CliError::job(&[format!("job {job} runs"), error.to_string()]));
     }
     let progress = Progress::follow(client.clone(), job, prints);
     let mut signals = Signals::new()?;
@@ -156,12 +164,13 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
             JobStatus::Failed => Err(CliError::job(&result.failure)),
             status => Err(CliError::job(&[format!("job {job} is {status}")])),
         },
-        Followed::Interrupted => {
-            cancel(client, job, "was interrupted, and cancelled", &mut signals).await
-        }
-        Followed::Unread => {
-            let why = "is cancelled: nobody reads what it prints";
-            cancel(client, job, why, &mut signals).await
+        Followed::Interrupted => cancel(client, job, "it was interrupted", &mut signals).await,
+        Followed::Unwritten(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::BrokenPipe => String::from("nobody reads what it prints"),
+                _ => format!("{}: {error}", output::UNWRITTEN),
+            };
+            cancel(client, job, &why, &mut signals).await
         }
     }
 }
@@ -172,18 +181,20 @@ enum Followed {
     Ended(JobResult),
     /// By a signal.
     Interrupted,
-    /// The standard output was closed.
-    Unread,
+    /// The standard output takes nothing.
+    Unwritten(io::Error),
 }
 
 async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientError> {
-    let unread = Notify::new();
+    let (unwritten, mut failed) = mpsc::channel(1);
     let results = async {
         let taken = client.follow_results(job, |piece| async {
             // On a thread of its own: a pipe that nobody empties must not hold up a signal.
             let written = tokio::task::spawn_blocking(move || output::results(&piece));
-            if !written.await.unwrap_or(false) {
-                unread.notify_one();
+            let written = written.await.map_err(io::Error::other);
+            if let Err(error) = written.and_then(|written| written) {
+                // Whoever follows the job hears of it, and goes.
+                let _ = unwritten.send(error).await;
                 std::future::pending().await
             }
         });
@@ -193,7 +204,7 @@ async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientEr
     tokio::select! {
         biased;
         result = results => result.map(Followed::Ended),
-        () = unread.notified() => Ok(Followed::Unread),
+        Some(error) = failed.recv() => Ok(Followed::Unwritten(error)),
         error = unanswered(client) => Err(error),
     }
 }
@@ -209,24 +220,42 @@ async fn unanswered(client: &ClusterClient) -> ClientError {
     }
 }
 
-/// Cancels a job that is not followed any more. A second signal does not wait for its end.
+/// Cancels a job that is not followed any more. A second signal waits neither for its end nor for a
+/// JobManager that does not answer.
 async fn cancel(
     client: &ClusterClient,
     job: JobId,
     why: &str,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
-    client.cancel(job).await.map_err(failed)?;
-    tokio::select! {
+    let cancelled = async {
+        client.cancel(job).await?;
+        // That it is being cancelled is known, whatever comes of this.
+        let _ = client.job_result(job).await;
+        Ok::<_, ClientError>(())
+    };
+    let but = tokio::select! {
         biased;
-        _ = client.job_result(job) => {}
-        () = signals.terminated() => {}
-    }
-    Err(CliError::job(&[format!("job {job} {why}")]))
+        cancelled = cancelled => match cancelled {
+            Ok(()) => return Err(CliError::job(&[format!("job {job} is cancelled: {why}")])),
+            // It is over.
+            Err(error @ ClientError::Cancel(RpcError::App(_))) => {
+                return Err(CliError::job(&[why.to_owned(), chain(&error)]));
+            }
+            Err(error) => chain(&error),
+        },
+        () = signals.terminated() => String::from("a second signal came before its end"),
+    };
+    Err(CliError::job(&[
+        format!("job {job} may still run: {why}"),
+        but,
+    ]))
 }
 
-/// How long a job waits for slots of which nobody says anything: somebody is there to be told.
-const SLOT_WAIT: Duration = Duration::from_secs(5);
+/// How long a job waits for slots of which nobody says anything: somebody is there to be told. Longer
+/// than the cluster takes to notice by itself that a call is not answered or that a slot is not used,
+/// which is 10 s each: what it finds out by then may be a free slot.
+const SLOT_WAIT: Duration = Duration::from_secs(15);
 
 /// How often who follows a job asks whether the JobManager is there.
 const ASK_INTERVAL: Duration = Duration::from_secs(10);

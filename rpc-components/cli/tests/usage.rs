@@ -62,8 +62,10 @@ fn an_address_that_is_taken_or_that_nobody_listens_at_is_named() {
         "run word-count --input in.txt",
     ] {
         let line = format!("{command} --target {address}");
-        refused(folder.path(), &line, &address);
+        ends(folder.path(), &line, 1, &address);
     }
+    let nowhere = "list --target tcp://nowhere.invalid:1";
+    ends(folder.path(), nowhere, 1, "nowhere.invalid");
 }
 
 #[test]
@@ -94,14 +96,20 @@ fn help_is_no_error_and_its_absence_is_one() {
 
 /// Runs a command line that has to be refused.
 fn refused(folder: &Path, line: &str, culprit: &str) {
+    ends(folder, line, 2, culprit);
+}
+
+/// Runs a command line that has to end with this status, and to say why.
+fn ends(folder: &Path, line: &str, status: i32, culprit: &str) {
     let ended = rpc_cluster(folder, line).end();
-    assert_eq!(ended.status, Some(2), "{line}: {ended:#?}");
+    assert_eq!(ended.status, Some(status), "{line}: {ended:#?}");
     assert_eq!(ended.stdout, "", "{line}");
     let said = ended.only_line();
     assert!(
         said.starts_with("rpc-cluster: ") && said.contains(culprit),
         "`{line}` says `{said}`, which does not name `{culprit}`",
     );
+    assert!(!said.contains(char::is_control), "{said:?}");
     // Words of the library's API, which nobody can type.
     for word in ["panicked", "mtls", "`insecure`", "Some(", "Error {"] {
         assert!(!said.contains(word), "`{line}` says `{said}`");
@@ -141,7 +149,6 @@ const COMMAND_LINES: &[(&str, &str)] = &[
     ("list --target tcp://127.0.0.1:70000", "`127.0.0.1:70000`"),
     ("list --target local://cluster", "`local://cluster`"),
     ("list --target quic://127.0.0.1:1", "--tls-cert"),
-    ("list --target tcp://nowhere.invalid:1", "nowhere.invalid"),
     ("jobmanager --listen 127.0.0.1:0", "`127.0.0.1:0`"),
     (
         "jobmanager --listen udp://127.0.0.1:0",
@@ -183,6 +190,8 @@ const COMMAND_LINES: &[(&str, &str)] = &[
         "--tls-cert, or say --insecure",
     ),
     ("taskmanager --slots 0", "--slots"),
+    ("taskmanager --name=", "--name"),
+    ("taskmanager --name x\u{1b}[31my", "--name"),
     // Jobs.
     ("run", "<NAME|--job <FILE>>"),
     ("run frobnicate", "`frobnicate`"),
@@ -279,12 +288,25 @@ const JOBS: &[(&str, &str)] = &[
     ),
     ("name = 7", "job.toml:1: `name`"),
     (
+        "name = ''\n[[vertex]]\nname = 'a'\noperator = 'words'",
+        "job.toml: the job's name is empty",
+    ),
+    (
+        "name = 'job'\n[[vertex]]\nname = \"a\\u001b[0m\"\noperator = 'words'",
+        r#"job.toml: a vertex's name has a control character: "a\u{1b}[0m""#,
+    ),
+    (
         "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'frobnicate'",
         "job.toml: vertex `a` cannot be made: there is no operator `frobnicate`",
     ),
     (
         "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'words'\nsize = 3",
         "no option `size`",
+    ),
+    (
+        "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'generator-source'\n\
+         count = 99999999999999999999",
+        "job.toml:5: `count` is 99999999999999999999, not a whole number of at most 64 bits",
     ),
     (
         "name = 'job'\n[[vertex]]\nname = 'a'\noperator = 'words'\nparallelism = 0",
@@ -310,10 +332,37 @@ const CONFIGS: &[(&str, &str)] = &[
     ("heartbeat_interval_ms", "config.toml: line 1"),
     ("frobnicate = 1", "frobnicate"),
     ("\ncall_timeout_ms = 'long'", "config.toml: line 2"),
-    ("heartbeat_interval_ms = 0", "config.toml"),
     (
         "heartbeat_interval_ms = 9\nheartbeat_timeout_ms = 3",
-        "config.toml",
+        "config.toml: heartbeat_timeout_ms",
+    ),
+    (
+        "heartbeat_interval_ms = 0",
+        "config.toml: heartbeat_interval_ms",
+    ),
+    ("call_timeout_ms = 0", "config.toml: call_timeout_ms"),
+    ("frame_bytes_max = 0", "config.toml: frame_bytes_max"),
+    ("frame_bytes_max = 1048576", "config.toml: frame_bytes_max"),
+    ("jobs_running_max = 0", "config.toml: jobs_running_max"),
+    (
+        "slot_activation_timeout_ms = 0",
+        "config.toml: slot_activation_timeout_ms",
+    ),
+    (
+        "registration_error_delay_ms = 0",
+        "config.toml: registration_error_delay_ms",
+    ),
+    (
+        "registration_refused_delay_ms = 0",
+        "config.toml: registration_refused_delay_ms",
+    ),
+    (
+        "call_timeout_ms = -1",
+        "config.toml: line 1: call_timeout_ms",
+    ),
+    (
+        "jobs_running_max = 'x'",
+        "config.toml: line 1: jobs_running_max",
     ),
 ];
 

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::dispatcher::DispatcherConfig;
 use crate::heartbeat::{HeartbeatConfig, HeartbeatConfigError};
+use crate::operator::count;
 use crate::registration::RegistrationConfig;
 use crate::resource_manager::ResourceManagerConfig;
 use crate::task_executor::TaskExecutorConfig;
@@ -56,7 +57,7 @@ impl Default for ClusterConfig {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The heartbeats make no sense.
-    #[error("{}", path.display())]
+    #[error("{}: heartbeat_timeout_ms", path.display())]
     Heartbeat {
         /// The file.
         path: PathBuf,
@@ -79,6 +80,18 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
+    /// A value is too small to work with.
+    #[error("{}: {key} is {value}, and cannot be less than {least}", path.display())]
+    TooSmall {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What the file says.
+        value: u64,
+        /// The smallest value.
+        least: u64,
+    },
 }
 
 /// What a file may say; all times in milliseconds.
@@ -92,6 +105,7 @@ struct File {
     slot_activation_timeout_ms: Option<u64>,
     call_timeout_ms: Option<u64>,
     frame_bytes_max: Option<usize>,
+    results_timeout_ms: Option<u64>,
     jobs_running_max: Option<usize>,
     jobs_completed_max: Option<usize>,
 }
@@ -111,6 +125,14 @@ impl ClusterConfig {
             path: path.to_owned(),
             message: one_line(&text, &error),
         })?;
+        if let Some((key, value, least)) = file.too_small() {
+            return Err(ConfigError::TooSmall {
+                path: path.to_owned(),
+                key,
+                value,
+                least,
+            });
+        }
         let config = file.apply();
         config
             .heartbeat
@@ -134,6 +156,41 @@ impl ClusterConfig {
 }
 
 impl File {
+    /// Finds a value with which nothing would go: its key, the value, and the smallest that does.
+    fn too_small(&self) -> Option<(&'static str, u64, u64)> {
+        let values = [
+            ("heartbeat_interval_ms", self.heartbeat_interval_ms, 1),
+            ("heartbeat_timeout_ms", self.heartbeat_timeout_ms, 1),
+            (
+                "registration_error_delay_ms",
+                self.registration_error_delay_ms,
+                1,
+            ),
+            (
+                "registration_refused_delay_ms",
+                self.registration_refused_delay_ms,
+                1,
+            ),
+            (
+                "slot_activation_timeout_ms",
+                self.slot_activation_timeout_ms,
+                1,
+            ),
+            ("call_timeout_ms", self.call_timeout_ms, 1),
+            ("results_timeout_ms", self.results_timeout_ms, 1),
+            (
+                "frame_bytes_max",
+                self.frame_bytes_max.map(count),
+                FRAME_BYTES_MIN,
+            ),
+            ("jobs_running_max", self.jobs_running_max.map(count), 1),
+        ];
+        let mut given = values
+            .into_iter()
+            .filter_map(|(key, value, least)| Some((key, value?, least)));
+        given.find(|(_, value, least)| value < least)
+    }
+
     fn apply(self) -> ClusterConfig {
         fn set<T>(field: &mut T, value: Option<T>) {
             if let Some(value) = value {
@@ -167,6 +224,10 @@ impl File {
         set(&mut config.rpc.call_timeout, time(self.call_timeout_ms));
         set(&mut config.rpc.frame_bytes_max, self.frame_bytes_max);
         set(
+            &mut config.dispatcher.job_master.results_timeout,
+            time(self.results_timeout_ms),
+        );
+        set(
             &mut config.dispatcher.jobs.running_max,
             self.jobs_running_max,
         );
@@ -178,13 +239,20 @@ impl File {
     }
 }
 
-/// What is wrong with a file, on one line, with the number of the line that has it.
+/// What is wrong with a file, on one line, with the number of the line that has it and its key.
 fn one_line(text: &str, error: &toml::de::Error) -> String {
-    let line = error
-        .span()
-        .map(|span| 1 + text[..span.start].matches('\n').count());
-    match line {
-        Some(line) => format!("line {line}: {}", error.message()),
-        None => error.message().to_owned(),
+    let message = error.message();
+    let Some(span) = error.span() else {
+        return message.to_owned();
+    };
+    let number = text[..span.start].matches('\n').count();
+    let line = text.lines().nth(number).unwrap_or_default();
+    match line.split_once('=') {
+        Some((key, _)) => format!("line {}: {}: {message}", number + 1, key.trim()),
+        None => format!("line {}: {message}", number + 1),
     }
 }
+
+/// Results and what else travels in pieces do so in pieces of up to 1 MiB, and need some room around
+/// them.
+const FRAME_BYTES_MIN: u64 = 2 << 20;

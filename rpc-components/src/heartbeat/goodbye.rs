@@ -8,7 +8,7 @@ use rpc_core::Call;
 /// Waits until the others have heard that an endpoint stops, but not for long.
 ///
 /// An endpoint often stops because its process does, and a connection that is closed loses what is
-/// still on its way. Whoever has not heard it finds out by its heartbeats.
+/// still on its way. Whoever has not heard it finds out by the end of the connection.
 pub(crate) async fn until_heard(goodbyes: impl IntoIterator<Item = Call<()>>) {
     let goodbyes = goodbyes.into_iter().map(|it| it.timeout(GOODBYE_TIMEOUT));
     for failed in join_all(goodbyes).await.into_iter().filter_map(Result::err) {

@@ -14,6 +14,7 @@
 
 mod delivery;
 mod goodbye;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use thiserror::Error;
 use tokio::time::Instant;
 
 pub(crate) use self::goodbye::until_heard;
+pub(crate) use self::watch::{Watch, reached};
 
 /// How the components watch each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,10 @@ pub struct HeartbeatConfig {
     /// How often a target is asked for a heartbeat. Too small, and the cluster is busy with
     /// heartbeats; too large, and unreachable targets are noticed late. The default is 10 s.
     pub interval: Duration,
+    /// How long a component may try to reach another one again when the connection between them
+    /// breaks, before that is lost. Too small, and a short break of the network fails jobs; too
+    /// large, and the death of a process is noticed late. The default is 3 s.
+    pub reconnect_timeout: Duration,
     /// How long a target may be silent before it is lost; not less than `interval`. Too small, and
     /// a busy target is taken for dead; too large, and jobs wait long for a dead one. The default
     /// is 50 s.
@@ -44,6 +50,7 @@ impl Default for HeartbeatConfig {
     fn default() -> Self {
         Self {
             interval: Duration::from_secs(10),
+            reconnect_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(50),
             rpc_failures_max: Some(2),
         }

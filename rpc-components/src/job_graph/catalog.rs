@@ -12,6 +12,13 @@ pub trait OperatorCatalog {
     ///
     /// [`OperatorSpecError`] names the operator, and the option if it is one that is wrong.
     fn kind(&self, operator: &OperatorSpec) -> Result<OperatorKind, OperatorSpecError>;
+
+    /// Returns the names of the options by which an operator takes paths.
+    ///
+    /// # Errors
+    ///
+    /// As [`kind`](Self::kind).
+    fn path_options(&self, operator: &OperatorSpec) -> Result<Vec<String>, OperatorSpecError>;
 }
 
 /// Where in a job an operator may stand.

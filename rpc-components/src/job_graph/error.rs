@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::id::NameError;
+
 /// Why a job graph cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -56,6 +58,14 @@ pub enum JobGraphError {
         /// Its operator.
         operator: String,
     },
+    /// The job or a vertex has a name that cannot be shown.
+    #[error("{whose} name {reason}")]
+    Name {
+        /// Whose name it is.
+        whose: String,
+        /// What is wrong with it.
+        reason: NameError,
+    },
     /// A vertex's operator does not exist, or its options are wrong.
     #[error("vertex `{vertex}` cannot be made")]
     Operator {
@@ -89,6 +99,16 @@ pub enum JobGraphError {
         parallelism: u32,
         /// How many subtasks it may have.
         max: u32,
+    },
+    /// Two sinks write the same, and one would replace what the other has written.
+    #[error("vertices `{first}` and `{second}` both write {path}")]
+    SamePath {
+        /// The one that is listed first.
+        first: String,
+        /// The other.
+        second: String,
+        /// What both write.
+        path: String,
     },
     /// An edge names a vertex that is not there.
     #[error("an edge names vertex {vertex}, and the job has only {count}")]

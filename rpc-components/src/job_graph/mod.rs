@@ -9,6 +9,7 @@
 mod catalog;
 mod chain;
 mod error;
+mod paths;
 mod toml;
 mod validate;
 mod word_count;

@@ -74,6 +74,29 @@ fn names_are_unique() {
 }
 
 #[test]
+fn names_can_be_shown() {
+    let vertices = || {
+        vec![
+            vertex("a", "generator-source", 1),
+            vertex("b", "stdout-sink", 1),
+        ]
+    };
+    for (name, quoted) in [
+        ("", "is empty"),
+        ("\u{1b}[31my", r#"has a control character: "\u{1b}[31my""#),
+    ] {
+        let mut named = job(vertices(), &[(0, 1, Ship::Forward)]);
+        named.name = name.to_owned();
+        let error = named.validate(&OperatorRegistry::new()).unwrap_err();
+        assert_eq!(error.to_string(), format!("the job's name {quoted}"));
+        let mut named = vertices();
+        named[1].name = name.to_owned();
+        let refusal = refusal(named, &[(0, 1, Ship::Forward)]);
+        assert_eq!(refusal, format!("a vertex's name {quoted}"));
+    }
+}
+
+#[test]
 fn edges_name_vertices() {
     for edge in [
         (0, 2, Ship::Hash),
@@ -162,6 +185,30 @@ fn sources_and_sinks_stand_at_the_ends() {
         refusal(vertices, &[(0, 1, Ship::Forward), (1, 2, Ship::Forward)]),
         "vertex `b` has an output, but its operator `stdout-sink` is a sink"
     );
+}
+
+#[test]
+fn two_sinks_do_not_write_the_same() {
+    let sink = |name: &str, path: &str| Vertex {
+        operator: OperatorSpec::new("file-sink").with("path", path),
+        ..vertex(name, "file-sink", 1)
+    };
+    let vertices = |first, second| {
+        vec![
+            vertex("a", "generator-source", 1),
+            sink("b", first),
+            sink("c", second),
+        ]
+    };
+    let edges = [(0, 1, Ship::Forward), (0, 2, Ship::Forward)];
+    for (first, second) in [("out", "out"), ("/tmp/out", "/tmp/./out")] {
+        assert_eq!(
+            refusal(vertices(first, second), &edges),
+            format!("vertices `b` and `c` both write {second}")
+        );
+    }
+    let apart = job(vertices("out", "other"), &edges);
+    assert_eq!(apart.validate(&OperatorRegistry::new()), Ok(()));
 }
 
 #[test]

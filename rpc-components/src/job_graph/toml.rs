@@ -60,7 +60,8 @@ impl JobGraph {
 
     /// Parses a graph from TOML; `file` is what errors call it.
     ///
-    /// Whether the graph can be run is for [`validate`](Self::validate) to say.
+    /// Whether the graph can be run is for [`validate`](Self::validate) to say. Paths are as they are
+    /// in the text: [`change_paths`](Self::change_paths) makes them absolute.
     ///
     /// # Errors
     ///
@@ -276,11 +277,16 @@ impl<'a> Section<'a> {
 
     fn mistyped(&self, key: &str, expected: &'static str) -> JobFileError {
         let value = self.table.get(key);
+        let integer = value.and_then(|value| value.get_ref().as_integer());
+        let is_too_large = integer.is_some_and(|integer| integer_of(integer).is_none());
         JobFileError::Value {
             file: self.source.file.into(),
             line: self.line_of(key),
             key: key.into(),
-            expected,
+            expected: match is_too_large {
+                true => "a whole number of at most 64 bits",
+                false => expected,
+            },
             found: value.map_or_else(String::new, |value| describe(value.get_ref())),
         }
     }

@@ -1,13 +1,17 @@
 //! Whether a job graph can be run at all.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 
-use super::{JobGraph, JobGraphError, OperatorCatalog, OperatorKind, Ship};
-use crate::id::VertexId;
+use super::{
+    JobGraph, JobGraphError, OperatorCatalog, OperatorKind, OperatorSpecError, OptionValue, Ship,
+    Vertex,
+};
+use crate::id::{VertexId, check_name};
 
 impl JobGraph {
-    /// Checks the graph: its names, its edges, that it has no cycle, and that its operators exist,
-    /// stand where they may stand and have the options they need.
+    /// Checks the graph: its names, its edges, that it has no cycle, that its operators exist, stand
+    /// where they may stand and have the options they need, and that no two sinks write the same.
     ///
     /// # Errors
     ///
@@ -16,7 +20,8 @@ impl JobGraph {
         self.check_vertices()?;
         self.check_edges()?;
         self.topological_order()?;
-        self.check_operators(operators)
+        self.check_operators(operators)?;
+        self.check_outputs(operators)
     }
 
     /// Returns the vertices, producers before their consumers, and otherwise as they are listed.
@@ -54,8 +59,10 @@ impl JobGraph {
         if self.vertices.is_empty() {
             return Err(JobGraphError::Empty);
         }
+        check_shown("the job's", &self.name)?;
         let mut names = BTreeSet::new();
         for vertex in &self.vertices {
+            check_shown("a vertex's", &vertex.name)?;
             if !names.insert(&vertex.name) {
                 return Err(JobGraphError::DuplicateVertex {
                     vertex: vertex.name.clone(),
@@ -102,10 +109,8 @@ impl JobGraph {
             let id = VertexId(index);
             let name = vertex.name.clone();
             let operator = vertex.operator.name.clone();
-            let kind = operators.kind(&vertex.operator).map_err(|source| {
-                let vertex = vertex.name.clone();
-                JobGraphError::Operator { vertex, source }
-            })?;
+            let kind = operators.kind(&vertex.operator);
+            let kind = kind.map_err(|source| wrong_operator(vertex, source))?;
             let is_source = kind == OperatorKind::Source;
             let is_sink = kind == OperatorKind::Sink;
             match (inputs.contains(&id), outputs.contains(&id)) {
@@ -126,6 +131,29 @@ impl JobGraph {
                     return Err(JobGraphError::OutputMissing { vertex, operator });
                 }
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn check_outputs(&self, operators: &dyn OperatorCatalog) -> Result<(), JobGraphError> {
+        let mut writers: BTreeMap<&Path, &Vertex> = BTreeMap::new();
+        for vertex in &self.vertices {
+            let operator = &vertex.operator;
+            let wrong = |source| wrong_operator(vertex, source);
+            if operators.kind(operator).map_err(wrong)? != OperatorKind::Sink {
+                continue;
+            }
+            for option in operators.path_options(operator).map_err(wrong)? {
+                if let Some(OptionValue::Text(path)) = operator.options.get(&option)
+                    && let Some(first) = writers.insert(Path::new(path), vertex)
+                {
+                    return Err(JobGraphError::SamePath {
+                        first: first.name.clone(),
+                        second: vertex.name.clone(),
+                        path: path.clone(),
+                    });
+                }
             }
         }
         Ok(())
@@ -163,6 +191,18 @@ impl JobGraph {
                 .collect(),
         }
     }
+}
+
+fn check_shown(whose: &str, name: &str) -> Result<(), JobGraphError> {
+    check_name(name).map_err(|reason| JobGraphError::Name {
+        whose: whose.to_owned(),
+        reason,
+    })
+}
+
+fn wrong_operator(vertex: &Vertex, source: OperatorSpecError) -> JobGraphError {
+    let vertex = vertex.name.clone();
+    JobGraphError::Operator { vertex, source }
 }
 
 /// Returns the place of a vertex in the list of vertices.

@@ -21,7 +21,7 @@ use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
     UnknownAttempt,
 };
-use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, until_heard};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
 use crate::id::{AttemptId, InstanceId, JobId, JobMasterId, ResourceId, VertexId};
 use crate::job_graph::JobPlan;
 use crate::leader::LeaderRetrieval;
@@ -45,6 +45,10 @@ pub struct JobMasterConfig {
     /// fetch them. Too small, and a client that writes them to something slow loses the rest; too
     /// large, and a client that is gone costs memory. The default is 60 s.
     pub results_linger: Duration,
+    /// How long results may wait before the job fails because nobody fetches them: they have one
+    /// client, and without it the job would hold its slots for ever. Too small, and a short break of
+    /// the client's network costs the job; too large, and slots are held in vain. The default is 60 s.
+    pub results_timeout: Duration,
     /// How slots are kept.
     pub slot_pool: SlotPoolConfig,
     /// How many parts of files a task is handed at once. Too small, and many small files cost a
@@ -61,6 +65,7 @@ impl Default for JobMasterConfig {
             registration: RegistrationConfig::default(),
             results_bytes_max: 4 << 20,
             results_linger: Duration::from_secs(60),
+            results_timeout: Duration::from_secs(60),
             slot_pool: SlotPoolConfig::default(),
             splits_per_request: 16,
         }
@@ -102,6 +107,7 @@ pub struct JobMaster {
 pub(super) struct TaskManager {
     pub(super) gateway: Arc<dyn TaskExecutorGateway>,
     pub(super) session: InstanceId,
+    pub(super) watch: Option<Watch>,
 }
 
 impl JobMaster {
@@ -372,7 +378,7 @@ pub(super) fn texts<E: std::error::Error + 'static>(
 }
 
 /// What is said of a TaskManager that cannot be reached any more.
-fn lost(resource: &ResourceId) -> String {
+pub(super) fn lost(resource: &ResourceId) -> String {
     format!("task manager {resource} is lost")
 }
 

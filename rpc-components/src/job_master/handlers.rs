@@ -11,7 +11,9 @@ use crate::gateway::{
     SlotOffer, TaskExecutionState, TaskExecutorGateway, TaskExecutorReport, TaskManagerLocation,
     UnknownAttempt, UnknownTaskManager,
 };
-use crate::id::{AllocationId, AttemptId, InstanceId, JobId, ResourceId, ResourceManagerId};
+use crate::id::{
+    AllocationId, AttemptId, InstanceId, JobId, ResourceId, ResourceManagerId, check_name,
+};
 
 #[rpc_endpoint(JobMasterGateway)]
 impl JobMaster {
@@ -62,6 +64,10 @@ impl JobMaster {
             }
             if job_master.graph.has_ended() {
                 let reason = String::from("the job has ended");
+                return Some(RegistrationResponse::Rejection(reason));
+            }
+            if let Err(error) = check_name(location.resource.as_str()) {
+                let reason = format!("the task manager's name {error}");
                 return Some(RegistrationResponse::Rejection(reason));
             }
             let known = job_master.task_managers.get(&location.resource);
@@ -255,9 +261,15 @@ impl JobMaster {
             let reason = String::from("the job has too many task managers");
             return RegistrationResponse::Failure(reason);
         }
-        let task_manager = TaskManager { gateway, session };
+        let task_manager = TaskManager {
+            gateway,
+            session,
+            watch: None,
+        };
         self.task_managers.insert(resource.clone(), task_manager);
-        self.task_manager_heartbeats.monitor(resource, now());
+        self.task_manager_heartbeats
+            .monitor(resource.clone(), now());
+        self.watch_task_manager(cx, resource);
         RegistrationResponse::Success(self.resource.clone())
     }
 }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{BoxError, Call, Context, RpcError, RpcResult};
+use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 
-use super::endpoint::{JobMaster, TaskManager, now, now_ms};
-use crate::gateway::{RequirementsError, ResourceManagerGateway};
+use super::endpoint::{JobMaster, TaskManager, lost, now, now_ms};
+use crate::gateway::{RequirementsError, ResourceManagerGateway, TaskExecutorGateway};
+use crate::heartbeat::{Watch, reached};
 use crate::id::{ResourceId, ResourceManagerId};
 use crate::leader::LeaderRetrieval;
-use crate::registration::{RegisteredConnection, Registration, register};
+use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
 
 /// The connection to the leading ResourceManager.
 pub(super) struct ResourceManagerLink {
@@ -83,7 +84,10 @@ impl JobMaster {
             String::from("the resource manager"),
             move || {
                 let retrieval = retrieval.clone();
-                async move { Ok::<_, BoxError>(retrieval.resource_manager().await?) }
+                async move {
+                    let leader = retrieval.resource_manager().await;
+                    leader.map_err(NotConnected::not_yet)
+                }
             },
             move |gateway: &dyn ResourceManagerGateway| {
                 gateway.register_job_master(id, resource.clone(), address.clone(), job)
@@ -203,6 +207,59 @@ impl JobMaster {
         for slot in self.pool.release_idle(now()) {
             self.free_slot(&slot, "the job does not need it");
         }
+        let timeout = self.config.results_timeout;
+        if self.results.is_abandoned(timeout, now()) {
+            let failure = format!("nobody has fetched the results of the job for {timeout:?}");
+            let actions = self.graph.fail(vec![failure], now_ms());
+            self.run(cx, actions);
+        }
+    }
+
+    /// Watches a TaskExecutor, which is registered.
+    pub(super) fn watch_task_manager(&mut self, cx: &mut Context<Self>, resource: ResourceId) {
+        let Some(task_manager) = self.task_managers.get_mut(&resource) else {
+            return;
+        };
+        let gateway = Arc::clone(&task_manager.gateway);
+        let (watch, closed) = Watch::begin(gateway.closed());
+        task_manager.watch = Some(watch);
+        cx.pipe(closed, move |job_master, cx, closed| {
+            match closed.filter(|_| job_master.is_connected(&resource, &gateway)) {
+                Some(GatewayClosed::Disconnected) => {
+                    job_master.reach_task_manager(cx, resource, gateway);
+                }
+                Some(_) => {
+                    let cause = format!("task manager {resource} has ended");
+                    job_master.close_task_manager(cx, &resource, &cause);
+                }
+                None => {}
+            }
+        });
+    }
+
+    /// Tries to reach a TaskExecutor to which the connection is lost: if it lives, its tasks go on.
+    fn reach_task_manager(
+        &self,
+        cx: &mut Context<Self>,
+        resource: ResourceId,
+        gateway: Arc<dyn TaskExecutorGateway>,
+    ) {
+        let (job, slots) = (self.job, self.pool.allocated_slots(&resource));
+        let asked = Arc::clone(&gateway);
+        let reached = reached(self.config.heartbeat.reconnect_timeout, move || {
+            asked.heartbeat_from_job_manager(job, slots.clone())
+        });
+        cx.pipe(reached, move |job_master, cx, reached| match reached {
+            _ if !job_master.is_connected(&resource, &gateway) => {}
+            true => job_master.watch_task_manager(cx, resource),
+            false => job_master.close_task_manager(cx, &resource, &lost(&resource)),
+        });
+    }
+
+    /// Tells whether this gateway is the one to the TaskExecutor that is registered.
+    fn is_connected(&self, resource: &ResourceId, gateway: &Arc<dyn TaskExecutorGateway>) -> bool {
+        let known = self.task_managers.get(resource);
+        known.is_some_and(|it| Arc::ptr_eq(&it.gateway, gateway))
     }
 
     /// As `JobMaster#disconnectTaskManager`: its slots are lost, and the tasks in them fail.

@@ -3,8 +3,10 @@
 //! Little of it is kept: a sink that is faster than the client waits, as it would for any consumer.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::time::Instant;
 
 use crate::id::AttemptId;
 
@@ -21,6 +23,8 @@ pub(crate) struct Results<S, F> {
     waiting: VecDeque<(AttemptId, Bytes, S)>,
     /// A client that waits for the next piece.
     fetching: Option<F>,
+    /// Since when something is there that nobody has fetched, as far as was looked.
+    unfetched_since: Option<Instant>,
     has_ended: bool,
     bytes_max: usize,
 }
@@ -52,6 +56,7 @@ impl<S, F> Results<S, F> {
             position: 0,
             waiting: VecDeque::new(),
             fetching: None,
+            unfetched_since: None,
             has_ended: false,
             bytes_max,
         }
@@ -86,6 +91,7 @@ impl<S, F> Results<S, F> {
             return Err((gone, client));
         };
         self.forget(skip);
+        self.unfetched_since = None;
         let replaced = self.fetching.replace(client);
         Ok(Answers {
             replaced,
@@ -97,6 +103,16 @@ impl<S, F> Results<S, F> {
     pub(crate) fn end(&mut self) -> Answers<S, F> {
         self.has_ended = true;
         self.answers()
+    }
+
+    /// Tells whether the job prints and nobody has fetched it for this time; to be asked now and then.
+    pub(crate) fn is_abandoned(&mut self, timeout: Duration, now: Instant) -> bool {
+        if self.has_ended || self.length == 0 {
+            self.unfetched_since = None;
+            return false;
+        }
+        let since = *self.unfetched_since.get_or_insert(now);
+        now.saturating_duration_since(since) >= timeout
     }
 
     /// Tells whether the job has ended and all of its results were fetched.

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, timeout};
 
 use super::{JobMaster, JobMasterConfig};
 use crate::gateway::{
@@ -21,7 +22,7 @@ use crate::id::{
 };
 use crate::job_graph::{Edge, JobGraph, OperatorSpec, Ship, Vertex};
 use crate::operator::OperatorRegistry;
-use crate::testing::{Heard, StubResourceManager, StubTaskExecutor, retrieval_of, until};
+use crate::testing::{Heard, StubResourceManager, StubTaskExecutor, retrieval_of};
 
 /// A JobMaster, and what the others were told.
 struct Fixture {
@@ -70,7 +71,22 @@ fn graph(parallelism: u32, slot_wait: Option<Duration>) -> JobGraph {
 impl Fixture {
     /// Starts the JobMaster of a job, and no ResourceManager.
     async fn alone(graph: JobGraph, change: impl FnOnce(&mut JobMasterConfig)) -> Self {
-        let rpc = RpcService::local();
+        Self::within(RpcService::local(), graph, change).await
+    }
+
+    /// Starts the JobMaster of a job that needs one slot, and a service that is far from it.
+    async fn far(network: &SimNetwork) -> (Self, RpcService) {
+        let rpc = RpcService::builder().transport(network.node("jm").transport());
+        let far = RpcService::builder().transport(network.node("te").transport());
+        let fixture = Self::within(rpc.build().await.unwrap(), graph(1, None), |_| {}).await;
+        (fixture, far.build().await.unwrap())
+    }
+
+    async fn within(
+        rpc: RpcService,
+        graph: JobGraph,
+        change: impl FnOnce(&mut JobMasterConfig),
+    ) -> Self {
         let (job, ended) = (graph.id, Heard::new());
         let plan = graph.plan(&OperatorRegistry::new()).unwrap();
         let split = |start| FileSplit {
@@ -183,18 +199,19 @@ impl Fixture {
     }
 
     async fn register(&self, name: &str, session: InstanceId) -> RegistrationResponse<ResourceId> {
-        self.register_for(self.job, name, session).await
+        self.register_for(self.job, name, name, session).await
     }
 
     async fn register_for(
         &self,
         job: JobId,
         name: &str,
+        address: &str,
         session: InstanceId,
     ) -> RegistrationResponse<ResourceId> {
         let location = TaskManagerLocation {
             resource: ResourceId::new(name),
-            address: name.to_owned(),
+            address: address.to_owned(),
             data_address: String::from("data"),
         };
         self.gateway
@@ -206,7 +223,12 @@ impl Fixture {
     /// Registers a TaskExecutor that is started, and offers slots of it; returns those that are
     /// taken.
     async fn bring(&self, name: &str, slots: u32) -> Vec<AllocationId> {
-        let answer = self.register(name, InstanceId::random()).await;
+        self.bring_from(name, name, slots).await
+    }
+
+    async fn bring_from(&self, name: &str, address: &str, slots: u32) -> Vec<AllocationId> {
+        let session = InstanceId::random();
+        let answer = self.register_for(self.job, name, address, session).await;
         assert!(
             matches!(answer, RegistrationResponse::Success(_)),
             "{answer:?}"
@@ -381,11 +403,17 @@ async fn a_task_executor_registers_for_this_job_only() {
     let fixture = Fixture::new(1).await;
     let _te = fixture.start_task_executor("te");
     let answer = fixture
-        .register_for(JobId::random(), "te", InstanceId::random())
+        .register_for(JobId::random(), "te", "te", InstanceId::random())
         .await;
     assert!(
         matches!(answer, RegistrationResponse::Rejection(_)),
         "{answer:?}"
+    );
+    let answer = fixture.register("x\u{1b}[31my", InstanceId::random());
+    let reason = r#"the task manager's name has a control character: "x\u{1b}[31my""#;
+    assert_eq!(
+        answer.await,
+        RegistrationResponse::Rejection(reason.to_owned())
     );
     let answer = fixture.register("nobody", InstanceId::random()).await;
     assert!(
@@ -464,47 +492,66 @@ async fn a_silent_task_executor_takes_its_tasks_along() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_executor_that_cannot_be_reached_any_more_is_lost_sooner() {
+async fn a_task_executor_that_has_ended_is_lost_at_once() {
     // Flink: JobMasterTest#testTaskManagerBecomesUnreachableTriggersDisconnect
     let fixture = Fixture::new(1).await;
     let te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
     fixture.run().await;
-    te.close().await.unwrap();
     let started = Instant::now();
+    te.close().await.unwrap();
     let (status, failure) = fixture.end().await;
     assert_eq!(
         (status, failure[1].as_str()),
-        (JobStatus::Failed, "task manager te is unreachable")
+        (JobStatus::Failed, "task manager te has ended")
     );
-    assert!(started.elapsed() < Duration::from_secs(25));
+    // Without a heartbeat, and without a call that fails.
+    assert!(started.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_finds_nobody_counts_as_a_failed_heartbeat() {
-    // The first of two vertices is cancelled at a TaskExecutor that is dead; the second, elsewhere,
-    // takes its time to end, so that the job goes on.
-    let fixture = Fixture::new(2).await;
-    let dead = fixture.start_task_executor("dead");
-    let _te = fixture.start_task_executor("te");
-    fixture.bring("dead", 1).await;
-    fixture.bring("te", 1).await;
+async fn a_task_executor_whose_connection_breaks_is_reached_again() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, far) = Fixture::far(&network).await;
+    let beats = fixture.beats.clone();
+    let mock = fixture
+        .mock_task_executor("te")
+        .heartbeat_from_job_manager(move |_, slots| {
+            beats.put(slots);
+            Ok(())
+        });
+    let _te = StubTaskExecutor::new(mock).start(&far, "te");
+    fixture.bring_from("te", "sim://te/te", 1).await;
     fixture.run().await;
+    for _ in 0..2 {
+        // What is under way has arrived: a call that is lost would fail the job.
+        let quiet = timeout(Duration::from_secs(1), fixture.beats.next());
+        assert!(quiet.await.is_err());
+        network.reset("jm", "te");
+        fixture.beats.next().await;
+    }
+    assert_eq!(fixture.status().await, JobStatus::Running);
+    assert_eq!(fixture.parted.take(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_cannot_be_reached_again_is_lost() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, far) = Fixture::far(&network).await;
+    let te = StubTaskExecutor::new(fixture.mock_task_executor("te"));
+    let _te = te.start(&far, "te");
+    fixture.bring_from("te", "sim://te/te", 1).await;
     fixture.run().await;
-    dead.close().await.unwrap();
     let started = Instant::now();
-    fixture.gateway.cancel().await.unwrap();
-    until(async || {
-        let known = fixture
-            .server
-            .main_thread()
-            .call_async(|it, _| it.task_managers.len());
-        known.await.unwrap() == 1
-    })
-    .await;
-    // The call and one heartbeat, and not two.
-    assert!(started.elapsed() < Duration::from_secs(15));
-    assert_eq!(fixture.status().await, JobStatus::Cancelling);
+    far.abort();
+    network.crash("te");
+    let (status, failure) = fixture.end().await;
+    assert_eq!(
+        (status, failure[1].as_str()),
+        (JobStatus::Failed, "task manager te is lost")
+    );
+    let after = started.elapsed().as_secs();
+    assert!((2..6).contains(&after), "{after}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -821,4 +868,63 @@ async fn what_nobody_fetches_is_not_kept_for_ever() {
     );
     fixture.server.terminated().await.unwrap();
     assert_eq!(started.elapsed().as_secs(), 60);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_whose_results_nobody_fetches_fails() {
+    let fixture = Fixture::new(1).await;
+    let mock = fixture
+        .mock_task_executor("te")
+        .heartbeat_from_job_manager(|_, _| Ok(()));
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    fixture.bring("te", 1).await;
+    let attempt = fixture.run().await;
+    let alive = async || {
+        let report = TaskExecutorReport {
+            attempts: vec![(attempt, TaskIo::default())],
+        };
+        let beat = fixture
+            .gateway
+            .heartbeat_from_task_manager(ResourceId::new("te"), report);
+        beat.await.unwrap();
+    };
+    let send = |text: &'static str| fixture.gateway.send_results(attempt, Bytes::from(text));
+    // For as long as somebody fetches, or there is nothing to fetch, it goes on.
+    send("abc").await.unwrap();
+    for _ in 0..4 {
+        advance(Duration::from_secs(40)).await;
+        alive().await;
+        fixture.gateway.fetch_results(0).await.unwrap();
+    }
+    let fetching = fixture.gateway.fetch_results(3);
+    for _ in 0..4 {
+        advance(Duration::from_secs(40)).await;
+        alive().await;
+    }
+    drop(fetching);
+    assert_eq!(fixture.status().await, JobStatus::Running);
+    send("def").await.unwrap();
+    let started = Instant::now();
+    // It is looked once, and then not before the time is over.
+    advance(Duration::from_secs(1)).await;
+    fixture.status().await;
+    advance(Duration::from_secs(40)).await;
+    alive().await;
+    assert_eq!(fixture.cancelled.next().await, attempt);
+    let after = started.elapsed().as_secs();
+    assert!((60..62).contains(&after), "{after}");
+    fixture
+        .tell(attempt, ExecutionState::Canceled)
+        .await
+        .unwrap();
+    let (status, failure) = fixture.end().await;
+    assert_eq!(
+        (status, failure),
+        (
+            JobStatus::Failed,
+            vec![String::from(
+                "nobody has fetched the results of the job for 60s"
+            )]
+        )
+    );
 }

@@ -1,14 +1,19 @@
 //! The options of an operator, taken one by one so that none is overlooked.
 
+use std::path::PathBuf;
+
 use crate::job_graph::{OperatorSpec, OperatorSpecError, OptionValue};
 
 /// The options of one operator.
 ///
-/// What is not asked for by name is an option that the operator does not have.
+/// What is not asked for by name is an option that the operator does not have. What is asked for as a
+/// [`PathBuf`], or as a list of them, [is a path](OptionType::IS_PATH).
 #[derive(Debug)]
 pub struct Options<'a> {
     spec: &'a OperatorSpec,
     known: Vec<String>,
+    /// Those of `known` that are paths.
+    paths: Vec<String>,
 }
 
 impl<'a> Options<'a> {
@@ -16,6 +21,7 @@ impl<'a> Options<'a> {
         Self {
             spec,
             known: Vec::new(),
+            paths: Vec::new(),
         }
     }
 
@@ -26,6 +32,9 @@ impl<'a> Options<'a> {
     /// [`OperatorSpecError::OptionType`] if the value is of another type.
     pub fn optional<T: OptionType>(&mut self, name: &str) -> Result<Option<T>, OperatorSpecError> {
         self.known.push(name.into());
+        if T::IS_PATH {
+            self.paths.push(name.into());
+        }
         let Some(value) = self.spec.options.get(name) else {
             return Ok(None);
         };
@@ -64,8 +73,8 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Checks that every option that is given was asked for.
-    pub(super) fn finish(mut self) -> Result<(), OperatorSpecError> {
+    /// Checks that every option that is given was asked for; returns those that are paths.
+    pub(super) fn finish(mut self) -> Result<Vec<String>, OperatorSpecError> {
         let mut given = self.spec.options.keys();
         match given.find(|option| !self.known.contains(option)) {
             Some(option) => {
@@ -76,7 +85,7 @@ impl<'a> Options<'a> {
                     known: self.known,
                 })
             }
-            None => Ok(()),
+            None => Ok(self.paths),
         }
     }
 }
@@ -85,6 +94,10 @@ impl<'a> Options<'a> {
 pub trait OptionType: Sized {
     /// What to call it in an error.
     const EXPECTED: &'static str;
+
+    /// Whether the value names files or folders: such a name is relative to the folder of who
+    /// describes the job, and no two sinks have the same.
+    const IS_PATH: bool = false;
 
     /// Takes the value, if it is of this type.
     fn from_option(value: &OptionValue) -> Option<Self>;
@@ -104,10 +117,14 @@ impl OptionType for bool {
 impl OptionType for f64 {
     const EXPECTED: &'static str = "a number";
 
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the last of so many digits are not meant"
+    )]
     fn from_option(value: &OptionValue) -> Option<Self> {
         match value {
             OptionValue::Float(number) => Some(*number),
-            OptionValue::Int(number) => i32::try_from(*number).ok().map(Self::from),
+            OptionValue::Int(number) => Some(*number as Self),
             _ => None,
         }
     }
@@ -161,6 +178,26 @@ impl OptionType for Vec<String> {
             OptionValue::Texts(texts) => Some(texts.clone()),
             _ => None,
         }
+    }
+}
+
+impl OptionType for PathBuf {
+    const EXPECTED: &'static str = String::EXPECTED;
+    const IS_PATH: bool = true;
+
+    fn from_option(value: &OptionValue) -> Option<Self> {
+        String::from_option(value).map(Self::from)
+    }
+}
+
+/// One path may stand for a list of one.
+impl OptionType for Vec<PathBuf> {
+    const EXPECTED: &'static str = Vec::<String>::EXPECTED;
+    const IS_PATH: bool = true;
+
+    fn from_option(value: &OptionValue) -> Option<Self> {
+        let paths = Vec::<String>::from_option(value)?;
+        Some(paths.into_iter().map(PathBuf::from).collect())
     }
 }
 

@@ -111,11 +111,18 @@ impl OperatorRegistry {
     ///
     /// [`OperatorSpecError`] says whether there is no such operator or which option is wrong.
     pub fn make(&self, spec: &OperatorSpec) -> Result<RunnableOperator, OperatorSpecError> {
+        Ok(self.make_with_paths(spec)?.0)
+    }
+
+    /// Makes an operator, and tells which of its options are paths.
+    fn make_with_paths(
+        &self,
+        spec: &OperatorSpec,
+    ) -> Result<(RunnableOperator, Vec<String>), OperatorSpecError> {
         let maker = self.maker(spec)?;
         let mut options = Options::new(spec);
         let operator = (maker.make)(&mut options)?;
-        options.finish()?;
-        Ok(operator)
+        Ok((operator, options.finish()?))
     }
 
     /// Returns the names of all operators, sorted.
@@ -149,6 +156,10 @@ impl OperatorCatalog for OperatorRegistry {
     fn kind(&self, operator: &OperatorSpec) -> Result<OperatorKind, OperatorSpecError> {
         self.make(operator)?;
         Ok(self.maker(operator)?.kind)
+    }
+
+    fn path_options(&self, operator: &OperatorSpec) -> Result<Vec<String>, OperatorSpecError> {
+        Ok(self.make_with_paths(operator)?.1)
     }
 }
 

@@ -18,11 +18,10 @@ pub fn file_splits(operator: &OperatorSpec) -> Result<Option<Vec<FileSplit>>, Sp
         return Ok(None);
     }
     let mut options = Options::new(operator);
-    let paths: Vec<String> = options.required("path")?;
+    let paths: Vec<PathBuf> = options.required("path")?;
     let split_bytes = options
         .optional("split_bytes")?
         .unwrap_or(SPLIT_BYTES_DEFAULT);
-    let paths: Vec<PathBuf> = paths.into_iter().map(PathBuf::from).collect();
     splits(&paths, split_bytes).map(Some)
 }
 
@@ -30,8 +29,8 @@ pub fn file_splits(operator: &OperatorSpec) -> Result<Option<Vec<FileSplit>>, Sp
 ///
 /// A path that is a folder stands for all the files in it and in its folders, sorted by name. As a
 /// shell's `*`, it does not stand for those whose name begins with a dot, which are hidden or still
-/// being written. Symbolic links are followed, but not to a folder that one is already in. An empty
-/// file gives no split.
+/// being written. Symbolic links are followed, but not to a folder that one is already in. A file of no
+/// length is one split to its end, for there may be something in it: those in `/proc` tell no length.
 ///
 /// # Errors
 ///
@@ -92,14 +91,21 @@ impl Enumerator {
         if path.to_str().is_none() {
             return Err(SplitError::NotUtf8 { path: path.into() });
         }
+        let mut push = |start, length| {
+            let path = path.into();
+            self.splits.push(FileSplit {
+                path,
+                start,
+                length,
+            });
+        };
+        if length == 0 {
+            push(0, TO_THE_END);
+        }
         let mut start = 0;
         while start < length {
             let split_length = self.split_bytes.min(length - start);
-            self.splits.push(FileSplit {
-                path: path.into(),
-                start,
-                length: split_length,
-            });
+            push(start, split_length);
             start += split_length;
         }
         Ok(())
@@ -112,6 +118,9 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> SplitError {
         source,
     }
 }
+
+/// The length of a split that ends with its file.
+const TO_THE_END: u64 = u64::MAX;
 
 /// The name under which the source that reads files is registered.
 pub(super) const FILE_SOURCE: &str = "file-source";

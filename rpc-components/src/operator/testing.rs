@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -44,6 +45,7 @@ impl Collector for Collected {
 pub(crate) struct JobMasterStub {
     splits: Mutex<VecDeque<FileSplit>>,
     results: Mutex<Vec<u8>>,
+    longest_piece: AtomicUsize,
 }
 
 impl JobMasterStub {
@@ -51,7 +53,13 @@ impl JobMasterStub {
         Arc::new(Self {
             splits: Mutex::new(splits.into()),
             results: Mutex::default(),
+            longest_piece: AtomicUsize::default(),
         })
+    }
+
+    /// Returns how many bytes the longest piece of the results has.
+    pub(crate) fn longest_piece(&self) -> usize {
+        self.longest_piece.load(Ordering::Relaxed)
     }
 
     /// Returns the results as text.
@@ -70,6 +78,7 @@ impl SplitProvider for JobMasterStub {
 impl ResultSink for JobMasterStub {
     fn send(&self, _: AttemptId, lines: Bytes) -> BoxFuture<'static, Result<(), BoxError>> {
         self.results.lock().extend_from_slice(&lines);
+        self.longest_piece.fetch_max(lines.len(), Ordering::Relaxed);
         async { Ok(()) }.boxed()
     }
 }

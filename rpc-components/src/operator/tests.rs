@@ -137,6 +137,18 @@ impl Operator for Nothing {
 }
 
 #[test]
+fn a_whole_number_is_a_number_however_large() {
+    for (number, expected) in [
+        (-3_000_000_000_i64, -3e9),
+        (0, 0.0),
+        (1 << 62, 2_f64.powi(62)),
+    ] {
+        let spec = OperatorSpec::new("any").with("rate", number);
+        assert_eq!(Options::new(&spec).required("rate"), Ok(expected));
+    }
+}
+
+#[test]
 fn options_are_typed() {
     let spec = OperatorSpec::new("op")
         .with("bool", true)
@@ -222,6 +234,7 @@ fn files_and_folders_are_split() {
         split("folder/a", 0, 1),
         split("folder/b/c/x", 0, 2),
         split("folder/b/c/x", 2, 1),
+        split("folder/empty", 0, u64::MAX),
         split("folder/z", 0, 2),
         split("folder/z", 2, 2),
         split("folder/z", 4, 1),
@@ -237,6 +250,20 @@ fn files_and_folders_are_split() {
         Some(vec![split("folder/a", 0, 1)])
     );
     assert_eq!(file_splits(&OperatorSpec::new("words")).unwrap(), None);
+}
+
+#[test]
+fn a_file_that_does_not_tell_its_length_is_read_to_its_end() {
+    let root = tempfile::tempdir().unwrap();
+    let grows = root.path().join("grows");
+    fs::write(&grows, "").unwrap();
+    let splits = splits(slice::from_ref(&grows), 2).unwrap();
+    // As in /proc, where a file has no length and yet something in it.
+    fs::write(&grows, "one\ntwo\nthree").unwrap();
+    let task = testing::context(0, 1, &testing::JobMasterStub::new(splits));
+    let source = OperatorSpec::new("file-source").with("path", "handed out as splits");
+    let lines = testing::run_source(&source, &task).unwrap();
+    assert_eq!(lines, ["one", "two", "three"]);
 }
 
 #[test]

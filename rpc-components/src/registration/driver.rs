@@ -8,8 +8,23 @@ use tokio::time::Instant;
 use super::{End, Outcome, Registration, Step};
 use crate::gateway::RegistrationResponse;
 
+/// Why the other component is not connected.
+#[derive(Debug)]
+pub(crate) enum NotConnected {
+    /// It is not there, and does not come back.
+    Gone(BoxError),
+    /// It may be there later.
+    NotYet(BoxError),
+}
+
+impl NotConnected {
+    pub(crate) fn not_yet(error: impl Into<BoxError>) -> Self {
+        Self::NotYet(error.into())
+    }
+}
+
 /// Registers until the other component accepts, which gives its gateway and what it said, or
-/// rejects, which gives its reason.
+/// rejects or is gone, which gives the reason.
 ///
 /// # Cancel safety
 ///
@@ -23,7 +38,7 @@ pub(crate) async fn register<G, S, F>(
 ) -> Result<(Arc<G>, S), String>
 where
     G: ?Sized + Send + Sync,
-    F: Future<Output = Result<Arc<G>, BoxError>> + Send,
+    F: Future<Output = Result<Arc<G>, NotConnected>> + Send,
 {
     let mut known = Known {
         gateway: None,
@@ -59,18 +74,22 @@ where
 struct Known<G: ?Sized, S> {
     gateway: Option<Arc<G>>,
     success: Option<S>,
-    /// Why it last refused.
+    /// Why it last refused, or how it is known to be gone.
     reason: String,
 }
 
 impl<G: ?Sized, S> Known<G, S> {
-    fn connected(&mut self, target: &str, result: Result<Arc<G>, BoxError>) -> Outcome {
+    fn connected(&mut self, target: &str, result: Result<Arc<G>, NotConnected>) -> Outcome {
         match result {
             Ok(gateway) => {
                 self.gateway = Some(gateway);
                 Outcome::Connected
             }
-            Err(error) => {
+            Err(NotConnected::Gone(error)) => {
+                self.reason = error.to_string();
+                Outcome::Rejection
+            }
+            Err(NotConnected::NotYet(error)) => {
                 tracing::info!(target, %error, cause = error.source(), "cannot connect yet");
                 Outcome::Error
             }

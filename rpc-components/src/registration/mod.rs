@@ -9,7 +9,8 @@
 //!  WaitingToConnect ◀─────────┘    WaitingToRegister
 //! ```
 //!
-//! A call that times out is made again at once and may take twice as long. Answers to Flink's
+//! A component that is gone for good is as one that rejects. A call that times out is made again at
+//! once and may take twice as long. Answers to Flink's
 //! `RetryingRegistration`, which is followed but for one thing: after an error of the
 //! registering call it connects anew, because a gateway to an endpoint that was restarted never
 //! works again.
@@ -22,7 +23,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use self::connection::RegisteredConnection;
-pub(crate) use self::driver::register;
+pub(crate) use self::driver::{NotConnected, register};
 
 /// How a component registers at another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub(crate) enum Step {
 pub(crate) enum End {
     /// The component accepted.
     Accepted,
-    /// The component rejected for good.
+    /// The component rejected for good, or is gone.
     Rejected,
 }
 
@@ -90,7 +91,8 @@ pub(crate) enum Outcome {
     Error,
     /// The component refuses for now. Flink's `RegistrationResponse.Failure`.
     Failure,
-    /// The component refuses for good. Flink's `RegistrationResponse.Rejection`.
+    /// The component refuses for good, or is gone for good. Flink's
+    /// `RegistrationResponse.Rejection`.
     Rejection,
     /// The component accepts. Flink's `RegistrationResponse.Success`.
     Success,
@@ -165,7 +167,9 @@ impl Registration {
                 let until = now + self.config.refused_delay;
                 State::WaitingToRegister { until }
             }
-            (State::Registering { .. }, Outcome::Rejection) => State::Ended(End::Rejected),
+            (State::Connecting | State::Registering { .. }, Outcome::Rejection) => {
+                State::Ended(End::Rejected)
+            }
             (State::Registering { .. }, Outcome::Success) => State::Ended(End::Accepted),
             (State::Registering { attempt, timeout }, Outcome::TimedOut) => State::Registering {
                 attempt: attempt.saturating_add(1),

@@ -4,11 +4,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rpc_core::{BoxError, Call, RpcError, RpcResult};
+use rpc_core::{Call, RpcError, RpcResult};
 use tokio::time::Instant;
 
 use super::{
-    End, Outcome, RegisteredConnection, Registration, RegistrationConfig, State, Step, register,
+    End, NotConnected, Outcome, RegisteredConnection, Registration, RegistrationConfig, State,
+    Step, register,
 };
 use crate::gateway::RegistrationResponse;
 
@@ -70,7 +71,7 @@ fn every_state_takes_every_outcome() {
     let table = [
         (
             connecting,
-            [first, error, connecting, connecting, connecting, connecting],
+            [first, error, connecting, rejected, connecting, connecting],
         ),
         (first, [first, error, refused, rejected, accepted, second]),
         (second, [second, error, refused, rejected, accepted, third]),
@@ -265,7 +266,7 @@ impl Target {
                 let target = Arc::clone(&connecting);
                 async move {
                     match is_first {
-                        true => Err(BoxError::from("nobody is there")),
+                        true => Err(NotConnected::not_yet("nobody is there")),
                         false => Ok(target),
                     }
                 }

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{BoxError, Call, Context, MainThread, RpcEndpoint, RpcResult, gateways};
+use rpc_core::{
+    BoxError, Call, Context, GatewayClosed, MainThread, RpcEndpoint, RpcResult, gateways,
+};
 use tokio::time::Instant;
 
 use super::slot_manager::{NotEnough, SlotManager, SlotManagerAction, SlotManagerConfig};
@@ -13,7 +15,7 @@ use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, Shortage, SlotRequest, TaskExecutorGateway,
     TaskExecutorRegistration,
 };
-use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, until_heard};
+use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
 use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId};
 
 /// How a ResourceManager behaves.
@@ -71,6 +73,7 @@ pub(super) struct TaskExecutor {
     pub(super) gateway: Arc<dyn TaskExecutorGateway>,
     pub(super) instance: InstanceId,
     pub(super) registration: TaskExecutorRegistration,
+    pub(super) _watch: Watch,
 }
 
 /// A JobMaster that is registered.
@@ -191,6 +194,45 @@ impl ResourceManager {
         Some(gateway.disconnect_resource_manager(known.instance, cause.to_owned()))
     }
 
+    /// Watches a TaskExecutor that registers: a slot of one that is gone would be given in vain.
+    pub(super) fn watch_task_executor(
+        cx: &mut Context<Self>,
+        gateway: &dyn TaskExecutorGateway,
+        resource: ResourceId,
+        instance: InstanceId,
+    ) -> Watch {
+        let (watch, closed) = Watch::begin(gateway.closed());
+        cx.pipe(closed, move |rm, cx, closed| {
+            let known = rm.task_executors.get(&resource);
+            if let Some(closed) = closed
+                && known.is_some_and(|it| it.instance == instance)
+            {
+                rm.task_executor_closed(cx, &resource, closed);
+            }
+        });
+        watch
+    }
+
+    /// One that has only lost the connection registers again when it hears of it. The JobMasters are
+    /// not told then: what they have there may live, and they watch it themselves.
+    fn task_executor_closed(
+        &mut self,
+        cx: &mut Context<Self>,
+        resource: &ResourceId,
+        closed: GatewayClosed,
+    ) {
+        if closed != GatewayClosed::Disconnected {
+            let cause = format!("task manager {resource} has ended");
+            return self.close_task_executor(cx, resource, &cause);
+        }
+        let cause = "the connection to it is lost";
+        if let Some(known) = self.forget_task_executor(cx, resource, cause) {
+            let gateway = known.gateway;
+            let told = gateway.disconnect_resource_manager(known.instance, cause.to_owned());
+            told.detach();
+        }
+    }
+
     /// Forgets a TaskExecutor that knows of it, because it leaves.
     pub(super) fn remove_task_executor(
         &mut self,
@@ -198,9 +240,7 @@ impl ResourceManager {
         resource: &ResourceId,
         cause: &str,
     ) -> Option<TaskExecutor> {
-        let known = self.task_executors.remove(resource)?;
-        tracing::info!(%resource, cause, "task manager gone");
-        self.task_executor_heartbeats.unmonitor(resource);
+        let known = self.forget_task_executor(cx, resource, cause)?;
         for (job, job_master) in &self.jobs {
             let told = job_master
                 .gateway
@@ -210,6 +250,19 @@ impl ResourceManager {
                 rm.job_master_called(job, id, &result)
             });
         }
+        Some(known)
+    }
+
+    /// Forgets a TaskExecutor of which nobody is told.
+    pub(super) fn forget_task_executor(
+        &mut self,
+        cx: &mut Context<Self>,
+        resource: &ResourceId,
+        cause: &str,
+    ) -> Option<TaskExecutor> {
+        let known = self.task_executors.remove(resource)?;
+        tracing::info!(%resource, cause, "task manager gone");
+        self.task_executor_heartbeats.unmonitor(resource);
         self.slots.unregister(resource);
         self.check_soon(cx);
         Some(known)

@@ -13,7 +13,7 @@ use crate::gateway::{
     ResourceOverview, ResourceRequirements, SlotReport, TaskExecutorAccepted, TaskExecutorGateway,
     TaskExecutorRegistration, TaskManagerInfo, UnknownRegistration,
 };
-use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId};
+use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId, check_name};
 
 #[rpc_endpoint(ResourceManagerGateway)]
 impl ResourceManager {
@@ -63,22 +63,35 @@ impl ResourceManager {
     }
 
     /// As `ResourceManager#registerTaskExecutor`: of several attempts of one TaskExecutor the newest
-    /// counts, and a registration replaces the one before it.
+    /// counts, and a registration replaces the one before it. Unlike there, one that comes from
+    /// another address is rejected while the one before it lives: the two would replace each other
+    /// without end.
     async fn register_task_executor(
         main: MainThread<'_, Self>,
         registration: TaskExecutorRegistration,
     ) -> RpcResult<RegistrationResponse<TaskExecutorAccepted>> {
+        if let Err(error) = check_name(registration.resource.as_str()) {
+            let reason = format!("the task manager's name {error}");
+            return Ok(RegistrationResponse::Rejection(reason));
+        }
         let attempt = Registering::begin(main, &registration)?;
         let rpc = service(main)?;
         let address = &registration.address;
         let connected = rpc.connect::<dyn TaskExecutorGateway>(address).await;
-        Ok(match connected {
+        let namesake = namesake(main, &registration).await;
+        Ok(match (connected, namesake) {
             _ if !attempt.is_newest() => {
                 let reason = String::from("a newer registration is under way");
                 RegistrationResponse::Failure(reason)
             }
-            Ok(gateway) => main.run(|rm, cx| rm.accept_task_executor(cx, gateway, registration)),
-            Err(error) => RegistrationResponse::Failure(error.to_string()),
+            (Ok(_), Some(other)) => RegistrationResponse::Rejection(format!(
+                "another task manager has the name {}, at {other}",
+                registration.resource
+            )),
+            (Ok(gateway), None) => {
+                main.run(|rm, cx| rm.accept_task_executor(cx, gateway, registration))
+            }
+            (Err(error), _) => RegistrationResponse::Failure(error.to_string()),
         })
     }
 
@@ -204,6 +217,25 @@ impl ResourceManager {
     }
 }
 
+/// Returns the address of another TaskExecutor that has the name of the one that registers, if it
+/// answers.
+async fn namesake(
+    main: MainThread<'_, ResourceManager>,
+    registration: &TaskExecutorRegistration,
+) -> Option<String> {
+    let (address, asked) = main.run(|rm, _| {
+        let known = rm.task_executors.get(&registration.resource)?;
+        let address = known.registration.address.clone();
+        if address == registration.address {
+            return None;
+        }
+        let own = rm.resource.clone();
+        let asked = known.gateway.heartbeat_from_resource_manager(own);
+        Some((address, asked.timeout(ASK_TIMEOUT)))
+    })?;
+    asked.await.is_ok().then_some(address)
+}
+
 /// A JobMaster that registers.
 struct Attempted {
     id: JobMasterId,
@@ -311,17 +343,15 @@ impl ResourceManager {
             return RegistrationResponse::Rejection(error.to_string());
         }
         // The one that it replaces is not told: its successor has its name.
-        if self.task_executors.remove(&resource).is_some() {
-            self.task_executor_heartbeats.unmonitor(&resource);
-            self.slots.unregister(&resource);
-            self.check_soon(cx);
-        }
+        self.forget_task_executor(cx, &resource, "it registers anew");
         tracing::info!(%resource, slots = registration.slots, "task manager registered");
         let instance = InstanceId::random();
+        let watch = Self::watch_task_executor(cx, &*gateway, resource.clone(), instance);
         let task_executor = TaskExecutor {
             gateway,
             instance,
             registration,
+            _watch: watch,
         };
         self.task_executor_heartbeats
             .monitor(resource.clone(), Instant::now());
@@ -338,5 +368,5 @@ fn service(main: MainThread<'_, ResourceManager>) -> RpcResult<RpcService> {
     service.ok_or_else(|| Failure::message("the service is closed").into())
 }
 
-/// Nobody waits longer than this for one TaskExecutor's word on its metrics.
+/// Nobody waits longer than this for one TaskExecutor's word.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);

@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
+use rpc_core::testing::sim::{SimNetwork, SimTransport};
+use rpc_core::{FencingToken, RpcError, RpcServer, RpcService, RpcServiceBuilder};
 use tokio::time::advance;
 
 use super::{ResourceManager, ResourceManagerConfig};
@@ -41,9 +42,18 @@ impl Fixture {
     }
 
     async fn with_config(config: ResourceManagerConfig) -> Self {
+        Self::start(RpcService::builder(), config).await
+    }
+
+    /// Starts it where others can reach it by this transport.
+    async fn on(transport: SimTransport) -> Self {
+        let service = RpcService::builder().transport(transport);
+        Self::start(service, ResourceManagerConfig::default()).await
+    }
+
+    async fn start(service: RpcServiceBuilder, config: ResourceManagerConfig) -> Self {
         let gate = Gate::new();
-        let service = RpcService::builder().transport(gate.clone()).build().await;
-        let rpc = service.unwrap();
+        let rpc = service.transport(gate.clone()).build().await.unwrap();
         let id = ResourceManagerId::new(FencingToken::new(ID));
         let resource_manager = ResourceManager::new(ResourceId::new("jobmanager"), id, config);
         let server = rpc
@@ -97,9 +107,13 @@ impl Fixture {
     }
 
     async fn register(&self, name: &str, slots: u32) -> TaskExecutorAccepted {
+        self.register_from(name, name, slots).await
+    }
+
+    async fn register_from(&self, name: &str, address: &str, slots: u32) -> TaskExecutorAccepted {
         match self
             .gateway
-            .register_task_executor(registration(name, name, slots))
+            .register_task_executor(registration(name, address, slots))
             .await
         {
             Ok(RegistrationResponse::Success(accepted)) => accepted,
@@ -109,7 +123,12 @@ impl Fixture {
 
     /// Registers a TaskExecutor that is started, and reports its slots as free.
     async fn bring(&self, name: &str, slots: u32) -> InstanceId {
-        let TaskExecutorAccepted { instance, .. } = self.register(name, slots).await;
+        self.bring_from(name, name, slots).await
+    }
+
+    async fn bring_from(&self, name: &str, address: &str, slots: u32) -> InstanceId {
+        let accepted = self.register_from(name, address, slots).await;
+        let instance = accepted.instance;
         let report = free_slots(name, slots);
         let reported = self
             .gateway
@@ -262,6 +281,43 @@ async fn a_task_executor_registers_and_takes_its_own_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_another_has_is_refused_for_as_long_as_it_has_it() {
+    let fixture = Fixture::new().await;
+    let first = fixture.start_task_executor("te");
+    let stub = StubTaskExecutor::new(fixture.mock_task_executor("te"));
+    let _other = stub.start(&fixture.rpc, "other");
+    fixture.bring("te", 2).await;
+    let other = || {
+        let other = registration("te", "other", 1);
+        fixture.gateway.register_task_executor(other)
+    };
+    let reason = String::from("another task manager has the name te, at te");
+    assert_eq!(other().await, Ok(RegistrationResponse::Rejection(reason)));
+    assert_eq!(fixture.slots().await, (2, 2));
+    first.close().await.unwrap();
+    let accepted = other().await;
+    assert!(
+        matches!(accepted, Ok(RegistrationResponse::Success(_))),
+        "{accepted:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_name_of_one_that_does_not_answer_is_free() {
+    let network = SimNetwork::seeded(1);
+    let fixture = Fixture::on(network.node("rm").transport()).await;
+    let far = RpcService::builder().transport(network.node("te").transport());
+    let far = far.build().await.unwrap();
+    let _te = StubTaskExecutor::new(fixture.mock_task_executor("te")).start(&far, "te");
+    fixture.bring_from("te", "sim://te/te", 1).await;
+    let successor = StubTaskExecutor::new(fixture.mock_task_executor("te"));
+    let _successor = successor.start(&fixture.rpc, "successor");
+    network.partition("rm", "te");
+    fixture.bring_from("te", "successor", 2).await;
+    assert_eq!(fixture.slots().await, (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_registration_does_not_replace_a_newer_one() {
     // Flink: ResourceManagerTaskExecutorTest#testDelayedRegisterTaskExecutor
     let fixture = Fixture::new().await;
@@ -363,6 +419,21 @@ async fn too_many_of_anything_are_turned_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_name_that_cannot_be_shown_is_refused() {
+    let fixture = Fixture::new().await;
+    for name in ["", "x\ny"] {
+        let answer = fixture
+            .gateway
+            .register_task_executor(registration(name, "te", 1))
+            .await;
+        let Ok(RegistrationResponse::Rejection(reason)) = answer else {
+            panic!("{answer:?}");
+        };
+        assert!(reason.starts_with("the task manager's name "), "{reason}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_follows_another_leader_is_fenced_out() {
     // Flink: ResourceManagerTaskExecutorTest#testRegisterTaskExecutorWithUnmatchedLeaderSessionId,
     //   ResourceManagerJobMasterTest#testRegisterJobMasterWithUnmatchedLeaderSessionId1
@@ -437,29 +508,50 @@ async fn a_task_executor_that_answers_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_executor_that_cannot_be_reached_any_more_is_lost_sooner() {
+async fn a_task_executor_that_has_ended_is_lost_at_once() {
     // Flink: ResourceManagerTest#testTaskExecutorBecomesUnreachableTriggersDisconnect
     let fixture = Fixture::new().await;
     let te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
     let (_job, _server) = fixture.bring_job(0).await;
-    te.close().await.unwrap();
     let started = tokio::time::Instant::now();
+    te.close().await.unwrap();
     assert_eq!(fixture.lost.next().await, "te");
-    // Two heartbeats, and not the time-out of 50 s.
-    assert!(started.elapsed() < Duration::from_secs(25));
+    // Without a heartbeat, and without a call that fails.
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(fixture.slots().await, (0, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_slot_request_that_finds_nobody_counts_as_a_failed_heartbeat() {
+async fn the_end_of_a_former_task_executor_is_not_that_of_its_successor() {
     let fixture = Fixture::new().await;
-    let te = fixture.start_task_executor("te");
+    let former = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
-    te.close().await.unwrap();
-    let started = tokio::time::Instant::now();
-    let (_job, _server) = fixture.bring_job(1).await;
-    assert_eq!(fixture.lost.next().await, "te");
-    assert!(started.elapsed() < Duration::from_secs(5));
+    former.close().await.unwrap();
+    let _successor = fixture.start_task_executor("te");
+    fixture.bring("te", 2).await;
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(fixture.slots().await, (2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_whose_connection_breaks_has_no_slots_until_it_registers_again() {
+    let network = SimNetwork::seeded(1);
+    let fixture = Fixture::on(network.node("rm").transport()).await;
+    let (_job, _server) = fixture.bring_job(0).await;
+    let far = RpcService::builder().transport(network.node("te").transport());
+    let far = far.build().await.unwrap();
+    let _te = StubTaskExecutor::new(fixture.mock_task_executor("te")).start(&far, "te");
+    let instance = fixture.bring_from("te", "sim://te/te", 1).await;
+    assert_eq!(fixture.slots().await, (1, 1));
+    network.reset("rm", "te");
+    // It lives, and is told, so that it registers again.
+    assert_eq!(fixture.ended.next().await, instance);
+    assert_eq!(fixture.slots().await, (0, 0));
+    fixture.bring_from("te", "sim://te/te", 1).await;
+    assert_eq!(fixture.slots().await, (1, 1));
+    // The jobs are not: what they have there may still run.
+    assert_eq!(fixture.lost.take(), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]

@@ -177,11 +177,7 @@ impl TaskExecutor {
         instance: InstanceId,
         cause: String,
     ) -> RpcResult<()> {
-        if self.resource_manager.instance() == Some(instance) {
-            tracing::info!(cause, "the resource manager has disconnected");
-            self.forget_resource_manager();
-            self.connect_resource_manager(cx);
-        }
+        self.resource_manager_gone(cx, instance, &cause);
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{BoxError, Call, Context, RpcError, RpcResult, TimerHandle};
+use rpc_core::{Call, ConnectError, Context, RpcError, RpcResult, TimerHandle};
 use tokio::time::Instant;
 
 use super::endpoint::{FatalError, TaskExecutor};
@@ -12,11 +12,12 @@ use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, SlotOffer, SlotReport, TaskExecutorAccepted,
     TaskExecutorRegistration, TaskManagerLocation, UnknownTaskManager,
 };
+use crate::heartbeat::Watch;
 use crate::id::{
     AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
 };
 use crate::leader::LeaderRetrieval;
-use crate::registration::{RegisteredConnection, Registration, register};
+use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
 
 /// The connection to the leading ResourceManager.
 pub(super) struct ResourceManagerLink {
@@ -34,6 +35,7 @@ pub(super) struct Established {
     gateway: Arc<dyn ResourceManagerGateway>,
     instance: InstanceId,
     resource: ResourceId,
+    _watch: Watch,
 }
 
 impl ResourceManagerLink {
@@ -98,6 +100,7 @@ pub(super) struct JobLink {
     connection: RegisteredConnection,
     registering: Option<AbortHandle>,
     pub(super) gateway: Option<Arc<dyn JobMasterGateway>>,
+    pub(super) watch: Option<Watch>,
     /// The last offer that was made to it: no other's answer counts.
     offer: Option<u64>,
 }
@@ -110,6 +113,7 @@ impl JobLink {
             connection: RegisteredConnection::new(),
             registering: None,
             gateway: None,
+            watch: None,
             offer: None,
         }
     }
@@ -122,6 +126,7 @@ impl JobLink {
     /// Gives up what is under way, and forgets the JobMaster, with what it was offered.
     fn drop_current(&mut self) -> Option<Arc<dyn JobMasterGateway>> {
         self.offer = None;
+        self.watch = None;
         if let Some(registering) = self.registering.take() {
             registering.abort();
         }
@@ -157,7 +162,10 @@ impl TaskExecutor {
             String::from("the resource manager"),
             move || {
                 let retrieval = retrieval.clone();
-                async move { Ok::<_, BoxError>(retrieval.resource_manager().await?) }
+                async move {
+                    let leader = retrieval.resource_manager().await;
+                    leader.map_err(NotConnected::not_yet)
+                }
             },
             move |gateway: &dyn ResourceManagerGateway| {
                 gateway.register_task_executor(description.clone())
@@ -228,10 +236,12 @@ impl TaskExecutor {
         });
         self.resource_manager_heartbeats
             .monitor(resource.clone(), Instant::now());
+        let watch = Self::watch_resource_manager(cx, &*gateway, instance);
         self.resource_manager.established = Some(Established {
             gateway,
             instance,
             resource,
+            _watch: watch,
         });
     }
 
@@ -288,10 +298,12 @@ impl TaskExecutor {
             move || {
                 let (rpc, address) = (rpc.clone(), address.clone());
                 async move {
-                    let gateway = rpc
-                        .connect_fenced::<dyn JobMasterGateway>(&address, id)
-                        .await;
-                    Ok::<_, BoxError>(gateway?)
+                    let gateway = rpc.connect_fenced::<dyn JobMasterGateway>(&address, id);
+                    gateway.await.map_err(|error| match error {
+                        // Whoever answers there knows that the job is gone.
+                        ConnectError::NoEndpoint { .. } => NotConnected::Gone(error.into()),
+                        error => NotConnected::not_yet(error),
+                    })
                 }
             },
             move |gateway: &dyn JobMasterGateway| {
@@ -309,6 +321,7 @@ impl TaskExecutor {
                 Ok((gateway, _)) if link.connection.established(attempt) => {
                     link.gateway = Some(gateway);
                     te.job_master_heartbeats.monitor(job, Instant::now());
+                    te.watch_job_master(cx, job);
                     te.offer_slots(cx, job);
                 }
                 Err(reason) if link.connection.rejected(attempt) => te.job_rejected(job, &reason),
@@ -317,10 +330,11 @@ impl TaskExecutor {
         });
     }
 
-    /// As `TaskExecutor#handleRejectedJobManagerConnection`: all that the job has here is released.
+    /// As `TaskExecutor#handleRejectedJobManagerConnection`: all that the job has here is released,
+    /// and so is that of a job whose JobMaster is gone.
     /// It is forgotten with the last slot, which may be when the tasks in it have ended.
     fn job_rejected(&mut self, job: JobId, reason: &str) {
-        tracing::info!(%job, reason, "the job master rejects this task manager");
+        tracing::info!(%job, reason, "the job master does not take this task manager");
         for state in [SlotState::Allocated, SlotState::Active] {
             for slot in self.slots.slots_of(job, state) {
                 self.release_slot(slot.allocation, reason);

@@ -13,6 +13,7 @@ mod handlers;
 mod links;
 pub(crate) mod slot_table;
 mod tasks;
+mod watch;
 
 pub use self::endpoint::{TaskExecutor, TaskExecutorConfig, TaskExecutorServices};
 

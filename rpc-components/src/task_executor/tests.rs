@@ -3,8 +3,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use rpc_core::testing::sim::SimNetwork;
 use rpc_core::transport::Stream;
-use rpc_core::{BoxError, EndpointError, FencingToken, RpcConfig, RpcError, RpcServer, RpcService};
+use rpc_core::{
+    BoxError, EndpointError, Failure, FencingToken, RpcConfig, RpcError, RpcServer, RpcService,
+};
 use tokio::time::{Instant, advance};
 
 use super::{TaskExecutor, TaskExecutorConfig, TaskExecutorServices};
@@ -115,10 +118,8 @@ impl Fixture {
         );
         MockResourceManagerGateway::default()
             .register_task_executor(move |registration| {
-                assert_eq!(
-                    (registration.address.as_str(), registration.slots),
-                    ("te", 2)
-                );
+                assert!(registration.address.ends_with("te"));
+                assert_eq!(registration.slots, 2);
                 let instance = InstanceId::random();
                 registered.put(instance);
                 Ok(RegistrationResponse::Success(TaskExecutorAccepted {
@@ -156,7 +157,7 @@ impl Fixture {
         );
         MockJobMasterGateway::default()
             .register_task_manager(move |job, location, _| {
-                assert_eq!(location.address, "te");
+                assert!(location.address.ends_with("te"));
                 joined.put(job);
                 Ok(RegistrationResponse::Success(ResourceId::new("jm")))
             })
@@ -216,6 +217,45 @@ impl Fixture {
         let allocation = self.allocate(job, slot_index).await;
         self.until_active(allocation).await;
         allocation
+    }
+
+    /// Starts a TaskExecutor that is registered, and a service that is far from it.
+    async fn far(network: &SimNetwork) -> (Self, RpcServer<StubResourceManager>, RpcService) {
+        let rpc = RpcService::builder().transport(network.node("te").transport());
+        let far = RpcService::builder().transport(network.node("jm").transport());
+        let (rpc, far) = (rpc.build().await.unwrap(), far.build().await.unwrap());
+        let fixture = Self::within(rpc, |_| {}).await;
+        let resource_manager = fixture.start_resource_manager();
+        fixture.reports.next().await;
+        (fixture, resource_manager, far)
+    }
+
+    /// Gives a slot to a job whose JobMaster is at this address, and takes it.
+    async fn activate_from(&self, job: JobId, job_master_address: &str) -> AllocationId {
+        let allocation = AllocationId::random();
+        let request = SlotRequest {
+            slot_index: 0,
+            job,
+            allocation,
+            job_master_address: job_master_address.to_owned(),
+            job_master_id: FIRST,
+            resource_manager_id: RM,
+        };
+        self.gateway.request_slot(request).await.unwrap();
+        self.until_active(allocation).await;
+        allocation
+    }
+
+    /// Waits until the JobMaster of a job is not connected any more.
+    async fn until_left(&self, job: JobId) {
+        until(async || {
+            let connected = self.server.main_thread().call_async(move |te, _| {
+                let link = te.jobs.get(&job);
+                link.is_some_and(|it| it.gateway.is_some())
+            });
+            !connected.await.unwrap()
+        })
+        .await;
     }
 
     async fn until_active(&self, allocation: AllocationId) {
@@ -360,24 +400,20 @@ async fn a_silent_resource_manager_is_left_and_looked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resource_manager_that_cannot_be_answered_is_left() {
+async fn a_resource_manager_that_has_ended_is_left_at_once() {
     // Flink: TaskExecutorTest#testResourceManagerBecomesUnreachableTriggersDisconnect
     let fixture = Fixture::alone(|_| {}).await;
     let rm = fixture.start_resource_manager();
     fixture.registered.next().await;
     fixture.reports.next().await;
+    let started = Instant::now();
     rm.close().await.unwrap();
     let _successor = fixture.start_resource_manager();
-    for _ in 0..2 {
-        let asked = fixture
-            .gateway
-            .heartbeat_from_resource_manager(ResourceId::new("rm"));
-        asked.await.unwrap();
-        advance(Duration::from_secs(1)).await;
-    }
-    let started = Instant::now();
     fixture.registered.next().await;
+    // Without a heartbeat, and without a call that fails.
     assert!(started.elapsed() < Duration::from_secs(5));
+    // Its slots go to its successor with the next registration, which nobody is to end.
+    assert_eq!(fixture.left.take(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -497,13 +533,22 @@ async fn only_the_resource_manager_that_is_connected_gives_slots() {
 async fn a_slot_that_is_taken_is_active_and_one_that_is_not_is_free() {
     // Flink: TaskExecutorTest#testSlotAcceptance, #testJobLeaderDetection
     let (fixture, _rm) = Fixture::new().await;
-    let job = JobId::random();
-    // The JobMaster is not there yet.
+    let (job, joined) = (JobId::random(), fixture.joined.clone());
+    // The JobMaster is not ready for both yet when it is first asked.
+    let mock = fixture.mock_job_master();
+    let mock = mock.register_task_manager(move |job, _, _| {
+        joined.put(job);
+        match joined.len() {
+            1 => Err(Failure::message("not yet"))?,
+            _ => Ok(RegistrationResponse::Success(ResourceId::new("jm"))),
+        }
+    });
+    let stub = StubJobMaster::new(mock, FIRST).offers_to(&fixture.offers);
+    let _jm = stub.start(&fixture.rpc, &job.to_string());
     let [taken, left] = [
         fixture.allocate(job, 0).await,
         fixture.allocate(job, 1).await,
     ];
-    let _jm = fixture.start_slow_job_master(job);
     let (offers, reply) = fixture.offers.next().await;
     let both = [taken, left];
     assert_eq!(
@@ -615,16 +660,41 @@ async fn a_slot_that_nobody_takes_is_free_again() {
     // Flink: TaskSlotTableImplTest#testAllocatedSlotTimeout,
     //   TaskExecutorTest#testRemoveJobFromJobLeaderService
     let (fixture, _rm) = Fixture::new().await;
-    let job = JobId::random();
+    let (job, joined) = (JobId::random(), fixture.joined.clone());
+    let mock = fixture.mock_job_master();
+    let mock = mock.register_task_manager(move |job, _, _| {
+        joined.put(job);
+        Ok(RegistrationResponse::Failure(String::from("not now")))
+    });
+    let _jm = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
+    let started = Instant::now();
     let allocation = fixture.allocate(job, 0).await;
+    assert_eq!(fixture.joined.next().await, job);
     assert_eq!(fixture.jobs().await, 1);
     assert_eq!(fixture.available.next().await, allocation);
+    assert!(started.elapsed() >= Duration::from_secs(10));
     assert_eq!((fixture.taken().await, fixture.jobs().await), (vec![], 0));
-    // The JobMaster comes too late, and nobody registers at it any more.
-    let _jm = fixture.start_job_master(job);
-    advance(Duration::from_secs(30)).await;
+    // Nobody registers at it any more.
+    advance(Duration::from_secs(60)).await;
     fixture.taken().await;
     assert_eq!(fixture.joined.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_slots_of_a_job_that_is_gone_are_free_at_once() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, _rm, far) = Fixture::far(&network).await;
+    let job = JobId::random();
+    let jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
+    let allocation = fixture.activate_from(job, "sim://jm/jm").await;
+    let started = Instant::now();
+    jm.close().await.unwrap();
+    assert_eq!(fixture.available.next().await, allocation);
+    // And those of one that was never there.
+    let allocation = fixture.allocate(job, 1).await;
+    assert_eq!(fixture.available.next().await, allocation);
+    assert!(started.elapsed() < Duration::from_secs(5));
+    assert_eq!((fixture.taken().await, fixture.jobs().await), (vec![], 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -684,30 +754,49 @@ async fn a_silent_job_master_is_left_and_looked_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_master_that_cannot_be_answered_is_left() {
+async fn a_job_master_that_has_ended_is_left_at_once() {
     // Flink: TaskExecutorTest#testJobManagerBecomesUnreachableTriggersDisconnect
     let (fixture, _rm) = Fixture::new().await;
     let job = JobId::random();
     let jm = fixture.start_job_master(job);
-    let allocation = fixture.activate(job, 0).await;
-    fixture.joined.next().await;
-    jm.close().await.unwrap();
-    let _successor = fixture.start_job_master(job);
-    let claim = AllocatedSlot {
-        slot_index: 0,
-        allocation,
-    };
-    for _ in 0..2 {
-        fixture
-            .gateway
-            .heartbeat_from_job_manager(job, vec![claim])
-            .await
-            .unwrap();
-        advance(Duration::from_secs(1)).await;
-    }
+    fixture.activate(job, 0).await;
     let started = Instant::now();
-    assert_eq!(fixture.joined.next().await, job);
-    assert!(started.elapsed() < Duration::from_secs(5));
+    jm.close().await.unwrap();
+    fixture.until_left(job).await;
+    // Without a heartbeat, and without a call that fails.
+    assert!(started.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_whose_connection_breaks_is_reached_again() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, _rm, far) = Fixture::far(&network).await;
+    let job = JobId::random();
+    let _jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
+    let allocation = fixture.activate_from(job, "sim://jm/jm").await;
+    fixture.joined.next().await;
+    for _ in 0..2 {
+        network.reset("te", "jm");
+        fixture.job_beats.next().await;
+    }
+    fixture.until_active(allocation).await;
+    assert_eq!(fixture.joined.take(), []);
+    assert_eq!(fixture.parted.take(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_that_cannot_be_reached_again_is_left() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, _rm, far) = Fixture::far(&network).await;
+    let job = JobId::random();
+    let _jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
+    fixture.activate_from(job, "sim://jm/jm").await;
+    let started = Instant::now();
+    far.abort();
+    network.crash("jm");
+    fixture.until_left(job).await;
+    let after = started.elapsed().as_secs();
+    assert!((2..6).contains(&after), "{after}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -1037,7 +1126,7 @@ async fn the_end_of_a_task_is_told_until_it_is_heard() {
 }
 
 #[tokio::test]
-async fn a_state_that_finds_nobody_counts_as_a_failed_heartbeat() {
+async fn the_tasks_of_a_job_that_is_gone_end_and_their_slot_is_free() {
     let (fixture, _rm) = Fixture::new().await;
     let job = JobId::random();
     let jm = fixture.start_job_master(job);
@@ -1050,15 +1139,7 @@ async fn a_state_that_finds_nobody_counts_as_a_failed_heartbeat() {
     fixture.states.next().await;
     jm.close().await.unwrap();
     let started = Instant::now();
-    // The progress that is told every second is enough to notice it.
-    until(async || {
-        let connected = fixture
-            .server
-            .main_thread()
-            .call_async(move |te, _| te.jobs.get(&job).is_some_and(|it| it.gateway.is_some()));
-        !connected.await.unwrap()
-    })
-    .await;
+    assert_eq!(fixture.available.next().await, allocation);
     assert!(started.elapsed() < Duration::from_secs(9));
 }
 

@@ -2,12 +2,38 @@
 
 use std::fs;
 
+use std::time::Duration;
+
 use rpc_components::gateway::JobStatus;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::fixture::{
     cluster, endless, finish, in_time, transports, until, until_running, word_count,
 };
+use crate::processes::Processes;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_manager_that_was_killed_is_given_no_job() {
+    for transport in transports() {
+        let cluster = Processes::start(transport).await;
+        // Slots are given in the order of the names.
+        let (_first, killed) = cluster.task_manager("a").await;
+        let (_second, _rpc) = cluster.task_manager("b").await;
+        let client = cluster.client().await;
+        in_time(client.wait_for_task_managers(2)).await.unwrap();
+        until(async || client.overview().await.unwrap().slots_free == 2).await;
+        let started = Instant::now();
+        killed.abort();
+        let mut graph = word_count(&["Cargo.toml".as_ref()], 1);
+        graph.slot_wait = Some(Duration::from_secs(5));
+        assert!(finish(&client, graph).await.contains("workspace\t"));
+        assert!(started.elapsed() < Duration::from_secs(5));
+        let known = client.task_managers().await.unwrap();
+        assert_eq!(known.len(), 1, "{known:?}");
+        cluster.job_manager.close().await.unwrap();
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_task_manager_fails_its_job_and_the_next_job_runs_on_the_rest() {

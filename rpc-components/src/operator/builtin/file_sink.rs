@@ -14,7 +14,8 @@ use crate::operator::{Collector, Operator, OperatorContext, OperatorError, Optio
 ///
 /// A single subtask writes the file `path`; several write `part-0`, `part-1` and so on in the
 /// folder `path`. The file appears, or replaces an older one, when the subtask finishes: until then
-/// the lines are in a hidden file beside it, which is removed if the task fails or is cancelled.
+/// the lines are in a hidden file beside it, which is removed if the task fails or is cancelled. A file
+/// that replaces one has its permissions.
 /// What is there already and is no file, such as a pipe or `/dev/null`, is written to as it is.
 #[derive(Debug)]
 pub(super) struct FileSink {
@@ -24,14 +25,11 @@ pub(super) struct FileSink {
 
 impl FileSink {
     pub(super) fn from_options(options: &mut Options<'_>) -> Result<Self, OperatorSpecError> {
-        let path: String = options.required("path")?;
-        if path.is_empty() {
+        let path: PathBuf = options.required("path")?;
+        if path.as_os_str().is_empty() {
             return Err(options.refuse("path", "is empty"));
         }
-        Ok(Self {
-            path: path.into(),
-            output: None,
-        })
+        Ok(Self { path, output: None })
     }
 
     fn write(&mut self, lines_min: usize) -> Result<(), OperatorError> {
@@ -93,13 +91,11 @@ impl Output {
                 let file = File::options().write(true).open(&path)?;
                 return Ok((file, None));
             }
-            // A link stays one: it is the file behind it that is replaced.
-            let target = match existing {
-                Some(_) => path.canonicalize()?,
-                None => path.clone(),
-            };
-            let temporary = Temporary::beside(target, context.attempt)?;
+            let temporary = Temporary::beside(behind_links(&path), context.attempt);
             let file = File::create(&temporary.path)?;
+            if let Some(replaced) = existing {
+                file.set_permissions(replaced.permissions())?;
+            }
             Ok((file, Some(temporary)))
         };
         let (file, temporary) = open().map_err(OperatorError::file("write", &path))?;
@@ -142,16 +138,13 @@ struct Temporary {
 }
 
 impl Temporary {
-    /// Names a file in the same folder, so that it can be renamed, and of this attempt alone.
-    fn beside(target: PathBuf, attempt: AttemptId) -> io::Result<Self> {
-        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut hidden = std::ffi::OsString::from(".");
-        hidden.push(name);
-        hidden.push(format!(".{attempt}.tmp"));
-        Ok(Self {
-            path: target.with_file_name(hidden),
+    /// Names a file in the same folder, so that it can be renamed, and of this attempt alone. It has
+    /// nothing of the target's name, which may be as long as names can be.
+    fn beside(target: PathBuf, attempt: AttemptId) -> Self {
+        Self {
+            path: target.with_file_name(format!(".{attempt}.tmp")),
             target,
-        })
+        }
     }
 }
 
@@ -182,6 +175,20 @@ fn part(folder: &Path, subtask: u32, parallelism: u32) -> Result<PathBuf, Operat
     make().map_err(OperatorError::file("write", folder))
 }
 
+/// Returns the file behind a path, which may not be there: a link stays one, and it is the file behind
+/// it that is made or replaced.
+fn behind_links(path: &Path) -> PathBuf {
+    let mut target = path.to_owned();
+    for _ in 0..LINKS_MAX {
+        let Ok(link) = fs::read_link(&target) else {
+            break;
+        };
+        // A link's own path is relative to the folder that it lies in.
+        target = target.with_file_name("").join(link);
+    }
+    target
+}
+
 /// Looks at what a path names; `None` if there is nothing.
 fn existing(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::metadata(path) {
@@ -192,5 +199,7 @@ fn existing(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
+/// How many links in a row Linux follows.
+const LINKS_MAX: usize = 40;
 /// How much is written at once.
 const LINES_BYTES: usize = 64 << 10;

@@ -25,7 +25,7 @@ pub(super) struct FileSource {
 impl FileSource {
     pub(super) fn from_options(options: &mut Options<'_>) -> Result<Self, OperatorSpecError> {
         // These two are for whoever hands out the splits; here they are only checked.
-        options.required::<Vec<String>>("path")?;
+        options.required::<Vec<PathBuf>>("path")?;
         options.optional::<u64>("split_bytes")?;
         let line_bytes_max = options.optional("line_bytes_max")?;
         Ok(Self {

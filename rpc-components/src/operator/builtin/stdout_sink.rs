@@ -23,11 +23,15 @@ impl StdoutSink {
     }
 
     fn send(&mut self) -> Result<(), OperatorError> {
-        let lines = mem::take(&mut self.lines);
-        match &self.context {
-            Some(context) if !lines.is_empty() => context.send_results(Bytes::from(lines)),
-            _ => Ok(()),
+        let mut lines = Bytes::from(mem::take(&mut self.lines));
+        while let Some(context) = &self.context
+            && !lines.is_empty()
+        {
+            // What comes out is a stream of bytes, in which a cut is not seen.
+            let piece = lines.split_to(lines.len().min(PIECE_BYTES_MAX));
+            context.send_results(piece)?;
         }
+        Ok(())
     }
 }
 
@@ -66,3 +70,5 @@ impl Operator for DiscardSink {
 
 /// How much text is sent at once: enough that a call for it does not count.
 const LINES_BYTES: usize = 32 << 10;
+/// A message to the JobMaster stays well below the limit of a frame, however long a record is.
+const PIECE_BYTES_MAX: usize = 1 << 20;

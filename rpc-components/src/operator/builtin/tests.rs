@@ -547,6 +547,54 @@ fn what_is_no_file_is_written_to_and_links_stay_links() {
     assert_eq!(fs::read_to_string(&file).unwrap(), "new\n");
 }
 
+/// Writes one line by a sink of its own.
+fn write_into(path: &std::path::Path) {
+    let mut sink = operator(&sink_into(path));
+    sink.open(&context(0, 1, &JobMasterStub::new(vec![])))
+        .unwrap();
+    sink.process(Record::text("new"), &mut Collected::default())
+        .unwrap();
+    sink.finish(&mut Collected::default()).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_is_replaced_keeps_its_permissions() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("out");
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    write_into(&path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn a_file_may_have_any_name_that_files_may_have() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("n".repeat(255));
+    write_into(&path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_what_is_not_there_yet_stays_a_link() {
+    use std::os::unix::fs::symlink;
+
+    let root = tempfile::tempdir().unwrap();
+    let (folder, link) = (root.path().join("folder"), root.path().join("link"));
+    fs::create_dir(&folder).unwrap();
+    symlink("folder/further", &link).unwrap();
+    symlink("file", folder.join("further")).unwrap();
+    write_into(&link);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(folder.join("file")).unwrap(), "new\n");
+}
+
 #[test]
 fn results_go_to_the_client() {
     let job_master: Arc<JobMasterStub> = JobMasterStub::new(vec![]);
@@ -561,4 +609,18 @@ fn results_go_to_the_client() {
         .unwrap();
     sink.finish(&mut Collected::default()).unwrap();
     assert_eq!(job_master.results(), "k\t1\nl\t2\n");
+}
+
+#[test]
+fn a_long_record_goes_to_the_client_in_pieces() {
+    let job_master: Arc<JobMasterStub> = JobMasterStub::new(vec![]);
+    let mut sink = operator(&OperatorSpec::new("stdout-sink"));
+    sink.open(&context(0, 1, &job_master)).unwrap();
+    let text = "long ".repeat(3_000_000);
+    sink.process(Record::text(&text), &mut Collected::default())
+        .unwrap();
+    sink.finish(&mut Collected::default()).unwrap();
+    assert!(job_master.results() == format!("{text}\n"));
+    // Well below the limit of a frame.
+    assert!(job_master.longest_piece() <= 1 << 20);
 }
