@@ -63,12 +63,13 @@ impl<A> Timers<A> {
     /// Sets a recurring timer again, its period after now: a slow main thread is not flooded. It is not
     /// due at once, before others that are.
     pub(crate) fn again(&mut self, due: Due<A>, now: Instant) {
-        if let Some(period) = due.period {
+        let at = due.period.map(|it| now.checked_add(it.max(PERIOD_MIN)));
+        if let Some(at) = at.flatten() {
             let timer = Timer {
                 action: due.action,
                 period: due.period,
             };
-            self.put(due.id, now + period.max(PERIOD_MIN), timer);
+            self.put(due.id, at, timer);
         }
     }
 

@@ -247,7 +247,7 @@ impl Pace {
 }
 
 /// The clock is read once for so many messages, since handling one may cost little more than that.
-const MESSAGES_PER_LOOK: u8 = 2;
+const MESSAGES_PER_LOOK: u8 = 4;
 /// A list that once was longer does not keep its memory.
 const KEPT_MAX: usize = 1 << 10;
 /// For so long an answer may wait for others, and for those few messages that come before the clock is

@@ -103,8 +103,9 @@ impl Tcp {
             Some(exposed) => Err(TransportError::Config {
                 scheme: SCHEME,
                 reason: format!(
-                    "{exposed} can be reached from other hosts: give it certificates by `mtls`, \
-                     or say `insecure`"
+                    "{} can be reached from other hosts: give it certificates by `mtls`, or say \
+                     `insecure`",
+                    exposed.ip()
                 ),
             }),
         }

@@ -1,8 +1,8 @@
 //! How much a caller may send before the callee has handled what came earlier. Pure.
 //!
 //! Both sides count the bytes of the messages that were sent in all. The callee tells from time to
-//! time how many of them its endpoints have begun to handle or refused; the caller may be ahead of
-//! that by the window. The counts are totals, so that nothing is lost when one report takes the place
+//! time how many of them its endpoints have begun to handle, or have handled if they are one-way, or
+//! refused; the caller may be ahead of that by the window. The counts are totals, so that nothing is lost when one report takes the place
 //! of another.
 
 use std::sync::atomic::{AtomicU64, Ordering};

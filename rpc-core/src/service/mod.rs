@@ -261,7 +261,8 @@ impl RpcService {
         self.inner.closed.send_replace(true);
     }
 
-    /// Ends everything at once, as when the process dies: no `on_stop`, no answers, no goodbye.
+    /// Ends everything at once, as when the process dies: no `on_stop`, no goodbye, and no answers but
+    /// those that say so to callers in this process.
     ///
     /// For tests of what others do then, and for a second signal while [`close`](Self::close) waits.
     pub fn abort(&self) {
