@@ -49,8 +49,9 @@ pub struct RpcConfig {
     pub frame_timeout: Duration,
     /// How many gateways one connection may have resolved. The default is 65,536.
     pub gateways_max: usize,
-    /// How long a peer that connects may take to open a stream, and then to say who it is. A slow-loris
-    /// peer is cut off after it. The default is 5 s.
+    /// How long a peer that has opened a stream may take to say who it is. A slow-loris peer is cut off
+    /// after it, and one that has opened none after this and `connect_timeout` together. The default is
+    /// 5 s.
     pub handshake_timeout: Duration,
     /// How many peers may be about to say who they are. More are turned away. The default is 1,024.
     pub handshakes_max: usize,
@@ -100,6 +101,13 @@ pub struct RpcConfig {
     pub window_bytes: usize,
     /// How long a peer may take to read anything of what waits for it. The default is 30 s.
     pub write_timeout: Duration,
+}
+
+impl RpcConfig {
+    /// How long nobody may say over a connection who they are.
+    pub(crate) const fn silence_max(&self) -> Duration {
+        self.handshake_timeout.saturating_add(self.connect_timeout)
+    }
 }
 
 impl Default for RpcConfig {

@@ -263,9 +263,12 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
                 continue;
             }
         };
-        let (weak, timeout) = (service.downgrade(), inner.config.handshake_timeout);
+        // Whoever dials has as long as that, however busy both are.
+        let silence_max = inner.config.silence_max();
+        let weak = service.downgrade();
         // It is not closed at the end: a channel that was handed on outlives the task that accepted it.
-        service.spawn(async move { accept_streams(&weak, &connection, admitted, timeout).await });
+        service
+            .spawn(async move { accept_streams(&weak, &connection, admitted, silence_max).await });
     }
 }
 
@@ -275,14 +278,14 @@ async fn accept_streams(
     service: &WeakService,
     connection: &Arc<dyn Connection>,
     share: Share,
-    handshake_timeout: Duration,
+    silence_max: Duration,
 ) {
     let share = Arc::new(share);
     let mut of_first = Some(Arc::clone(&share));
     let mut streams = tokio::task::JoinSet::new();
     let welcomed = Arc::new(Notify::new());
     let mut silence = pin!(async {
-        let welcomed = tokio::time::timeout(handshake_timeout, welcomed.notified());
+        let welcomed = tokio::time::timeout(silence_max, welcomed.notified());
         if welcomed.await.is_ok() {
             std::future::pending().await
         }

@@ -83,7 +83,7 @@ async fn each_stream_of_a_connection_counts() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_says_nothing_is_closed() {
     let stranger = Stranger::new().await;
-    let timeout = stranger.service.config().handshake_timeout;
+    let timeout = stranger.service.config().silence_max();
     let begin = Instant::now();
     let silent = stranger.connect().await;
     let closed = tokio::time::timeout(10 * timeout, silent.accept_stream()).await;
