@@ -192,7 +192,8 @@ pub use self::trace::{TraceContext, TraceContextError};
 /// | `async fn f(main: MainThread<'_, Self>, arguments..) -> RpcResult<T, E>` | interleaving: others are served while it awaits |
 /// | `fn f(&mut self, [cx,] arguments.., reply: ReplyTo<T, E>)` | deferred: answers when it can |
 ///
-/// An endpoint that serves several gateways has a block for each. A handler that is missing is a
+/// An endpoint that serves several gateways has a block for each; since handlers are its methods, no
+/// two gateways may have a method of the same name. A handler that is missing is a
 /// compile error, and so is one of another type:
 ///
 /// ```compile_fail

@@ -8,6 +8,7 @@
 //! It wakes others then, too: whoever gets several answers would otherwise be at work on another
 //! thread after the first, and meet this one at every lock.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -56,17 +57,25 @@ impl Debts {
     }
 
     fn pay(&self) {
-        each(&self.frames, |it| it.pay());
-        each(&self.wakers, Waker::wake);
+        let panics = [
+            each(&self.frames, |it| it.pay()),
+            each(&self.wakers, Waker::wake),
+        ];
+        if let Some(panic) = panics.into_iter().flatten().next()
+            // The end of a turn that panics has its panic already.
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
     }
 }
 
 /// Takes out of a list what is in it now; the list keeps its memory for the next turn. One that panics
-/// costs the others nothing.
-fn each<T>(list: &RefCell<VecDeque<T>>, f: impl Fn(T)) {
+/// costs the others nothing; the panic is returned.
+fn each<T>(list: &RefCell<VecDeque<T>>, f: impl Fn(T)) -> Option<Box<dyn Any + Send>> {
     let mut left = list.borrow().len();
     if left == 0 {
-        return;
+        return None;
     }
     let mut panic = None;
     // One after the other, since any of them may put more into the list, or pay.
@@ -83,13 +92,7 @@ fn each<T>(list: &RefCell<VecDeque<T>>, f: impl Fn(T)) {
     if list.capacity() > KEPT_MAX {
         list.shrink_to(KEPT_MAX);
     }
-    drop(list);
-    if let Some(payload) = panic {
-        // The end of a turn that panics has its panic already.
-        if !thread::panicking() {
-            resume_unwind(payload);
-        }
-    }
+    panic
 }
 
 /// Runs `f` as a turn, or as a part of the one that is under way here, and pays what it owes.
@@ -348,6 +351,28 @@ mod tests {
             assert!(turn(panics).is_err());
         }
         assert_eq!(paid.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn what_panics_when_it_is_paid_keeps_nobody_from_being_woken() {
+        struct Bad;
+
+        impl Owed for Bad {
+            fn pay(&self) {
+                panic!("on purpose");
+            }
+        }
+
+        let paid = Arc::new(Paid::default());
+        let waker = Waker::from(Arc::clone(&paid));
+        let turn = || {
+            take(|| {
+                owe(Arc::new(Bad));
+                assert!(wake_later(&waker).is_none());
+            });
+        };
+        assert!(catch_unwind(AssertUnwindSafe(turn)).is_err());
+        assert_eq!(paid.0.load(Ordering::Relaxed), 1);
     }
 
     #[test]

@@ -46,8 +46,9 @@ use crate::transport::Transport;
 
 /// Starts endpoints, and connects gateways to those of this and of other services.
 ///
-/// A service is a handle: clones are the same service. It has to be [closed](Self::close); endpoints
-/// and connections live until then.
+/// A service is a handle: clones are the same service. Its endpoints and connections live until it is
+/// [closed](Self::close). A service whose last handle is dropped ends too, as one that is
+/// [aborted](Self::abort): gateways and servers do not keep it.
 ///
 /// It runs on the tokio runtime in which it is made, its connections too, whoever asks for them: from
 /// another runtime, or from a thread without one. That runtime has to outlive it. Of a service that is
