@@ -189,7 +189,7 @@ impl RpcEndpoint for Blocking {
 impl Blocking {
     /// Takes as long as the test likes, and in any case so long that it is no quick handler.
     fn wait(&self, number: u32) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         self.begun.try_send(number).unwrap();
         self.gate.recv().unwrap();
         while begun.elapsed() < Duration::from_millis(2) {
