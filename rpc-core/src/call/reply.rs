@@ -159,7 +159,7 @@ impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
                 slot.begin_at(|| *begun.now.get_or_insert_with(Moment::now))
             }
             Some(To::Peer(call, _)) => {
-                call.begin(&mut begun.charges);
+                call.discharge(&mut begun.charges);
                 call.time()
             }
             None => Time::ENDLESS,

@@ -125,19 +125,10 @@ impl IncomingCall {
         &self.connection.wire.peer
     }
 
-    /// Its handler begins; only who has the right to answer says so.
-    pub(crate) fn begin(&self, charges: &mut Charges) {
-        let bytes = self.uncharge();
-        if bytes > 0 {
-            charges.add(&self.connection, bytes);
-        }
-    }
-
-    /// Gives back what a call takes that is answered before it is handled, if at all.
-    fn give_back(&self, bytes: usize) {
-        if bytes > 0 {
-            self.connection.give_back(bytes);
-        }
+    /// Its handler begins: what its request takes is given back with these. Only who has the right to
+    /// answer says so.
+    pub(crate) fn discharge(&self, charges: &mut Charges) {
+        charges.add(&self.connection, self.uncharge());
     }
 
     fn uncharge(&self) -> usize {
@@ -148,7 +139,8 @@ impl IncomingCall {
 
     /// Answers the call; a caller that no longer waits gets nothing.
     pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
-        self.give_back(self.uncharge());
+        // Of one that is answered before it is handled, if at all.
+        self.connection.give_back(self.uncharge());
         let Some(alone) = self.leave() else {
             return;
         };
@@ -254,7 +246,7 @@ impl IncomingCall {
 
 impl Drop for IncomingCall {
     fn drop(&mut self) {
-        self.give_back(self.uncharge());
+        self.connection.give_back(self.uncharge());
         let held = *self.held.get_mut();
         if held > 0 {
             let _table = self.connection.calls.lock();

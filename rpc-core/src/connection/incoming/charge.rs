@@ -39,9 +39,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.connection.give_back(self.bytes);
-        }
+        self.connection.give_back(self.bytes);
     }
 }
 

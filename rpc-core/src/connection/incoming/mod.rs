@@ -427,7 +427,8 @@ impl IncomingConnection {
 
     /// So many bytes of messages are handled, or will not be: the peer may send as many more.
     fn give_back(&self, bytes: usize) {
-        if let Some(total) = self.debt.handle(bytes)
+        if bytes > 0
+            && let Some(total) = self.debt.handle(bytes)
             && !mutant::is(Mutant::CreditNotReturned)
         {
             let credit = Header::new(Kind::Credit, total);

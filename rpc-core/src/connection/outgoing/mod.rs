@@ -181,13 +181,13 @@ impl OutgoingConnection {
         let liveness = Liveness::new(config, Instant::now());
         // Apart from what each read needs.
         let rest = Box::pin(Arc::clone(&self).rest(liveness, widening));
-        let mut over = Over {
+        let mut ending = Ending {
             connection: self,
             end: End::Lost,
         };
         async move {
             let work = pin!(async {
-                let Over { connection, end } = &mut over;
+                let Ending { connection, end } = &mut ending;
                 let ended = {
                     let heard = &connection.wire.main.heard;
                     let mut frames = FrameReader::new(reader, limit, usize::MAX, heard);
@@ -200,7 +200,7 @@ impl OutgoingConnection {
                         tracing::debug!(peer = %connection.wire.peer, %error, "connection lost");
                     }
                 }
-                drop(over);
+                drop(ending);
             });
             together(lend_driver(), work).await;
         }
@@ -337,12 +337,12 @@ impl OutgoingConnection {
 }
 
 /// Ends a connection with its task, also if that panics or is dropped.
-struct Over {
+struct Ending {
     connection: Arc<OutgoingConnection>,
     end: End,
 }
 
-impl Drop for Over {
+impl Drop for Ending {
     fn drop(&mut self) {
         self.connection.end(self.end);
         // Calls that are given up later hold the connection, and are not to hold its stream.

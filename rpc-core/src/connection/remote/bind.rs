@@ -20,15 +20,13 @@ impl RemoteGateway {
             return;
         }
         state.binding = true;
-        let binding = Unfinished::new(move || me.forsake());
+        let forsaken = Arc::clone(&me);
+        let unfinished = Unfinished::new(move || forsaken.forsake());
         // A service that is closed drops what it is to run.
         drop(state);
-        let me = self.me.clone();
         service.spawn(async move {
-            if let Some(me) = me.upgrade() {
-                me.bind().await;
-            }
-            binding.done();
+            me.bind().await;
+            unfinished.done();
         });
     }
 
