@@ -198,6 +198,13 @@ impl Fixture {
         StubTaskExecutor::new(self.mock_task_executor(name)).start(&self.rpc, name)
     }
 
+    /// Starts a TaskExecutor that sends no heartbeats.
+    fn start_silent_task_executor(&self, name: &'static str) -> RpcServer<StubTaskExecutor> {
+        let mock = self.mock_task_executor(name);
+        let mock = mock.heartbeat_from_job_manager(|_, _| Ok(()));
+        StubTaskExecutor::new(mock).start(&self.rpc, name)
+    }
+
     async fn register(&self, name: &str, session: InstanceId) -> RegistrationResponse<ResourceId> {
         self.register_for(self.job, name, name, session).await
     }
@@ -479,10 +486,7 @@ async fn a_silent_task_executor_takes_its_tasks_along() {
     // Flink: JobMasterTest#testHeartbeatTimeoutWithTaskManager,
     //   #testJobFailureWhenTaskExecutorHeartbeatTimeout
     let fixture = Fixture::new(1).await;
-    let mock = fixture
-        .mock_task_executor("te")
-        .heartbeat_from_job_manager(|_, _| Ok(()));
-    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    let _te = fixture.start_silent_task_executor("te");
     fixture.bring("te", 1).await;
     fixture.run().await;
     let cause = String::from("task manager te sent no heartbeat in time");
@@ -873,10 +877,7 @@ async fn what_nobody_fetches_is_not_kept_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_job_whose_results_nobody_fetches_fails() {
     let fixture = Fixture::new(1).await;
-    let mock = fixture
-        .mock_task_executor("te")
-        .heartbeat_from_job_manager(|_, _| Ok(()));
-    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    let _te = fixture.start_silent_task_executor("te");
     fixture.bring("te", 1).await;
     let attempt = fixture.run().await;
     let alive = async || {

@@ -53,6 +53,43 @@ const RM: ResourceManagerId = ResourceManagerId::new(FencingToken::new(7));
 const FIRST: JobMasterId = JobMasterId::new(FencingToken::new(1));
 const SECOND: JobMasterId = JobMasterId::new(FencingToken::new(2));
 
+/// A job whose JobMaster is far from the TaskExecutor, of which it has a slot.
+struct FarJob {
+    fixture: Fixture,
+    _resource_manager: RpcServer<StubResourceManager>,
+    /// Where the JobMaster is.
+    service: RpcService,
+    job_master: RpcServer<StubJobMaster>,
+    job: JobId,
+    allocation: AllocationId,
+}
+
+impl FarJob {
+    async fn new(network: &SimNetwork) -> Self {
+        let rpc = RpcService::builder().transport(network.node("te").transport());
+        let service = RpcService::builder().transport(network.node("jm").transport());
+        let (rpc, service) = (rpc.build().await.unwrap(), service.build().await.unwrap());
+        let fixture = Fixture::within(rpc, |_| {}).await;
+        let resource_manager = fixture.start_resource_manager();
+        fixture.reports.next().await;
+        let job_master = StubJobMaster::new(fixture.mock_job_master(), FIRST);
+        let job_master = job_master.start(&service, "jm");
+        let (job, allocation) = (JobId::random(), AllocationId::random());
+        let address = job_master.address();
+        let requested = fixture.request_for(job, address, 0, allocation).await;
+        requested.unwrap();
+        fixture.until_active(allocation).await;
+        Self {
+            fixture,
+            _resource_manager: resource_manager,
+            service,
+            job_master,
+            job,
+            allocation,
+        }
+    }
+}
+
 impl Fixture {
     /// Starts a TaskExecutor with two slots, and no ResourceManager.
     async fn alone(change: impl FnOnce(&mut TaskExecutorConfig)) -> Self {
@@ -194,11 +231,23 @@ impl Fixture {
         slot_index: u32,
         allocation: AllocationId,
     ) -> Result<(), RpcError<SlotRequestError>> {
+        let address = job.to_string();
+        self.request_for(job, address, slot_index, allocation).await
+    }
+
+    /// Requests a slot for a job whose JobMaster is at this address.
+    async fn request_for(
+        &self,
+        job: JobId,
+        job_master_address: String,
+        slot_index: u32,
+        allocation: AllocationId,
+    ) -> Result<(), RpcError<SlotRequestError>> {
         let request = SlotRequest {
             slot_index,
             job,
             allocation,
-            job_master_address: job.to_string(),
+            job_master_address,
             job_master_id: FIRST,
             resource_manager_id: RM,
         };
@@ -215,33 +264,6 @@ impl Fixture {
     /// Gives a slot to a job whose JobMaster takes it.
     async fn activate(&self, job: JobId, slot_index: u32) -> AllocationId {
         let allocation = self.allocate(job, slot_index).await;
-        self.until_active(allocation).await;
-        allocation
-    }
-
-    /// Starts a TaskExecutor that is registered, and a service that is far from it.
-    async fn far(network: &SimNetwork) -> (Self, RpcServer<StubResourceManager>, RpcService) {
-        let rpc = RpcService::builder().transport(network.node("te").transport());
-        let far = RpcService::builder().transport(network.node("jm").transport());
-        let (rpc, far) = (rpc.build().await.unwrap(), far.build().await.unwrap());
-        let fixture = Self::within(rpc, |_| {}).await;
-        let resource_manager = fixture.start_resource_manager();
-        fixture.reports.next().await;
-        (fixture, resource_manager, far)
-    }
-
-    /// Gives a slot to a job whose JobMaster is at this address, and takes it.
-    async fn activate_from(&self, job: JobId, job_master_address: &str) -> AllocationId {
-        let allocation = AllocationId::random();
-        let request = SlotRequest {
-            slot_index: 0,
-            job,
-            allocation,
-            job_master_address: job_master_address.to_owned(),
-            job_master_id: FIRST,
-            resource_manager_id: RM,
-        };
-        self.gateway.request_slot(request).await.unwrap();
         self.until_active(allocation).await;
         allocation
     }
@@ -683,15 +705,13 @@ async fn a_slot_that_nobody_takes_is_free_again() {
 #[tokio::test(start_paused = true)]
 async fn the_slots_of_a_job_that_is_gone_are_free_at_once() {
     let network = SimNetwork::seeded(1);
-    let (fixture, _rm, far) = Fixture::far(&network).await;
-    let job = JobId::random();
-    let jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
-    let allocation = fixture.activate_from(job, "sim://jm/jm").await;
+    let far = FarJob::new(&network).await;
+    let fixture = &far.fixture;
     let started = Instant::now();
-    jm.close().await.unwrap();
-    assert_eq!(fixture.available.next().await, allocation);
+    far.job_master.close().await.unwrap();
+    assert_eq!(fixture.available.next().await, far.allocation);
     // And those of one that was never there.
-    let allocation = fixture.allocate(job, 1).await;
+    let allocation = fixture.allocate(far.job, 1).await;
     assert_eq!(fixture.available.next().await, allocation);
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!((fixture.taken().await, fixture.jobs().await), (vec![], 0));
@@ -770,16 +790,14 @@ async fn a_job_master_that_has_ended_is_left_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_job_master_whose_connection_breaks_is_reached_again() {
     let network = SimNetwork::seeded(1);
-    let (fixture, _rm, far) = Fixture::far(&network).await;
-    let job = JobId::random();
-    let _jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
-    let allocation = fixture.activate_from(job, "sim://jm/jm").await;
+    let far = FarJob::new(&network).await;
+    let fixture = &far.fixture;
     fixture.joined.next().await;
     for _ in 0..2 {
         network.reset("te", "jm");
         fixture.job_beats.next().await;
     }
-    fixture.until_active(allocation).await;
+    fixture.until_active(far.allocation).await;
     assert_eq!(fixture.joined.take(), []);
     assert_eq!(fixture.parted.take(), Vec::<String>::new());
 }
@@ -787,14 +805,11 @@ async fn a_job_master_whose_connection_breaks_is_reached_again() {
 #[tokio::test(start_paused = true)]
 async fn a_job_master_that_cannot_be_reached_again_is_left() {
     let network = SimNetwork::seeded(1);
-    let (fixture, _rm, far) = Fixture::far(&network).await;
-    let job = JobId::random();
-    let _jm = StubJobMaster::new(fixture.mock_job_master(), FIRST).start(&far, "jm");
-    fixture.activate_from(job, "sim://jm/jm").await;
+    let far = FarJob::new(&network).await;
     let started = Instant::now();
-    far.abort();
+    far.service.abort();
     network.crash("jm");
-    fixture.until_left(job).await;
+    far.fixture.until_left(far.job).await;
     let after = started.elapsed().as_secs();
     assert!((2..6).contains(&after), "{after}");
 }
