@@ -72,7 +72,7 @@ impl<E: RpcEndpoint> Context<E> {
     /// Returns the service that the endpoint belongs to; `None` once that is gone.
     #[must_use]
     pub fn service(&self) -> Option<RpcService> {
-        self.core.service.upgrade()
+        self.core.home.service().upgrade()
     }
 
     /// Returns a handle with which code anywhere runs code here.
@@ -193,6 +193,15 @@ impl<E: RpcEndpoint> Context<E> {
         self.core.command(Command::Terminate);
     }
 
+    pub(crate) const fn core(&self) -> &Arc<EndpointCore<E>> {
+        &self.core
+    }
+
+    /// Tells whether nothing is to run later.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.piped.is_empty() && self.timers.len() == 0
+    }
+
     pub(crate) fn take_piped(&mut self, into: &mut impl Extend<Piped<E>>) {
         if !self.piped.is_empty() {
             into.extend(self.piped.drain(..));
@@ -265,7 +274,7 @@ trait TimerOwner: Send + Sync {
 
 impl<E: RpcEndpoint> TimerOwner for EndpointCore<E> {
     fn cancel_timer(&self, id: TimerId) {
-        self.mailbox.push_control(Control::CancelTimer(id));
+        self.control(Control::CancelTimer(id));
     }
 }
 

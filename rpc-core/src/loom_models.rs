@@ -167,7 +167,7 @@ fn a_right_to_answer_that_is_dropped_fails_the_call() {
 fn messages_of_two_senders_are_each_taken_once_and_in_order() {
     // Without a bound it takes more than minutes; with this one, a second.
     check_bounded("messages of two senders", Some(3), || {
-        let mailbox = Arc::new(Mailbox::<u32, u32>::new(messages(9)));
+        let mailbox = Arc::new(Mailbox::<u32, u32, ()>::new(messages(9)));
         let sender = {
             let mailbox = Arc::clone(&mailbox);
             thread::spawn(move || {
@@ -179,7 +179,7 @@ fn messages_of_two_senders_are_each_taken_once_and_in_order() {
             let mailbox = Arc::clone(&mailbox);
             thread::spawn(move || {
                 assert!(mailbox.push(|| 3, 0).is_ok());
-                mailbox.push_control(4);
+                assert_eq!(mailbox.push_control(4), None);
             })
         };
         let (mut mail, mut control) = (Vec::new(), Vec::new());
@@ -201,7 +201,7 @@ fn messages_of_two_senders_are_each_taken_once_and_in_order() {
 #[test]
 fn a_mailbox_that_is_closed_has_taken_given_back_or_rejected_each_message() {
     check("a mailbox that is closed", || {
-        let mailbox = Arc::new(Mailbox::<Counted, ()>::new(messages(1)));
+        let mailbox = Arc::new(Mailbox::<Counted, (), ()>::new(messages(1)));
         let dropped = Dropped::default();
         let senders = [1, 2].map(|number| {
             let (mailbox, message) = (Arc::clone(&mailbox), dropped.counted(number));
@@ -236,7 +236,7 @@ fn a_call_that_is_dropped_before_its_request_is_taken_is_not_handled() {
     check(
         "a call that is dropped before its request is taken",
         move || {
-            let mailbox = Arc::new(Mailbox::<Arc<Slot>, ()>::new(messages(9)));
+            let mailbox = Arc::new(Mailbox::<Arc<Slot>, (), ()>::new(messages(9)));
             let gone = Arc::new(loom::sync::atomic::AtomicBool::new(false));
             let caller = {
                 let (mailbox, gone) = (Arc::clone(&mailbox), Arc::clone(&gone));
@@ -394,7 +394,7 @@ fn messages(messages: usize) -> Limit {
     }
 }
 
-fn take<M, C>(mailbox: &Mailbox<M, C>) -> (VecDeque<M>, VecDeque<C>) {
+fn take<M, C, R>(mailbox: &Mailbox<M, C, R>) -> (VecDeque<M>, VecDeque<C>) {
     let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
     block_on(poll_fn(|cx| {
         assert!(mailbox.take(cx, &mut mail, &mut control), "all was handled");

@@ -2,6 +2,9 @@
 //!
 //! Messages that steer the endpoint (start, stop, timers) have a lane of their own: no flood of
 //! calls keeps an endpoint from being stopped.
+//!
+//! Of a million endpoints most have nothing to do. A reader that has seen all may leave here what it
+//! is made of, and be gone: the next message gives that back to whoever brings it, who begins another.
 
 use std::collections::VecDeque;
 use std::mem;
@@ -11,9 +14,9 @@ use crate::mutant::{self, Mutant};
 use crate::sync::{Mutex, MutexGuard};
 use crate::turn;
 
-/// A queue of messages `M` with a control lane of `C`.
-pub(crate) struct Mailbox<M, C> {
-    inbox: Mutex<Inbox<M, C>>,
+/// A queue of messages `M` with a control lane of `C`, whose reader may rest as an `R`.
+pub(crate) struct Mailbox<M, C, R> {
+    inbox: Mutex<Inbox<M, C, R>>,
     limit: Limit,
 }
 
@@ -24,25 +27,26 @@ pub(crate) struct Limit {
     pub(crate) bytes: usize,
 }
 
-struct Inbox<M, C> {
+struct Inbox<M, C, R> {
     mail: VecDeque<M>,
     /// What of it came over connections, in bytes.
     bytes: usize,
     control: VecDeque<C>,
     waker: Option<Waker>,
-    reader: Reader,
+    reader: Reader<R>,
     closed: bool,
 }
 
 /// What the reader knows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reader {
+enum Reader<R> {
     /// It has seen all that there was, and is to be woken.
     Parked,
     /// The turn of this thread wakes it when it ends.
     Promised(u64),
-    /// It is woken.
+    /// It is woken, or is about to look.
     Woken,
+    /// It is gone, and this is what the next one is made of.
+    Resting(R),
 }
 
 /// A message that was not taken, and not made.
@@ -52,7 +56,7 @@ pub(crate) enum Rejected<F> {
     Full(F, usize),
 }
 
-impl<M, C> Inbox<M, C> {
+impl<M, C, R> Inbox<M, C, R> {
     fn put(&mut self, make: impl FnOnce() -> M) {
         if self.mail.capacity() == 0 {
             // Not four at once: of many endpoints most have one message at a time, if any.
@@ -62,7 +66,7 @@ impl<M, C> Inbox<M, C> {
     }
 }
 
-impl<M, C> Mailbox<M, C> {
+impl<M, C, R> Mailbox<M, C, R> {
     pub(crate) fn new(limit: Limit) -> Self {
         Self {
             inbox: Mutex::new(Inbox {
@@ -86,7 +90,13 @@ impl<M, C> Mailbox<M, C> {
     /// beyond that of bytes.
     ///
     /// It is made when there is room for it, where it is to be: to move it is much of what it costs.
-    pub(crate) fn push<F: FnOnce() -> M>(&self, make: F, bytes: usize) -> Result<(), Rejected<F>> {
+    ///
+    /// Returns what rested, as all that put something in: its reader is to begin.
+    pub(crate) fn push<F: FnOnce() -> M>(
+        &self,
+        make: F,
+        bytes: usize,
+    ) -> Result<Option<R>, Rejected<F>> {
         let mut inbox = self.inbox.lock();
         if inbox.closed {
             return Err(Rejected::Closed(make));
@@ -99,28 +109,49 @@ impl<M, C> Mailbox<M, C> {
         }
         inbox.bytes += bytes;
         inbox.put(make);
-        wake(inbox);
-        Ok(())
+        Ok(wake(inbox))
     }
 
     /// Queues a message of this process's own code, in order with the others but without the limit.
-    pub(crate) fn push_own(&self, message: M) -> Result<(), M> {
+    pub(crate) fn push_own(&self, message: M) -> Result<Option<R>, M> {
         let mut inbox = self.inbox.lock();
         if inbox.closed {
             return Err(message);
         }
         inbox.put(|| message);
-        wake(inbox);
-        Ok(())
+        Ok(wake(inbox))
     }
 
     /// Queues a control message; dropped once the mailbox is closed.
-    pub(crate) fn push_control(&self, message: C) {
+    #[must_use = "what rested is to begin"]
+    pub(crate) fn push_control(&self, message: C) -> Option<R> {
         let mut inbox = self.inbox.lock();
-        if !inbox.closed {
-            inbox.control.push_back(message);
-            wake_now(inbox);
+        if inbox.closed {
+            return None;
         }
+        inbox.control.push_back(message);
+        wake_now(inbox)
+    }
+
+    /// Lets the reader rest until there is something to do, and no memory stay for messages. Given back
+    /// if there is.
+    pub(crate) fn rest(&self, reader: R) -> Result<(), R> {
+        let mut inbox = self.inbox.lock();
+        if inbox.closed || !inbox.mail.is_empty() || !inbox.control.is_empty() {
+            return Err(reader);
+        }
+        let emptied = mem::take(&mut inbox.mail);
+        let waker = inbox.waker.take();
+        inbox.reader = Reader::Resting(reader);
+        drop(inbox);
+        drop((emptied, waker));
+        Ok(())
+    }
+
+    /// Tells whether there is a reader: it does not rest, and has not closed the mailbox.
+    pub(crate) fn has_reader(&self) -> bool {
+        let inbox = self.inbox.lock();
+        !inbox.closed && !matches!(inbox.reader, Reader::Resting(_))
     }
 
     /// Takes all control messages, and all mail if `mail` is empty. Returns whether that was all: then
@@ -167,25 +198,37 @@ impl<M, C> Mailbox<M, C> {
 }
 
 /// Wakes the reader, at the end of the turn if this is one. A promise of another thread's turn, which
-/// may take long, is not relied on.
-fn wake<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
+/// may take long, is not relied on. Returns the reader if it rests.
+fn wake<M, C, R>(mut inbox: MutexGuard<'_, Inbox<M, C, R>>) -> Option<R> {
     let Some(turn) = turn::current() else {
         return wake_now(inbox);
     };
-    if !matches!(inbox.reader, Reader::Woken) && inbox.reader != Reader::Promised(turn) {
-        inbox.reader = Reader::Promised(turn);
-        let waker = inbox.waker.as_ref().and_then(turn::wake_later);
-        drop(inbox);
-        waker.into_iter().for_each(Waker::wake);
+    match inbox.reader {
+        Reader::Woken => None,
+        Reader::Promised(promised) if promised == turn => None,
+        Reader::Resting(_) => wake_now(inbox),
+        Reader::Parked | Reader::Promised(_) => {
+            inbox.reader = Reader::Promised(turn);
+            let waker = inbox.waker.as_ref().and_then(turn::wake_later);
+            drop(inbox);
+            waker.into_iter().for_each(Waker::wake);
+            None
+        }
     }
 }
 
-/// Wakes the reader at once, outside the lock, and once for each time that it has looked.
-fn wake_now<M, C>(mut inbox: MutexGuard<'_, Inbox<M, C>>) {
-    if mem::replace(&mut inbox.reader, Reader::Woken) != Reader::Woken {
-        let waker = inbox.waker.take();
-        drop(inbox);
-        waker.into_iter().for_each(Waker::wake);
+/// Wakes the reader at once, outside the lock, and once for each time that it has looked. Returns it if
+/// it rests.
+fn wake_now<M, C, R>(mut inbox: MutexGuard<'_, Inbox<M, C, R>>) -> Option<R> {
+    match mem::replace(&mut inbox.reader, Reader::Woken) {
+        Reader::Woken => None,
+        Reader::Resting(reader) => Some(reader),
+        Reader::Parked | Reader::Promised(_) => {
+            let waker = inbox.waker.take();
+            drop(inbox);
+            waker.into_iter().for_each(Waker::wake);
+            None
+        }
     }
 }
 
@@ -203,7 +246,7 @@ mod tests {
 
     #[test]
     fn mail_is_taken_in_order_and_all_at_once() {
-        let mailbox = Mailbox::<_, ()>::new(messages(3));
+        let mailbox = Mailbox::<_, (), ()>::new(messages(3));
         for message in 0..3 {
             assert!(mailbox.push(|| message, 0).is_ok());
         }
@@ -216,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_was_taken_is_handled_before_more_is_taken() {
-        let mailbox = Mailbox::<_, ()>::new(messages(3));
+        let mailbox = Mailbox::<_, (), ()>::new(messages(3));
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
         assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(take(&mailbox, &mut mail, &mut control));
@@ -228,7 +271,7 @@ mod tests {
 
     #[test]
     fn what_was_long_once_does_not_keep_its_memory() {
-        let mailbox = Mailbox::<_, ()>::new(messages(usize::MAX));
+        let mailbox = Mailbox::<_, (), ()>::new(messages(usize::MAX));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         let mut take = |count: usize| {
             for message in 0..count {
@@ -250,10 +293,10 @@ mod tests {
 
     #[test]
     fn control_messages_do_not_wait_behind_mail() {
-        let mailbox = Mailbox::new(messages(3));
+        let mailbox = Mailbox::<_, _, ()>::new(messages(3));
         assert!(mailbox.push(|| 1, 0).is_ok());
-        mailbox.push_control("first");
-        mailbox.push_control("second");
+        assert_eq!(mailbox.push_control("first"), None);
+        assert_eq!(mailbox.push_control("second"), None);
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::from(["earlier"]));
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0]);
@@ -262,11 +305,11 @@ mod tests {
 
     #[test]
     fn the_limit_holds_for_what_a_peer_sends() {
-        let mailbox = Mailbox::<_, ()>::new(messages(2));
+        let mailbox = Mailbox::<_, (), ()>::new(messages(2));
         assert!(mailbox.push(|| 0, 0).is_ok());
         assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(matches!(mailbox.push(|| 2, 0), Err(Rejected::Full(_, 2))));
-        assert_eq!(mailbox.push_own(3), Ok(()));
+        assert_eq!(mailbox.push_own(3), Ok(None));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0, 1, 3]);
@@ -280,7 +323,7 @@ mod tests {
             messages: 9,
             bytes: 10,
         };
-        let mailbox = Mailbox::<_, ()>::new(limit);
+        let mailbox = Mailbox::<_, (), ()>::new(limit);
         assert!(mailbox.push(|| 0, 9).is_ok());
         assert!(mailbox.push(|| 1, 9).is_ok(), "the last may go beyond");
         assert!(matches!(mailbox.push(|| 2, 1), Err(Rejected::Full(_, 10))));
@@ -293,13 +336,13 @@ mod tests {
 
     #[test]
     fn a_closed_mailbox_gives_back_what_it_held_and_takes_no_more() {
-        let mailbox = Mailbox::new(messages(2));
+        let mailbox = Mailbox::<_, _, ()>::new(messages(2));
         assert!(mailbox.push(|| 0, 0).is_ok());
-        mailbox.push_control(());
+        assert_eq!(mailbox.push_control(()), None);
         assert_eq!(mailbox.close(), [0]);
         assert!(matches!(mailbox.push(|| 1, 0), Err(Rejected::Closed(_))));
         assert_eq!(mailbox.push_own(2), Err(2));
-        mailbox.push_control(());
+        assert_eq!(mailbox.push_control(()), None);
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
         assert!(!take(&mailbox, &mut mail, &mut control));
         assert!(mailbox.close().is_empty());
@@ -307,7 +350,7 @@ mod tests {
 
     #[test]
     fn the_reader_is_woken_once_for_each_time_that_it_has_seen_all() {
-        let mailbox = Mailbox::<_, ()>::new(messages(9));
+        let mailbox = Mailbox::<_, (), ()>::new(messages(9));
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
@@ -325,13 +368,13 @@ mod tests {
         }
         assert!(take(&mut mail));
         assert_eq!(mail, [1, 2]);
-        mailbox.push_control(());
+        assert_eq!(mailbox.push_control(()), None);
         assert_eq!(wakes.count(), 3);
     }
 
     #[test]
     fn a_reader_that_has_not_seen_all_is_told_so() {
-        let mailbox = Mailbox::<_, ()>::new(messages(9));
+        let mailbox = Mailbox::<_, (), ()>::new(messages(9));
         let cx = Context::from_waker(Waker::noop());
         let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
         assert!(mailbox.take(&cx, &mut mail, &mut control), "none is left");
@@ -364,8 +407,8 @@ mod tests {
         }
     }
 
-    fn take<M, C>(
-        mailbox: &Mailbox<M, C>,
+    fn take<M, C, R>(
+        mailbox: &Mailbox<M, C, R>,
         mail: &mut VecDeque<M>,
         control: &mut VecDeque<C>,
     ) -> bool {

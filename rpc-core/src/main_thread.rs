@@ -23,6 +23,11 @@ impl<E: RpcEndpoint> EndpointCell<E> {
     pub(crate) const fn new(endpoint: E, cx: Context<E>) -> Self {
         Self(Mutex::new((endpoint, cx)))
     }
+
+    pub(crate) fn core(&mut self) -> Arc<EndpointCore<E>> {
+        let (_, cx) = self.0.get_mut();
+        Arc::clone(cx.core())
+    }
 }
 
 /// The main thread, as an interleaving handler holds it: the way to the state between two awaits.

@@ -9,6 +9,8 @@ pub(crate) struct Pulse {
     /// How many pieces of code were begun; what runs now is in the lowest 16 bits.
     beat: AtomicU64,
     state: AtomicU8,
+    /// Nothing is under way.
+    idle: AtomicBool,
     handlers: AtomicUsize,
     timers: AtomicUsize,
     /// Timers or continuations were set or cancelled since the main loop looked.
@@ -37,6 +39,7 @@ impl Pulse {
         Self {
             beat: AtomicU64::new(0),
             state: AtomicU8::new(0),
+            idle: AtomicBool::new(true),
             handlers: AtomicUsize::new(0),
             timers: AtomicUsize::new(0),
             changed: AtomicBool::new(false),
@@ -56,8 +59,9 @@ impl Pulse {
         Beat(self.beat.load(Ordering::Relaxed))
     }
 
-    pub(crate) fn publish(&self, state: State, handlers: usize) {
+    pub(crate) fn publish(&self, state: State, handlers: usize, idle: bool) {
         self.state.store(state as u8, Ordering::Relaxed);
+        self.idle.store(idle, Ordering::Relaxed);
         self.handlers.store(handlers, Ordering::Relaxed);
     }
 
@@ -90,6 +94,10 @@ impl Pulse {
         states
             .find(|it| *it as u8 == state)
             .expect("a state was stored")
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.idle.load(Ordering::Relaxed)
     }
 
     pub(crate) fn handlers(&self) -> usize {

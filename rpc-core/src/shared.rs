@@ -16,11 +16,12 @@ use crate::fencing::{FencingToken, StaleToken, Term};
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute};
 use crate::lifecycle::Command;
 use crate::mailbox::{Limit, Mailbox, Rejected};
+use crate::main_loop::{self, Resting};
 use crate::metering::{EndpointMeter, Queued};
 use crate::mutant::{self, Mutant};
 use crate::pulse::Pulse;
 use crate::scope::{self, MainThreadName};
-use crate::service::WeakService;
+use crate::service::Home;
 use crate::termination::{Ended, Termination};
 use crate::timers::TimerId;
 
@@ -32,7 +33,7 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) pulse: Pulse,
     /// `None` if nobody records metrics.
     pub(crate) meter: Option<Arc<EndpointMeter>>,
-    pub(crate) mailbox: Mailbox<Mail<E>, Control>,
+    pub(crate) mailbox: Mailbox<Mail<E>, Control, Box<Resting<E>>>,
     /// The endpoint's token, which only its main thread changes.
     token: Term,
     /// Whether calls are taken, as the main loop last knew.
@@ -42,7 +43,9 @@ pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) caller: Arc<Caller>,
     /// Which start of an endpoint under its name it is.
     pub(crate) incarnation: u64,
-    pub(crate) service: WeakService,
+    pub(crate) home: Arc<Home>,
+    /// Whether it is among those that are watched; the list's lock guards it.
+    pub(crate) watched: AtomicBool,
     /// How the endpoint has ended.
     pub(crate) termination: Arc<Termination>,
 }
@@ -67,6 +70,10 @@ pub(crate) enum Fence {
 pub(crate) enum Control {
     Life(Command),
     CancelTimer(TimerId),
+    /// It is to have no task when it has nothing to do.
+    Rest,
+    /// It is over, as if its task were dropped.
+    Abort,
 }
 
 impl<E: RpcEndpoint> EndpointCore<E> {
@@ -75,7 +82,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         address: Address,
         config: &RpcConfig,
         caller: Arc<Caller>,
-        service: WeakService,
+        home: Arc<Home>,
     ) -> Self {
         let limit = Limit {
             messages: config.mailbox_messages_max,
@@ -94,7 +101,8 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             dropped: AtomicU64::new(0),
             caller,
             incarnation: fastrand::u64(..),
-            service,
+            home,
+            watched: AtomicBool::new(false),
             termination: Arc::default(),
         }
     }
@@ -116,7 +124,8 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     /// Queues a request, of which so many bytes came over a connection, or says at once why not.
     pub(crate) fn push(&self, bytes: usize, make: impl FnOnce() -> Mail<E>) {
         let (mail, error) = match self.mailbox.push(make, bytes) {
-            Ok(()) => return,
+            Ok(None) => return,
+            Ok(Some(endpoint)) => return Self::begin(endpoint),
             Err(Rejected::Closed(make)) => (make(), self.unreachable()),
             Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),
         };
@@ -139,21 +148,48 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     /// Queues code of this process's own.
     pub(crate) fn run(&self, fence: Fence, run: Run<E>) {
         self.meter.iter().for_each(|it| it.queued());
-        if let Err(Mail::Run(_, run)) = self.mailbox.push_own(Mail::Run(fence, run)) {
-            self.meter.iter().for_each(|it| it.taken(1));
-            run(Err(self.unreachable()));
+        match self.mailbox.push_own(Mail::Run(fence, run)) {
+            Ok(resting) => resting.into_iter().for_each(Self::begin),
+            Err(mail) => {
+                self.meter.iter().for_each(|it| it.taken(1));
+                mail.deny(self.unreachable());
+            }
         }
     }
 
-    /// Steers the endpoint, past the calls that wait.
+    /// Tells the endpoint what it is to do.
     pub(crate) fn command(&self, command: Command) {
-        self.mailbox.push_control(Control::Life(command));
+        self.control(Control::Life(command));
+    }
+
+    /// Steers the endpoint, past the calls that wait.
+    pub(crate) fn control(&self, control: Control) {
+        let resting = self.mailbox.push_control(control);
+        resting.into_iter().for_each(Self::begin);
+    }
+
+    /// Lets an endpoint that is new rest until it has something to do, which it may have already.
+    pub(crate) fn settle(&self, endpoint: Box<Resting<E>>) {
+        if let Err(endpoint) = self.mailbox.rest(endpoint) {
+            Self::begin(endpoint);
+        }
+    }
+
+    /// Lets an endpoint go on that has rested.
+    #[cold]
+    fn begin(mut endpoint: Box<Resting<E>>) {
+        let (core, span) = (endpoint.core(), endpoint.span());
+        let home = Arc::clone(&core.home);
+        home.begin(&core, span, main_loop::run(Arc::clone(&core), endpoint));
     }
 
     pub(crate) fn unreachable(&self) -> RpcError {
         RpcError::Unreachable {
             address: self.callee.address.to_string(),
-            restarted: self.service.has_another(&self.name, self.incarnation),
+            restarted: self
+                .home
+                .service()
+                .has_another(&self.name, self.incarnation),
         }
     }
 
@@ -237,7 +273,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         self.set_serving(false);
         self.meter.iter().for_each(|it| it.ended());
         // The name first: whoever sees the endpoint ended may start the next one.
-        self.service.forget(&self.name);
+        self.home.service().forget(&self.name);
         self.termination.set(result);
     }
 

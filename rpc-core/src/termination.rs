@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
-use crate::main_thread::EndpointCell;
+use crate::main_loop::Resting;
 use crate::shared::EndpointCore;
 
 /// Tells how an endpoint has ended, once it has.
@@ -20,11 +20,12 @@ pub(crate) struct Termination {
 
 /// An endpoint's state as long as its task lives.
 ///
-/// Whatever ends the task, the state is dropped then, whoever waits is told, and the name is free.
+/// Whatever ends the task, the state is dropped then, whoever waits is told, and the name is free;
+/// unless the endpoint rests.
 pub(crate) struct Ending<E: RpcEndpoint> {
     core: Arc<EndpointCore<E>>,
     /// It is there until then.
-    cell: Option<EndpointCell<E>>,
+    endpoint: Option<Box<Resting<E>>>,
     /// How the endpoint has ended; the task was dropped if nobody has said so.
     result: Option<Ended>,
 }
@@ -34,17 +35,28 @@ pub(crate) struct Ending<E: RpcEndpoint> {
 pub(crate) type Ended = Result<(), Box<EndpointError>>;
 
 impl<E: RpcEndpoint> Ending<E> {
-    pub(crate) const fn new(core: Arc<EndpointCore<E>>, cell: EndpointCell<E>) -> Self {
+    pub(crate) const fn new(core: Arc<EndpointCore<E>>, endpoint: Box<Resting<E>>) -> Self {
         Self {
             core,
-            cell: Some(cell),
+            endpoint: Some(endpoint),
             result: None,
         }
     }
 
-    pub(crate) fn parts(&self) -> (&Arc<EndpointCore<E>>, &EndpointCell<E>) {
-        let cell = self.cell.as_ref();
-        (&self.core, cell.expect("the task lives"))
+    pub(crate) fn parts(&self) -> (&Arc<EndpointCore<E>>, &Resting<E>) {
+        let endpoint = self.endpoint.as_ref();
+        (&self.core, endpoint.expect("the task lives"))
+    }
+
+    /// The endpoint rests until it has something to do, as it stands now. Given back if it has.
+    pub(crate) fn rest(mut self, stands: impl FnOnce(&mut Resting<E>)) -> Result<(), Self> {
+        let mut endpoint = self.endpoint.take().expect("the task lives");
+        stands(&mut endpoint);
+        let rests = self.core.mailbox.rest(endpoint);
+        rests.map_err(|endpoint| {
+            self.endpoint = Some(endpoint);
+            self
+        })
     }
 
     /// The endpoint has ended by itself.
@@ -55,11 +67,14 @@ impl<E: RpcEndpoint> Ending<E> {
 
 impl<E: RpcEndpoint> Drop for Ending<E> {
     fn drop(&mut self) {
+        let Some(endpoint) = self.endpoint.take() else {
+            return;
+        };
         let core = &self.core;
         let result = self.result.take();
         let mut result = result.unwrap_or_else(|| Err(Box::new(core.aborted())));
         let denied = core.close([]);
-        let dropped = core.drop_stopped(self.cell.take());
+        let dropped = core.drop_stopped(endpoint);
         if denied.and(dropped).is_err() && result.is_ok() {
             result = Err(Box::new(core.panicked()));
         }

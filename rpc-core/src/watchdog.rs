@@ -16,12 +16,25 @@ pub(crate) struct Progress {
     pub(crate) beat: Beat,
     /// Whether messages wait in the mailbox.
     pub(crate) mail: bool,
+    /// Whether nothing was under way when it last did something.
+    pub(crate) idle: bool,
+}
+
+/// What a look at a main thread shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seen {
+    Busy,
+    /// It has had nothing to do since it was looked at last.
+    Idle,
+    /// It does not get on, and that was not told yet.
+    Stalled(Stall),
 }
 
 /// Watches one main thread, from one look at it to the next.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    last: Beat,
+    /// `None` before it is looked at.
+    last: Option<Beat>,
     /// Since when it has not moved though there was something to do, and how many looks saw it so.
     since: Instant,
     looks: u32,
@@ -41,39 +54,45 @@ pub(crate) struct Stall {
 impl Watched {
     pub(crate) const fn new(now: Instant) -> Self {
         Self {
-            last: Beat(0),
+            last: None,
             since: now,
             looks: 0,
             reported: false,
         }
     }
 
-    /// Looks at a main thread. Each stall is told once.
+    /// Looks at a main thread. Each stall is told once, if it takes longer than a limit.
     pub(crate) fn look(
         &mut self,
         now: Instant,
         progress: Progress,
-        limit: Duration,
-    ) -> Option<Stall> {
-        let by = progress.beat.doing();
-        let idle = by == Doing::Nothing && !progress.mail;
-        if idle || progress.beat != self.last || self.looks == 0 {
+        limit: Option<Duration>,
+    ) -> Seen {
+        let Progress { beat, mail, idle } = progress;
+        let by = beat.doing();
+        let rests = by == Doing::Nothing && !mail;
+        let moved = self.last != Some(beat);
+        if rests || moved || self.looks == 0 {
             *self = Self {
-                last: progress.beat,
+                last: Some(beat),
                 since: now,
-                looks: u32::from(!idle),
+                looks: u32::from(!rests),
                 reported: false,
             };
-            return None;
+            return match rests && idle && !moved {
+                true => Seen::Idle,
+                false => Seen::Busy,
+            };
         }
         self.looks += 1;
         let time = now.saturating_duration_since(self.since);
+        let is_late = limit.is_some_and(|limit| time >= limit);
         // A process that was paused as a whole finds the time gone by at its second look.
-        if self.reported || time < limit || self.looks < LOOKS_MIN {
-            return None;
+        if self.reported || !is_late || self.looks < LOOKS_MIN {
+            return Seen::Busy;
         }
         self.reported = true;
-        Some(Stall { by, time })
+        Seen::Stalled(Stall { by, time })
     }
 }
 
@@ -88,7 +107,7 @@ const LOOKS_MIN: u32 = 3;
 
 #[cfg(test)]
 mod tests {
-    use super::{Doing, Duration, Instant, Progress, Stall, Watched};
+    use super::{Doing, Duration, Instant, Progress, Seen, Stall, Watched};
     use crate::pulse::{Beat, Pulse};
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -102,9 +121,18 @@ mod tests {
             Self(Watched::new(start), start)
         }
 
+        /// Returns the stall that is seen, if one is.
         fn at(&mut self, second: u32, beat: Beat, mail: bool) -> Option<Stall> {
-            let progress = Progress { beat, mail };
-            self.0.look(self.1 + second * SECOND, progress, LIMIT)
+            let idle = false;
+            match self.see(second, Progress { beat, mail, idle }) {
+                Seen::Stalled(stall) => Some(stall),
+                Seen::Busy | Seen::Idle => None,
+            }
+        }
+
+        fn see(&mut self, second: u32, progress: Progress) -> Seen {
+            let now = self.1 + second * SECOND;
+            self.0.look(now, progress, Some(LIMIT))
         }
     }
 
@@ -159,5 +187,52 @@ mod tests {
         let _during = pulse.during(Doing::Method(0));
         assert_eq!(look.at(0, pulse.beat(), true), None);
         assert_eq!(look.at(100, pulse.beat(), true), None);
+    }
+
+    #[test]
+    fn a_main_thread_that_did_nothing_since_the_last_look_is_idle() {
+        let (pulse, mut look) = (Pulse::new(), Look::new());
+        let at_rest = |pulse: &Pulse| Progress {
+            beat: pulse.beat(),
+            mail: false,
+            idle: true,
+        };
+        assert_eq!(look.see(0, at_rest(&pulse)), Seen::Busy, "it is new");
+        assert_eq!(look.see(1, at_rest(&pulse)), Seen::Idle);
+        drop(pulse.during(Doing::Method(0)));
+        assert_eq!(look.see(2, at_rest(&pulse)), Seen::Busy, "it ran meanwhile");
+        assert_eq!(look.see(3, at_rest(&pulse)), Seen::Idle);
+        let (mail, idle) = (true, false);
+        let waits = Progress {
+            mail,
+            ..at_rest(&pulse)
+        };
+        assert_eq!(look.see(4, waits), Seen::Busy, "a message waits");
+        let awaits = Progress {
+            idle,
+            ..at_rest(&pulse)
+        };
+        assert_eq!(
+            look.see(5, awaits),
+            Seen::Busy,
+            "a handler awaits something"
+        );
+        let _during = pulse.during(Doing::Timer);
+        assert_eq!(look.see(6, at_rest(&pulse)), Seen::Busy);
+    }
+
+    #[test]
+    fn without_a_limit_nothing_is_told() {
+        let (pulse, mut look) = (Pulse::new(), Look::new());
+        let _during = pulse.during(Doing::Method(0));
+        for second in 0..60 {
+            let progress = Progress {
+                beat: pulse.beat(),
+                mail: true,
+                idle: false,
+            };
+            let now = look.1 + second * SECOND;
+            assert_eq!(look.0.look(now, progress, None), Seen::Busy);
+        }
     }
 }

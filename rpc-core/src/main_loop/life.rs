@@ -6,12 +6,21 @@ use std::task::{Context as TaskContext, Poll};
 use std::thread;
 
 use super::MainLoop;
+use super::rest::Stand;
 use crate::endpoint::{PanicPolicy, RpcEndpoint};
 use crate::error::{EndpointError, Failure};
 use crate::lifecycle::{Command, Hook, State};
 use crate::pulse::Doing;
 use crate::shared::Control;
 use crate::termination::Ended;
+
+/// Why a task of an endpoint is over.
+pub(super) enum Outcome {
+    Ended(Ended),
+    Aborted,
+    /// The endpoint is to rest as it stands.
+    Rests(Stand),
+}
 
 impl<E: RpcEndpoint> MainLoop<'_, E> {
     /// Does what steers the endpoint.
@@ -22,6 +31,8 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
                 let timer = self.main.run(|_, cx| cx.cancel_timer(id));
                 self.guard(Doing::Timer, |_| drop(timer));
             }
+            Control::Rest => self.is_to_rest = true,
+            Control::Abort => self.aborted = true,
         }
     }
 
@@ -119,11 +130,36 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
         Poll::Pending
     }
 
-    /// Answers whoever still waits, and tells how it ended.
-    pub(super) fn finish(mut self) -> Ended {
+    /// Tells whether nothing is under way, as far as is known without asking the endpoint's context.
+    pub(super) fn is_idle(&self) -> bool {
+        let under_way = self.handlers.len() + self.piped.len();
+        under_way == 0 && self.timer.is_none() && self.stopping.is_none()
+    }
+
+    /// There is nothing to do until something comes; ready if the endpoint is to rest until then.
+    pub(super) fn rest(&mut self) -> Poll<()> {
+        let may_rest = self.is_to_rest && self.is_idle() && self.failure.is_none();
+        self.rests = may_rest && self.main.run(|_, cx| cx.is_idle());
+        match self.rests {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Ends the task. Answers whoever still waits, unless the endpoint rests.
+    pub(super) fn finish(mut self) -> Outcome {
+        if self.rests {
+            return Outcome::Rests(Stand {
+                state: self.state,
+                trust: self.trust,
+            });
+        }
         let left = self.leave();
+        if self.aborted {
+            return Outcome::Aborted;
+        }
         let left = left.map_err(|_| Box::new(self.core.panicked()));
-        self.failure.take().map_or(left, Err)
+        Outcome::Ended(self.failure.take().map_or(left, Err))
     }
 
     /// Answers whoever still waits, and drops what is under way.
@@ -139,6 +175,8 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
 /// Also if the task is dropped.
 impl<E: RpcEndpoint> Drop for MainLoop<'_, E> {
     fn drop(&mut self) {
-        let _left = self.leave();
+        if !self.rests {
+            let _left = self.leave();
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
 mod life;
+mod rest;
 mod trust;
+
+pub(crate) use self::rest::Resting;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -14,16 +17,18 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use self::life::Outcome;
+use self::rest::Stand;
 use self::trust::Trust;
 use crate::call::{AnyReply, Begun, Time};
 use crate::connection::Charge;
-use crate::context::{Context, Piped};
+use crate::context::Piped;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::{BoxError, EndpointError, RpcError};
 use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::State;
-use crate::main_thread::{Batch, EndpointCell, MainThread};
+use crate::main_thread::{Batch, MainThread};
 use crate::metering::Timing;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
@@ -34,27 +39,39 @@ use crate::termination::Ending;
 use crate::turn::{self, Pace};
 use crate::unordered::Unordered;
 
-/// Runs an endpoint until it has stopped, and tells those who wait for that.
+/// Runs an endpoint until it has stopped, and tells those who wait for that, or until it has nothing to
+/// do and [rests](Resting).
 ///
-/// One future, made here: one within another would have the endpoint's memory several times.
+/// One future, made here: one within another would have its memory several times.
 pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
-    endpoint: E,
+    endpoint: Box<Resting<E>>,
 ) -> impl Future<Output = ()> + Send {
-    let cell = EndpointCell::new(endpoint, Context::new(Arc::clone(&core)));
-    let ending = Ending::new(core, cell);
+    let mut ending = Ending::new(core, endpoint);
     async move {
-        let (core, cell) = ending.parts();
-        let mut main_loop = MainLoop::new(cell, core);
-        let mut name = MainThreadName::new(Arc::clone(&core.name));
-        poll_fn(|cx| {
-            let turn = || name.run(|| main_loop.poll(cx));
-            let poll = catch_unwind(AssertUnwindSafe(turn));
-            poll.unwrap_or_else(|_| main_loop.escaped(cx))
-        })
-        .await;
-        let result = main_loop.finish();
-        ending.end(result);
+        loop {
+            let outcome = {
+                let (core, endpoint) = ending.parts();
+                let mut main_loop = MainLoop::new(endpoint, core);
+                let mut name = MainThreadName::new(Arc::clone(&core.name));
+                poll_fn(|cx| {
+                    let turn = || name.run(|| main_loop.poll(cx));
+                    let poll = catch_unwind(AssertUnwindSafe(turn));
+                    poll.unwrap_or_else(|_| main_loop.escaped(cx))
+                })
+                .await;
+                main_loop.finish()
+            };
+            match outcome {
+                Outcome::Ended(result) => return ending.end(result),
+                // Which is told when it is dropped.
+                Outcome::Aborted => return,
+                Outcome::Rests(stand) => match ending.rest(|endpoint| endpoint.stand = stand) {
+                    Ok(()) => return,
+                    Err(awaited) => ending = awaited,
+                },
+            }
+        }
     }
 }
 
@@ -71,6 +88,13 @@ struct MainLoop<'a, E: RpcEndpoint> {
     trust: Trust,
     /// Other tasks are to have their turn before the next message is handled.
     gives_way: bool,
+    /// It is to rest when it has nothing to do: always one that has not served since its task began,
+    /// and another when it is told to.
+    is_to_rest: bool,
+    /// It rests, and leaves nothing.
+    rests: bool,
+    /// It ends without more ado.
+    aborted: bool,
     /// `on_stop` while it runs.
     stopping: Option<Stopping<'a>>,
     /// Elsewhere, since there is hardly ever one.
@@ -90,27 +114,32 @@ struct Round<'a, E: RpcEndpoint> {
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
-    fn new(cell: &'a EndpointCell<E>, core: &'a Arc<EndpointCore<E>>) -> Self {
+    fn new(endpoint: &'a Resting<E>, core: &'a Arc<EndpointCore<E>>) -> Self {
+        let Stand { state, trust } = endpoint.stand;
         Self {
-            main: MainThread::new(cell),
+            main: MainThread::new(&endpoint.cell),
             core,
-            state: State::Created,
+            state,
             mail: VecDeque::new(),
             handlers: Unordered::default(),
             piped: Unordered::default(),
             timer: None,
             pace: Pace::default(),
-            trust: Trust::default(),
+            trust,
             gives_way: false,
+            is_to_rest: true,
+            rests: false,
+            aborted: false,
             stopping: None,
             failure: None,
         }
     }
 
-    /// Does what there is to do; ready when the endpoint has stopped.
+    /// Does what there is to do; ready when the endpoint has stopped, or rests.
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         let poll = self.poll_rounds(cx);
-        self.core.pulse.publish(self.state, self.handlers.len());
+        let (state, handlers) = (self.state, self.handlers.len());
+        self.core.pulse.publish(state, handlers, self.is_idle());
         poll
     }
 
@@ -122,7 +151,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             for control in control {
                 self.control(control);
             }
-            if self.handle(cx).is_ready() {
+            if self.aborted || self.handle(cx).is_ready() {
                 return Poll::Ready(());
             }
             let changed = self.core.pulse.take_changed();
@@ -138,7 +167,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 break;
             }
             if !progress && is_all && self.mail.is_empty() {
-                return Poll::Pending;
+                return self.rest();
             }
         }
         // Let other tasks of the runtime have their turn.
@@ -168,6 +197,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             }
         }
         self.core.meter.iter().for_each(|it| it.taken(round.taken));
+        self.is_to_rest &= round.taken == 0;
         Poll::Pending
     }
 

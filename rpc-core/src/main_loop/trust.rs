@@ -10,6 +10,7 @@ use crate::pulse::Doing;
 
 /// For each kind of code, how many more times it has to be quick before it is trusted. Many kinds may
 /// share a place.
+#[derive(Clone, Copy)]
 pub(super) struct Trust([u8; PLACES]);
 
 impl Default for Trust {

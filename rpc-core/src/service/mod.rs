@@ -1,11 +1,13 @@
 //! The service: it starts endpoints, connects gateways, and owns every task it spawns.
 
 mod accept;
+mod awake;
 mod backoff;
 mod channel;
 mod connect;
 mod error;
 mod executor;
+mod home;
 mod observe;
 mod peers;
 mod quota;
@@ -14,6 +16,7 @@ mod registry;
 pub use self::channel::ChannelListener;
 pub use self::error::{BuildError, ConnectError, StartError};
 pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
+pub(crate) use self::home::Home;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +32,9 @@ use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
 use self::accept::{Accepted, listen};
+use self::awake::Awake;
 use self::channel::Channels;
+use self::home::Homes;
 use self::peers::Peers;
 use self::registry::Registry;
 use crate::address::Address;
@@ -38,7 +43,7 @@ use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
-use crate::main_loop;
+use crate::main_loop::Resting;
 use crate::metering;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
@@ -81,13 +86,28 @@ struct Inner {
     /// Where its tasks run, save endpoints; `None` if that is where they are begun.
     runtime: Option<Handle>,
     tasks: Mutex<JoinSet<()>>,
-    /// The endpoints' own tasks.
-    endpoints: Mutex<JoinSet<()>>,
+    /// Where its endpoints run. Locked while one is started, and when the service begins to close.
+    homes: Mutex<Homes>,
+    /// The endpoints that have a task.
+    awake: Arc<Awake>,
     closed: watch::Sender<bool>,
     /// The span that all its tasks run in: that in which the service was made.
     span: Span,
     /// Whether the endpoints are watched.
     watching: Once,
+}
+
+impl Inner {
+    fn abort_endpoints(&self) {
+        let endpoints = self.registry.endpoints();
+        endpoints.iter().for_each(|it| it.abort());
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.abort_endpoints();
+    }
 }
 
 /// A transport of the service.
@@ -159,7 +179,8 @@ impl RpcService {
             roles_needed,
             runtime: Handle::try_current().ok(),
             tasks: Mutex::new(JoinSet::new()),
-            endpoints: Mutex::new(JoinSet::new()),
+            homes: Mutex::default(),
+            awake: Arc::default(),
             closed: watch::Sender::new(false),
             span: Span::current(),
             watching: Once::new(),
@@ -192,7 +213,8 @@ impl RpcService {
     ///
     /// It serves once its [`start`](RpcServer::start) is called. It runs on the runtime in which this is
     /// called, and ends with it, so that one that blocks can be kept from the others; on that of the
-    /// service if this is called outside of any.
+    /// service if this is called outside of any. It has a task there while it has something to do, and
+    /// for a second or two after that: an endpoint that is idle is little more than its state.
     ///
     /// # Errors
     ///
@@ -203,30 +225,25 @@ impl RpcService {
         endpoint: E,
     ) -> Result<RpcServer<E>, StartError> {
         let address: Address = self.address_of(name).parse().map_err(StartError::Name)?;
+        let home = self.home(Handle::try_current().unwrap_or_else(|_| self.runtime()));
         let core = Arc::new(EndpointCore::new(
             name.into(),
             address,
             &self.inner.config,
             Arc::clone(&self.inner.caller),
-            self.downgrade(),
+            home,
         ));
-        let server = RpcServer::new(Arc::clone(&core));
-        // What its code logs tells whose it is.
-        let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        let runtime = Handle::try_current().unwrap_or_else(|_| self.runtime());
         {
-            let mut endpoints = self.inner.endpoints.lock();
+            let _starting = self.inner.homes.lock();
             if self.is_closed() {
                 return Err(StartError::Closed);
             }
             self.inner.registry.insert(&core)?;
-            spawn_within(
-                span,
-                &runtime,
-                &mut endpoints,
-                main_loop::run(core, endpoint),
-            );
         }
+        // What its code logs tells whose it is.
+        let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
+        core.settle(Resting::new(Arc::clone(&core), endpoint, span));
+        let server = RpcServer::new(core);
         self.start_watching();
         Ok(server)
     }
@@ -258,7 +275,7 @@ impl RpcService {
 
     fn begin_to_close(&self) {
         // An endpoint is started before, and will be stopped, or not at all.
-        let _starting = self.inner.endpoints.lock();
+        let _starting = self.inner.homes.lock();
         self.inner.closed.send_replace(true);
     }
 
@@ -270,7 +287,7 @@ impl RpcService {
         self.begin_to_close();
         // First those who could hear of the rest.
         self.inner.accepted.discard();
-        self.inner.endpoints.lock().abort_all();
+        self.inner.abort_endpoints();
         self.inner.tasks.lock().abort_all();
         self.inner.peers.close();
         self.inner.channels.close();

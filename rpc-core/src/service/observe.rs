@@ -1,10 +1,9 @@
 //! What a service tells of itself, and how it watches its endpoints.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use tokio::time::{Duration, Instant};
-
-use super::{RpcService, WeakService};
+use super::RpcService;
+use super::registry::AnyEndpoint;
 use crate::deadlines::Waits;
 use crate::diagnostics::{Diagnostics, EndpointDiagnostics, EndpointState, WaitingCall};
 use crate::endpoint::{GatewayList, RpcEndpoint};
@@ -12,7 +11,7 @@ use crate::lifecycle::State;
 use crate::moment::Moment;
 use crate::pulse::{Beat, Doing};
 use crate::shared::EndpointCore;
-use crate::watchdog::{Progress, Watched, tick};
+use crate::watchdog::{Progress, Stall};
 
 impl RpcService {
     /// Reports what the service does just now: its endpoints, its connections, and who waits for
@@ -68,45 +67,24 @@ impl RpcService {
 
     /// Starts to watch the endpoints, if nobody does yet.
     pub(super) fn start_watching(&self) {
-        if let Some(limit) = self.inner.config.stall_warning {
-            let weak = self.downgrade();
-            self.inner
-                .watching
-                .call_once(|| self.spawn(watch(weak, limit)));
-        }
+        self.inner.watching.call_once(|| {
+            let awake = Arc::clone(&self.inner.awake);
+            let limit = self.inner.config.stall_warning;
+            self.spawn(async move { awake.watch(limit).await });
+        });
     }
 }
 
-/// Warns of main threads that are kept from their work, until the service is gone.
-async fn watch(service: WeakService, limit: Duration) {
-    let mut watched: BTreeMap<u64, Watched> = BTreeMap::new();
-    loop {
-        tokio::time::sleep(tick(limit)).await;
-        let Some(service) = service.upgrade() else {
-            return;
-        };
-        let now = Instant::now();
-        let endpoints = service.inner.registry.endpoints();
-        // Those that have ended are forgotten.
-        let mut before = std::mem::take(&mut watched);
-        for endpoint in endpoints {
-            let (incarnation, progress) = (endpoint.incarnation(), endpoint.progress());
-            let mut watch = before
-                .remove(&incarnation)
-                .unwrap_or_else(|| Watched::new(now));
-            if let Some(stall) = watch.look(now, progress, limit) {
-                let (report, running) = (endpoint.report(), endpoint.name_of(stall.by));
-                tracing::warn!(
-                    endpoint = report.name,
-                    method = running.as_deref().unwrap_or("(none)"),
-                    time = ?stall.time,
-                    messages = report.mailbox,
-                    "the main thread is blocked",
-                );
-            }
-            watched.insert(incarnation, watch);
-        }
-    }
+/// Tells of a main thread that is kept from its work.
+pub(super) fn tell(endpoint: &dyn AnyEndpoint, stall: Stall) {
+    let (report, running) = (endpoint.report(), endpoint.name_of(stall.by));
+    tracing::warn!(
+        endpoint = report.name,
+        method = running.as_deref().unwrap_or("(none)"),
+        time = ?stall.time,
+        messages = report.mailbox,
+        "the main thread is blocked",
+    );
 }
 
 fn id(id: u128) -> String {
@@ -138,6 +116,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         Progress {
             beat,
             mail: self.mailbox.len() > 0,
+            idle: self.pulse.is_idle(),
         }
     }
 

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::RwLock;
 
-use super::StartError;
+use super::{Home, StartError};
 use crate::address::{AddressError, WILDCARD};
 use crate::connection::{Listing, Watchers};
 use crate::diagnostics::EndpointDiagnostics;
@@ -16,7 +17,7 @@ use crate::error::EndpointError;
 use crate::gateway::Exposed;
 use crate::lifecycle::Command;
 use crate::pulse::Doing;
-use crate::shared::EndpointCore;
+use crate::shared::{Control, EndpointCore};
 use crate::watchdog::Progress;
 
 #[derive(Default)]
@@ -40,6 +41,15 @@ pub(super) trait AnyEndpoint: Send + Sync {
     fn incarnation(&self) -> u64;
     fn report(&self) -> EndpointDiagnostics;
     fn progress(&self) -> Progress;
+    /// Tells whether it has a task: it does not rest, and has not ended.
+    fn has_task(&self) -> bool;
+    /// Lets it have no task if it has nothing to do.
+    fn rest(&self);
+    /// Ends it, as if its task were dropped.
+    fn abort(&self);
+    fn home(&self) -> &Arc<Home>;
+    /// Whether it is among those that are watched.
+    fn watched(&self) -> &AtomicBool;
     /// What such code is called.
     fn name_of(&self, doing: Doing) -> Option<String>;
 }
@@ -68,6 +78,26 @@ impl<E: RpcEndpoint> AnyEndpoint for EndpointCore<E> {
 
     fn progress(&self) -> Progress {
         self.progress()
+    }
+
+    fn has_task(&self) -> bool {
+        self.mailbox.has_reader()
+    }
+
+    fn rest(&self) {
+        self.control(Control::Rest);
+    }
+
+    fn abort(&self) {
+        self.control(Control::Abort);
+    }
+
+    fn home(&self) -> &Arc<Home> {
+        &self.home
+    }
+
+    fn watched(&self) -> &AtomicBool {
+        &self.watched
     }
 
     fn name_of(&self, doing: Doing) -> Option<String> {

@@ -1,0 +1,85 @@
+//! Where endpoints run.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::runtime::{Handle, Id};
+use tracing::{Instrument, Span};
+
+use super::{RpcService, WeakService};
+use crate::endpoint::RpcEndpoint;
+use crate::shared::EndpointCore;
+
+/// The endpoints of a service that were started in the same runtime have the same home.
+pub(crate) struct Home {
+    runtime: Handle,
+    service: WeakService,
+}
+
+/// The homes of a service, by their runtime.
+pub(super) type Homes = HashMap<Id, Arc<Home>>;
+
+/// Ends the endpoints of a home when their runtime is shut down: those that rest have no task that
+/// would be dropped with it.
+struct Shelter(Arc<Home>);
+
+impl RpcService {
+    /// Returns the home of endpoints that run on this runtime.
+    pub(super) fn home(&self, runtime: Handle) -> Arc<Home> {
+        let mut homes = self.inner.homes.lock();
+        if let Some(home) = homes.get(&runtime.id()) {
+            return Arc::clone(home);
+        }
+        let home = Arc::new(Home {
+            runtime,
+            service: self.downgrade(),
+        });
+        homes.insert(home.runtime.id(), Arc::clone(&home));
+        // If the runtime is shut down already, the task is dropped in here.
+        drop(homes);
+        let shelter = Shelter(Arc::clone(&home));
+        let standing = async move {
+            let _shelter = shelter;
+            pending().await
+        };
+        let mut tasks = self.inner.tasks.lock();
+        tasks.spawn_on(standing, &home.runtime);
+        home
+    }
+}
+
+impl Home {
+    pub(crate) const fn service(&self) -> &WeakService {
+        &self.service
+    }
+
+    /// Runs a task of an endpoint in its span.
+    pub(crate) fn begin<E: RpcEndpoint>(
+        &self,
+        endpoint: &Arc<EndpointCore<E>>,
+        span: Option<Span>,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        if let Some(service) = self.service.upgrade() {
+            service.inner.awake.add(endpoint);
+        }
+        match span {
+            None => self.runtime.spawn(task),
+            Some(span) => self.runtime.spawn(task.instrument(span)),
+        };
+    }
+}
+
+impl Drop for Shelter {
+    fn drop(&mut self) {
+        let Self(home) = self;
+        let Some(service) = home.service.upgrade() else {
+            return;
+        };
+        service.inner.homes.lock().remove(&home.runtime.id());
+        let endpoints = service.inner.registry.endpoints();
+        let here = endpoints.iter().filter(|it| Arc::ptr_eq(it.home(), home));
+        here.for_each(|it| it.abort());
+    }
+}
