@@ -22,13 +22,30 @@ use crate::timers::{Due, TimerId, Timers};
 /// An endpoint's own main thread, seen from its handlers: timers, continuations, the token.
 pub struct Context<E: RpcEndpoint> {
     core: Arc<EndpointCore<E>>,
+    /// Takes no memory until there is something: most endpoints have nothing.
+    kept: Option<Box<Kept<E>>>,
+    /// The endpoint stops: nothing more is scheduled or registered.
+    closed: bool,
+}
+
+/// What an endpoint has for later.
+struct Kept<E: RpcEndpoint> {
     timers: Timers<TimedRun<E>>,
     /// Continuations that the main loop has not taken over yet.
     piped: Vec<Piped<E>>,
     resources: BTreeMap<ResourceId, Box<dyn Any + Send>>,
     next_resource: u64,
-    /// The endpoint stops: nothing more is scheduled or registered.
-    closed: bool,
+}
+
+impl<E: RpcEndpoint> Default for Kept<E> {
+    fn default() -> Self {
+        Self {
+            timers: Timers::default(),
+            piped: Vec::new(),
+            resources: BTreeMap::new(),
+            next_resource: 0,
+        }
+    }
 }
 
 /// Code that a timer runs.
@@ -46,15 +63,16 @@ pub(crate) type Piped<E> = Pin<Box<dyn Future<Output = Continuation<E>> + Send>>
 pub(crate) type Continuation<E> = Box<dyn FnOnce(&mut E, &mut Context<E>) + Send>;
 
 impl<E: RpcEndpoint> Context<E> {
-    pub(crate) fn new(core: Arc<EndpointCore<E>>) -> Self {
+    pub(crate) const fn new(core: Arc<EndpointCore<E>>) -> Self {
         Self {
             core,
-            timers: Timers::default(),
-            piped: Vec::new(),
-            resources: BTreeMap::new(),
-            next_resource: 0,
+            kept: None,
             closed: false,
         }
+    }
+
+    fn kept(&mut self) -> &mut Kept<E> {
+        self.kept.get_or_insert_default()
     }
 
     /// Returns the endpoint's name.
@@ -66,7 +84,7 @@ impl<E: RpcEndpoint> Context<E> {
     /// Returns the address by which others connect to the endpoint.
     #[must_use]
     pub fn address(&self) -> String {
-        self.core.callee.address.to_string()
+        self.core.address()
     }
 
     /// Returns the service that the endpoint belongs to; `None` once that is gone.
@@ -142,7 +160,11 @@ impl<E: RpcEndpoint> Context<E> {
             && !self.closed
         {
             let run = Box::new(run);
-            handle.id = Some(self.timers.set(at, period, TimedRun { run, cancelled }));
+            handle.id = Some(
+                self.kept()
+                    .timers
+                    .set(at, period, TimedRun { run, cancelled }),
+            );
             self.core.pulse.change();
         }
         handle
@@ -161,7 +183,7 @@ impl<E: RpcEndpoint> Context<E> {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        self.piped.push(Box::pin(async move {
+        self.kept().piped.push(Box::pin(async move {
             let output = future.await;
             let then: Continuation<E> = Box::new(move |endpoint, cx| then(endpoint, cx, output));
             then
@@ -174,17 +196,20 @@ impl<E: RpcEndpoint> Context<E> {
     ///
     /// Once the endpoint stops it is dropped at once.
     pub fn register(&mut self, resource: impl Send + 'static) -> ResourceId {
-        let id = ResourceId(self.next_resource);
-        self.next_resource += 1;
-        if !self.closed {
-            self.resources.insert(id, Box::new(resource));
+        let closed = self.closed;
+        let kept = self.kept();
+        let id = ResourceId(kept.next_resource);
+        kept.next_resource += 1;
+        if !closed {
+            kept.resources.insert(id, Box::new(resource));
         }
         id
     }
 
     /// Drops what was registered. Returns whether it was still there.
     pub fn unregister(&mut self, id: ResourceId) -> bool {
-        self.resources.remove(&id).is_some()
+        let kept = self.kept.as_mut();
+        kept.and_then(|it| it.resources.remove(&id)).is_some()
     }
 
     /// Stops the endpoint, after the messages that are being handled. See
@@ -199,29 +224,36 @@ impl<E: RpcEndpoint> Context<E> {
 
     /// Tells whether nothing is to run later.
     pub(crate) fn is_idle(&self) -> bool {
-        self.piped.is_empty() && self.timers.len() == 0
+        let kept = self.kept.as_ref();
+        kept.is_none_or(|it| it.piped.is_empty() && it.timers.len() == 0)
     }
 
     pub(crate) fn take_piped(&mut self, into: &mut impl Extend<Piped<E>>) {
-        if !self.piped.is_empty() {
-            into.extend(self.piped.drain(..));
+        if let Some(kept) = &mut self.kept
+            && !kept.piped.is_empty()
+        {
+            into.extend(kept.piped.drain(..));
         }
     }
 
     pub(crate) fn next_timer(&self) -> Option<Instant> {
-        self.core.pulse.publish_timers(self.timers.len());
-        self.timers.next_due()
+        let timers = self.kept.as_ref().map(|it| &it.timers);
+        self.core
+            .pulse
+            .publish_timers(timers.map_or(0, Timers::len));
+        timers.and_then(Timers::next_due)
     }
 
     /// Removes a timer. Returns what is to be dropped.
     pub(crate) fn cancel_timer(&mut self, id: TimerId) -> impl Send + use<E> {
         self.core.pulse.change();
-        self.timers.cancel(id)
+        self.kept.as_mut().and_then(|it| it.timers.cancel(id))
     }
 
     /// Runs the first timer that is due. Returns whether there was one.
     pub(crate) fn run_timer(&mut self, endpoint: &mut E, now: Instant) -> bool {
-        let Some(mut due) = self.timers.take_due(now) else {
+        let kept = self.kept.as_mut();
+        let Some(mut due) = kept.and_then(|it| it.timers.take_due(now)) else {
             return false;
         };
         if !due.action.cancelled.load(Ordering::Acquire) {
@@ -234,7 +266,7 @@ impl<E: RpcEndpoint> Context<E> {
     /// The timer may have been cancelled by its own code, or the endpoint stopped by it.
     fn set_again(&mut self, due: Due<TimedRun<E>>) {
         if !self.closed && !due.action.cancelled.load(Ordering::Acquire) {
-            self.timers.again(due, Instant::now());
+            self.kept().timers.again(due, Instant::now());
         }
     }
 
@@ -243,7 +275,8 @@ impl<E: RpcEndpoint> Context<E> {
     pub(crate) fn close(&mut self) -> impl Send + use<E> {
         self.closed = true;
         self.core.pulse.change();
-        (self.timers.clear(), std::mem::take(&mut self.resources))
+        let kept = self.kept.as_mut();
+        kept.map(|it| (it.timers.clear(), std::mem::take(&mut it.resources)))
     }
 }
 

@@ -1,9 +1,8 @@
 //! Fencing tokens: the number that tells a leader's calls from those of the leader before it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::mutant::{self, Mutant};
@@ -44,33 +43,48 @@ impl fmt::Display for FencingToken {
 /// the next token a moment early.
 #[derive(Debug, Default)]
 pub(crate) struct Term {
-    is_set: AtomicBool,
-    token: AtomicU64,
+    status: AtomicU8,
     /// The newest that it ever had.
-    newest: Mutex<Option<FencingToken>>,
+    newest: AtomicU64,
 }
+
+/// It never had a token.
+const NEVER_SET: u8 = 0;
+/// It has the newest.
+const IS_SET: u8 = 1;
+/// It had one.
+const WAS_SET: u8 = 2;
 
 impl Term {
     /// Returns the token of the endpoint, if it has one.
     pub(crate) fn current(&self) -> Option<FencingToken> {
-        let is_set = self.is_set.load(Ordering::Acquire);
-        is_set.then(|| FencingToken(self.token.load(Ordering::Acquire)))
+        let is_set = self.status.load(Ordering::Acquire) == IS_SET;
+        is_set.then(|| self.newest())
     }
 
-    /// Sets the token, which never goes back.
+    fn newest(&self) -> FencingToken {
+        FencingToken(self.newest.load(Ordering::Acquire))
+    }
+
+    /// Sets the token, which never goes back. The main thread calls it.
     pub(crate) fn set(&self, token: Option<FencingToken>) -> Result<(), StaleToken> {
-        let mut newest = self.newest.lock();
-        if let (Some(stale), Some(newest)) = (token, *newest)
+        let was_set = self.status.load(Ordering::Acquire) != NEVER_SET;
+        let newest = was_set.then(|| self.newest());
+        if let (Some(stale), Some(newest)) = (token, newest)
             && stale < newest
             && !mutant::is(Mutant::StaleTokenTaken)
         {
             return Err(StaleToken { stale, newest });
         }
-        *newest = newest.max(token);
-        if let Some(FencingToken(token)) = token {
-            self.token.store(token, Ordering::Release);
-        }
-        self.is_set.store(token.is_some(), Ordering::Release);
+        let status = match token {
+            Some(FencingToken(token)) => {
+                self.newest.store(token, Ordering::Release);
+                IS_SET
+            }
+            None if was_set => WAS_SET,
+            None => NEVER_SET,
+        };
+        self.status.store(status, Ordering::Release);
         Ok(())
     }
 }

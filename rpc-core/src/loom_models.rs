@@ -206,11 +206,11 @@ fn a_mailbox_that_is_closed_has_taken_given_back_or_rejected_each_message() {
         let senders = [1, 2].map(|number| {
             let (mailbox, message) = (Arc::clone(&mailbox), dropped.counted(number));
             thread::spawn(move || match mailbox.push(move || message, 0) {
-                Ok(()) => None,
+                Ok(_) => None,
                 Err(Rejected::Closed(make) | Rejected::Full(make, _)) => Some(make().number),
             })
         });
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         let cx = Context::from_waker(Waker::noop());
         mailbox.take(&cx, &mut mail, &mut control);
         let left = mailbox.close();
@@ -225,6 +225,41 @@ fn a_mailbox_that_is_closed_has_taken_given_back_or_rejected_each_message() {
             mailbox.close().is_empty(),
             "nothing came in behind the close"
         );
+    });
+}
+
+#[test]
+fn a_reader_that_goes_to_rest_misses_nothing_and_is_given_back_once() {
+    check("a reader that goes to rest", || {
+        let mailbox = Arc::new(Mailbox::<u32, u32, &str>::new(messages(9)));
+        let senders = [1, 2].map(|number| {
+            let mailbox = Arc::clone(&mailbox);
+            thread::spawn(move || match number {
+                1 => mailbox.push(|| number, 0).ok().flatten(),
+                _ => mailbox.push_control(number),
+            })
+        });
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
+        let cx = Context::from_waker(Waker::noop());
+        let mut seen = 0;
+        let mut rests = 0;
+        loop {
+            mailbox.take(&cx, &mut mail, &mut control);
+            seen += mail.drain(..).len() + control.drain(..).len();
+            if mailbox.rest("reader").is_ok() {
+                rests += 1;
+                break;
+            }
+        }
+        let begun = senders.map(|it| it.join().unwrap());
+        let begun = begun.into_iter().flatten().count();
+        if seen == 2 {
+            assert_eq!(begun, 0, "nobody has to begin again");
+        } else {
+            assert_eq!(begun, rests, "one brought something, and begins");
+            mailbox.take(&cx, &mut mail, &mut control);
+            assert_eq!(seen + mail.len() + control.len(), 2);
+        }
     });
 }
 
@@ -394,8 +429,8 @@ fn messages(messages: usize) -> Limit {
     }
 }
 
-fn take<M, C, R>(mailbox: &Mailbox<M, C, R>) -> (VecDeque<M>, VecDeque<C>) {
-    let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+fn take<M, C, R>(mailbox: &Mailbox<M, C, R>) -> (VecDeque<M>, Vec<C>) {
+    let (mut mail, mut control) = (VecDeque::new(), Vec::new());
     block_on(poll_fn(|cx| {
         assert!(mailbox.take(cx, &mut mail, &mut control), "all was handled");
         match mail.is_empty() && control.is_empty() {

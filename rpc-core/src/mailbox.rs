@@ -31,7 +31,7 @@ struct Inbox<M, C, R> {
     mail: VecDeque<M>,
     /// What of it came over connections, in bytes.
     bytes: usize,
-    control: VecDeque<C>,
+    control: Vec<C>,
     waker: Option<Waker>,
     reader: Reader<R>,
     closed: bool,
@@ -72,7 +72,7 @@ impl<M, C, R> Mailbox<M, C, R> {
             inbox: Mutex::new(Inbox {
                 mail: VecDeque::new(),
                 bytes: 0,
-                control: VecDeque::new(),
+                control: Vec::new(),
                 waker: None,
                 reader: Reader::Woken,
                 closed: false,
@@ -129,7 +129,7 @@ impl<M, C, R> Mailbox<M, C, R> {
         if inbox.closed {
             return None;
         }
-        inbox.control.push_back(message);
+        inbox.control.push(message);
         wake_now(inbox)
     }
 
@@ -160,7 +160,7 @@ impl<M, C, R> Mailbox<M, C, R> {
         &self,
         cx: &Context<'_>,
         mail: &mut VecDeque<M>,
-        control: &mut VecDeque<C>,
+        control: &mut Vec<C>,
     ) -> bool {
         let mut inbox = self.inbox.lock();
         // They are rare, so that no memory stays for them.
@@ -250,7 +250,7 @@ mod tests {
         for message in 0..3 {
             assert!(mailbox.push(|| message, 0).is_ok());
         }
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0, 1, 2]);
         mail.clear();
@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn what_was_taken_is_handled_before_more_is_taken() {
         let mailbox = Mailbox::<_, (), ()>::new(messages(3));
-        let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::from([0]), Vec::new());
         assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0]);
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn what_was_long_once_does_not_keep_its_memory() {
         let mailbox = Mailbox::<_, (), ()>::new(messages(usize::MAX));
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         let mut take = |count: usize| {
             for message in 0..count {
                 assert!(mailbox.push(|| message, 0).is_ok());
@@ -297,7 +297,7 @@ mod tests {
         assert!(mailbox.push(|| 1, 0).is_ok());
         assert_eq!(mailbox.push_control("first"), None);
         assert_eq!(mailbox.push_control("second"), None);
-        let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::from(["earlier"]));
+        let (mut mail, mut control) = (VecDeque::from([0]), vec!["earlier"]);
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0]);
         assert_eq!(control, ["earlier", "first", "second"]);
@@ -310,7 +310,7 @@ mod tests {
         assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(matches!(mailbox.push(|| 2, 0), Err(Rejected::Full(_, 2))));
         assert_eq!(mailbox.push_own(3), Ok(None));
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert_eq!(mail, [0, 1, 3]);
         // What is being handled does not count any more.
@@ -329,7 +329,7 @@ mod tests {
         assert!(matches!(mailbox.push(|| 2, 1), Err(Rejected::Full(_, 10))));
         assert!(mailbox.push(|| 3, 0).is_ok(), "values have no size");
         assert_eq!(mailbox.len(), 3);
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         assert!(take(&mailbox, &mut mail, &mut control));
         assert!(mailbox.push(|| 4, 9).is_ok());
     }
@@ -343,7 +343,7 @@ mod tests {
         assert!(matches!(mailbox.push(|| 1, 0), Err(Rejected::Closed(_))));
         assert_eq!(mailbox.push_own(2), Err(2));
         assert_eq!(mailbox.push_control(()), None);
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         assert!(!take(&mailbox, &mut mail, &mut control));
         assert!(mailbox.close().is_empty());
     }
@@ -353,7 +353,7 @@ mod tests {
         let mailbox = Mailbox::<_, (), ()>::new(messages(9));
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
-        let (mut mail, mut control) = (VecDeque::new(), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::new(), Vec::new());
         let mut take = |mail: &mut VecDeque<u32>| {
             mailbox.take(&Context::from_waker(&waker), mail, &mut control)
         };
@@ -376,13 +376,38 @@ mod tests {
     fn a_reader_that_has_not_seen_all_is_told_so() {
         let mailbox = Mailbox::<_, (), ()>::new(messages(9));
         let cx = Context::from_waker(Waker::noop());
-        let (mut mail, mut control) = (VecDeque::from([0]), VecDeque::new());
+        let (mut mail, mut control) = (VecDeque::from([0]), Vec::new());
         assert!(mailbox.take(&cx, &mut mail, &mut control), "none is left");
         assert!(mailbox.push(|| 1, 0).is_ok());
         assert!(!mailbox.take(&cx, &mut mail, &mut control));
         mail.clear();
         assert!(mailbox.take(&cx, &mut mail, &mut control));
         assert_eq!(mail, [1]);
+    }
+
+    #[test]
+    fn a_reader_that_rests_is_given_back_to_whoever_brings_something() {
+        for lane in ["mail", "own", "control"] {
+            let mailbox = Mailbox::<_, _, &str>::new(messages(9));
+            let push = || match lane {
+                "mail" => mailbox.push(|| 1, 0).ok().flatten(),
+                "own" => mailbox.push_own(1).unwrap(),
+                _ => mailbox.push_control(1),
+            };
+            assert!(mailbox.has_reader());
+            assert_eq!(push(), None);
+            assert_eq!(mailbox.rest("reader"), Err("reader"), "it is to do that");
+            let (mut mail, mut control) = (VecDeque::new(), Vec::new());
+            assert!(take(&mailbox, &mut mail, &mut control));
+            assert_eq!(mailbox.rest("reader"), Ok(()));
+            assert!(!mailbox.has_reader());
+            assert_eq!(push(), Some("reader"), "{lane}");
+            assert!(mailbox.has_reader());
+            assert_eq!(push(), None, "it has begun");
+            mailbox.close();
+            assert!(!mailbox.has_reader());
+            assert_eq!(mailbox.rest("reader"), Err("reader"));
+        }
     }
 
     #[derive(Default)]
@@ -410,7 +435,7 @@ mod tests {
     fn take<M, C, R>(
         mailbox: &Mailbox<M, C, R>,
         mail: &mut VecDeque<M>,
-        control: &mut VecDeque<C>,
+        control: &mut Vec<C>,
     ) -> bool {
         mailbox.take(&Context::from_waker(Waker::noop()), mail, control);
         !mail.is_empty() || !control.is_empty()

@@ -248,7 +248,7 @@ impl<E: RpcEndpoint> MainThreadExecutor<E> {
             trace: None,
         };
         let caller = &self.core.caller;
-        let waiting = Waiting::begin(&caller.deadlines, &self.core.callee, &ask, &time);
+        let waiting = Waiting::begin(&caller.deadlines, self.core.callee(), &ask, &time);
         let reply = ReplyTo::caller(Arc::clone(waiting.slot()));
         let run: Run<E> = Box::new(move |access| match access {
             // Nobody waits for what it would return.

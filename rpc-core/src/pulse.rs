@@ -1,6 +1,6 @@
 //! What a main thread does just now, for those who watch it from outside.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use crate::lifecycle::State;
 
@@ -11,8 +11,8 @@ pub(crate) struct Pulse {
     state: AtomicU8,
     /// Nothing is under way.
     idle: AtomicBool,
-    handlers: AtomicUsize,
-    timers: AtomicUsize,
+    handlers: AtomicU32,
+    timers: AtomicU32,
     /// Timers or continuations were set or cancelled since the main loop looked.
     changed: AtomicBool,
 }
@@ -40,8 +40,8 @@ impl Pulse {
             beat: AtomicU64::new(0),
             state: AtomicU8::new(0),
             idle: AtomicBool::new(true),
-            handlers: AtomicUsize::new(0),
-            timers: AtomicUsize::new(0),
+            handlers: AtomicU32::new(0),
+            timers: AtomicU32::new(0),
             changed: AtomicBool::new(false),
         }
     }
@@ -62,7 +62,7 @@ impl Pulse {
     pub(crate) fn publish(&self, state: State, handlers: usize, idle: bool) {
         self.state.store(state as u8, Ordering::Relaxed);
         self.idle.store(idle, Ordering::Relaxed);
-        self.handlers.store(handlers, Ordering::Relaxed);
+        self.handlers.store(count(handlers), Ordering::Relaxed);
     }
 
     /// Says that the main loop is to look at timers and continuations; the main thread calls it.
@@ -85,7 +85,7 @@ impl Pulse {
     }
 
     pub(crate) fn publish_timers(&self, timers: usize) {
-        self.timers.store(timers, Ordering::Relaxed);
+        self.timers.store(count(timers), Ordering::Relaxed);
     }
 
     pub(crate) fn state(&self) -> State {
@@ -100,13 +100,17 @@ impl Pulse {
         self.idle.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn handlers(&self) -> usize {
+    pub(crate) fn handlers(&self) -> u32 {
         self.handlers.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn timers(&self) -> usize {
+    pub(crate) fn timers(&self) -> u32 {
         self.timers.load(Ordering::Relaxed)
     }
+}
+
+fn count(many: usize) -> u32 {
+    u32::try_from(many).unwrap_or(u32::MAX)
 }
 
 /// A piece of code that runs.

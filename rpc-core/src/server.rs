@@ -74,7 +74,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
     /// Returns the address by which others connect to the endpoint.
     #[must_use]
     pub fn address(&self) -> String {
-        self.core.callee.address.to_string()
+        self.core.address()
     }
 
     /// Returns a handle with which code anywhere runs code on the endpoint's main thread.
@@ -126,7 +126,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
     fn client<G: Gateway + ?Sized>(&self, token: Option<FencingToken>) -> Arc<G> {
         let route = local_port::<G>(&self.core.expose());
         let route = route.expect("the gateway is in the endpoint's list");
-        let address = self.core.callee.address.clone();
+        let address = self.core.callee().address.clone();
         let caller = Arc::clone(&self.core.caller);
         let callee = caller.callee(address, caller.service, G::METHODS.len());
         G::client(Port::local(route, callee, token, caller))

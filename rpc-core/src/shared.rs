@@ -1,11 +1,10 @@
 //! What all handles of an endpoint share: its mailbox, its name and its token.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use crate::address::Address;
 use crate::callee::Callee;
 use crate::caller::Caller;
 use crate::config::RpcConfig;
@@ -28,8 +27,8 @@ use crate::timers::TimerId;
 /// What an endpoint's handles share.
 pub struct EndpointCore<E: RpcEndpoint> {
     pub(crate) name: Arc<str>,
-    /// Itself, as code knows it that calls its main thread.
-    pub(crate) callee: Arc<Callee>,
+    /// Itself, as code knows it that calls its main thread: there is none before.
+    callee: OnceLock<Arc<Callee>>,
     pub(crate) pulse: Pulse,
     /// `None` if nobody records metrics.
     pub(crate) meter: Option<Arc<EndpointMeter>>,
@@ -47,7 +46,7 @@ pub struct EndpointCore<E: RpcEndpoint> {
     /// Whether it is among those that are watched; the list's lock guards it.
     pub(crate) watched: AtomicBool,
     /// How the endpoint has ended.
-    pub(crate) termination: Arc<Termination>,
+    pub(crate) termination: Termination,
 }
 
 /// What waits in a mailbox.
@@ -79,7 +78,6 @@ pub(crate) enum Control {
 impl<E: RpcEndpoint> EndpointCore<E> {
     pub(crate) fn new(
         name: Arc<str>,
-        address: Address,
         config: &RpcConfig,
         caller: Arc<Caller>,
         home: Arc<Home>,
@@ -92,7 +90,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         let meter = config.metrics.then(meter).flatten();
         Self {
             name,
-            callee: Arc::new(Callee::new(address, caller.service, None)),
+            callee: OnceLock::new(),
             meter,
             pulse: Pulse::new(),
             mailbox: Mailbox::new(limit),
@@ -103,8 +101,22 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             incarnation: fastrand::u64(..),
             home,
             watched: AtomicBool::new(false),
-            termination: Arc::default(),
+            termination: Termination::default(),
         }
+    }
+
+    /// Returns its address.
+    pub(crate) fn address(&self) -> String {
+        self.home.address_of(&self.name)
+    }
+
+    /// Returns itself, as code knows it that calls its main thread.
+    pub(crate) fn callee(&self) -> &Arc<Callee> {
+        self.callee.get_or_init(|| {
+            let address = self.address().parse();
+            let address = address.expect("it was one when the endpoint was made");
+            Arc::new(Callee::new(address, self.caller.service, None))
+        })
     }
 
     /// Makes the ways to all its gateways.
@@ -185,7 +197,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     pub(crate) fn unreachable(&self) -> RpcError {
         RpcError::Unreachable {
-            address: self.callee.address.to_string(),
+            address: self.address(),
             restarted: self
                 .home
                 .service()
@@ -305,7 +317,7 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 impl<E: RpcEndpoint> std::fmt::Debug for EndpointCore<E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EndpointCore")
-            .field("address", &self.callee.address.as_str())
+            .field("address", &self.address())
             .finish_non_exhaustive()
     }
 }

@@ -1,7 +1,8 @@
 //! How an endpoint has ended, for all who wait for it.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::mem;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -13,9 +14,25 @@ use crate::shared::EndpointCore;
 
 /// Tells how an endpoint has ended, once it has.
 #[derive(Default)]
-pub(crate) struct Termination {
-    result: Mutex<Option<Ended>>,
+pub(crate) struct Termination(Mutex<Progress>);
+
+enum Progress {
+    /// With those who wait, once there are any: most endpoints have nobody.
+    Running(Option<Arc<Waiting>>),
+    Over(Ended),
+}
+
+/// Those who wait for an endpoint's end.
+#[derive(Default)]
+struct Waiting {
+    result: OnceLock<Ended>,
     ended: Notify,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::Running(None)
+    }
 }
 
 /// An endpoint's state as long as its task lives.
@@ -85,13 +102,17 @@ impl<E: RpcEndpoint> Drop for Ending<E> {
 impl Termination {
     /// Says how the endpoint has ended.
     pub(crate) fn set(&self, result: Ended) {
-        *self.result.lock() = Some(result);
-        self.ended.notify_waiters();
+        let before = mem::replace(&mut *self.0.lock(), Progress::Over(result.clone()));
+        if let Progress::Running(Some(waiting)) = before {
+            // It is said once.
+            let _unset = waiting.result.set(result);
+            waiting.ended.notify_waiters();
+        }
     }
 
     /// Tells whether it has ended.
     pub(crate) fn is_set(&self) -> bool {
-        self.result.lock().is_some()
+        matches!(*self.0.lock(), Progress::Over(_))
     }
 
     /// Waits until the endpoint has ended.
@@ -99,19 +120,30 @@ impl Termination {
     /// # Cancel safety
     ///
     /// Nothing is lost: whoever asks later is told too.
-    pub(crate) fn wait(
-        self: &Arc<Self>,
-    ) -> impl Future<Output = Result<(), EndpointError>> + use<> {
-        let this = Arc::clone(self);
+    pub(crate) fn wait(&self) -> impl Future<Output = Result<(), EndpointError>> + use<> {
+        let waits = match &mut *self.0.lock() {
+            Progress::Over(result) => Err(result.clone()),
+            Progress::Running(waiting) => Ok(Arc::clone(waiting.get_or_insert_default())),
+        };
         async move {
-            loop {
-                // Before one looks: what happens from here on is told.
-                let ended = this.ended.notified();
-                if let Some(result) = this.result.lock().clone() {
-                    return result.map_err(|error| *error);
-                }
-                ended.await;
+            let result = match waits {
+                Ok(waiting) => waiting.told().await,
+                Err(result) => result,
+            };
+            result.map_err(|error| *error)
+        }
+    }
+}
+
+impl Waiting {
+    async fn told(&self) -> Ended {
+        loop {
+            // Before one looks: what happens from here on is told.
+            let ended = self.ended.notified();
+            if let Some(result) = self.result.get() {
+                return result.clone();
             }
+            ended.await;
         }
     }
 }

@@ -146,7 +146,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     fn poll_rounds(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
         for _ in 0..ROUNDS_MAX {
             let mailbox = &self.core.mailbox;
-            let mut control = VecDeque::new();
+            let mut control = Vec::new();
             let is_all = mailbox.take(cx, &mut self.mail, &mut control);
             for control in control {
                 self.control(control);

@@ -15,6 +15,8 @@ use crate::shared::EndpointCore;
 pub(crate) struct Home {
     runtime: Handle,
     service: WeakService,
+    /// What the addresses of the endpoints begin with.
+    address: String,
 }
 
 /// The homes of a service, by their runtime.
@@ -34,6 +36,7 @@ impl RpcService {
         let home = Arc::new(Home {
             runtime,
             service: self.downgrade(),
+            address: self.address_of(""),
         });
         homes.insert(home.runtime.id(), Arc::clone(&home));
         // If the runtime is shut down already, the task is dropped in here.
@@ -52,6 +55,11 @@ impl RpcService {
 impl Home {
     pub(crate) const fn service(&self) -> &WeakService {
         &self.service
+    }
+
+    /// Returns the address of an endpoint with this name.
+    pub(crate) fn address_of(&self, name: &str) -> String {
+        format!("{}{name}", self.address)
     }
 
     /// Runs a task of an endpoint in its span.

@@ -224,11 +224,11 @@ impl RpcService {
         name: &str,
         endpoint: E,
     ) -> Result<RpcServer<E>, StartError> {
-        let address: Address = self.address_of(name).parse().map_err(StartError::Name)?;
+        let address = self.address_of(name).parse::<Address>();
+        let _parsed = address.map_err(StartError::Name)?;
         let home = self.home(Handle::try_current().unwrap_or_else(|_| self.runtime()));
         let core = Arc::new(EndpointCore::new(
             name.into(),
-            address,
             &self.inner.config,
             Arc::clone(&self.inner.caller),
             home,

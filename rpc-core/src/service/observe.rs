@@ -103,8 +103,8 @@ impl<E: RpcEndpoint> EndpointCore<E> {
                 State::Terminated => EndpointState::Terminated,
             },
             mailbox: self.mailbox.len() as u64,
-            handlers: self.pulse.handlers() as u64,
-            timers: self.pulse.timers() as u64,
+            handlers: self.pulse.handlers().into(),
+            timers: self.pulse.timers().into(),
             dropped: self.dropped(),
             running: self.name_of(self.pulse.beat().doing()),
         }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
 
 use futures_util::future::{BoxFuture, FutureExt};
 use parking_lot::RwLock;
@@ -28,7 +28,7 @@ pub(super) struct Registry {
 struct Entry {
     endpoint: Arc<dyn AnyEndpoint>,
     /// There are none until a peer connects to the endpoint.
-    watchers: OnceLock<Arc<Watchers>>,
+    watchers: Option<Arc<Watchers>>,
 }
 
 /// An endpoint of whatever type.
@@ -121,7 +121,7 @@ impl Registry {
         }
         let entry = Entry {
             endpoint: Arc::clone(core) as _,
-            watchers: OnceLock::new(),
+            watchers: None,
         };
         endpoints.insert(Arc::clone(&core.name), entry);
         Ok(())
@@ -130,7 +130,7 @@ impl Registry {
     /// Forgets an endpoint that has ended, and tells those who watch it.
     pub(super) fn remove(&self, name: &str) {
         let entry = self.endpoints.write().remove(name);
-        if let Some(watchers) = entry.and_then(|it| it.watchers.into_inner()) {
+        if let Some(watchers) = entry.and_then(|it| it.watchers) {
             watchers.endpoint_ended();
         }
     }
@@ -143,10 +143,11 @@ impl Registry {
 
     /// Returns what a peer is told of an endpoint, which is told when that ends.
     pub(super) fn listing(&self, name: &str) -> Option<Listing> {
-        let endpoints = self.endpoints.read();
-        let entry = find(&endpoints, name)?;
+        let mut endpoints = self.endpoints.write();
+        let name = Arc::clone(find(&endpoints, name)?.endpoint.name());
+        let entry = endpoints.get_mut(&name)?;
         let endpoint = Arc::clone(&entry.endpoint);
-        let watchers = Arc::clone(entry.watchers.get_or_init(Arc::default));
+        let watchers = Arc::clone(entry.watchers.get_or_insert_default());
         drop(endpoints);
         Some(Listing {
             name: Arc::clone(endpoint.name()),

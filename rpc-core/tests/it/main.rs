@@ -13,6 +13,7 @@ mod main_thread;
 mod names;
 mod panics;
 mod resources;
+mod resting;
 mod spans;
 mod timers;
 mod times;
