@@ -222,12 +222,6 @@ impl<E: RpcEndpoint> Context<E> {
         &self.core
     }
 
-    /// Tells whether nothing is to run later.
-    pub(crate) fn is_idle(&self) -> bool {
-        let kept = self.kept.as_ref();
-        kept.is_none_or(|it| it.piped.is_empty() && it.timers.len() == 0)
-    }
-
     pub(crate) fn take_piped(&mut self, into: &mut impl Extend<Piped<E>>) {
         if let Some(kept) = &mut self.kept
             && !kept.piped.is_empty()

@@ -99,3 +99,31 @@ pub struct StaleToken {
     /// The newest token of the endpoint so far.
     pub newest: FencingToken,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FencingToken, StaleToken, Term};
+
+    #[test]
+    fn the_token_does_not_go_back_even_if_there_was_none_in_between() {
+        let (term, token) = (Term::default(), FencingToken::new);
+        assert_eq!(term.set(None), Ok(()));
+        assert_eq!(term.current(), None);
+        // Any may be the first.
+        assert_eq!(term.set(Some(token(0))), Ok(()));
+        assert_eq!(term.current(), Some(token(0)));
+        assert_eq!(term.set(Some(token(7))), Ok(()));
+        for between in [Some(token(7)), None] {
+            assert_eq!(term.set(between), Ok(()));
+            assert_eq!(term.current(), between);
+            let stale = StaleToken {
+                stale: token(6),
+                newest: token(7),
+            };
+            assert_eq!(term.set(Some(token(6))), Err(stale));
+            assert_eq!(term.current(), between, "as it was");
+        }
+        assert_eq!(term.set(Some(token(7))), Ok(()));
+        assert_eq!(term.current(), Some(token(7)));
+    }
+}

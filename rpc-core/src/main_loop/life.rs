@@ -130,7 +130,7 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
         Poll::Pending
     }
 
-    /// Tells whether nothing is under way, as far as is known without asking the endpoint's context.
+    /// Tells whether nothing is under way, nor is to be at some time.
     pub(super) fn is_idle(&self) -> bool {
         let under_way = self.handlers.len() + self.piped.len();
         under_way == 0 && self.timer.is_none() && self.stopping.is_none()
@@ -138,8 +138,7 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
 
     /// There is nothing to do until something comes; ready if the endpoint is to rest until then.
     pub(super) fn rest(&mut self) -> Poll<()> {
-        let may_rest = self.is_to_rest && self.is_idle() && self.failure.is_none();
-        self.rests = may_rest && self.main.run(|_, cx| cx.is_idle());
+        self.rests = self.is_to_rest && self.is_idle() && self.failure.is_none();
         match self.rests {
             true => Poll::Ready(()),
             false => Poll::Pending,

@@ -143,7 +143,11 @@ async fn what_an_endpoint_is_outlives_its_tasks() {
     assert_eq!(sum.add(1).await, Ok(2));
     let kept = server.main_thread().call_async(|_, cx| cx.fencing_token());
     assert_eq!(kept.await, Ok(Some(token)));
+    sum.add_after(Duration::from_secs(1), 10);
+    // What stops it passes by what waits.
+    assert_eq!(sum.add(0).await, Ok(2));
     server.stop();
+    // The timer is due meanwhile, and waits.
     pass_time().await;
     let refused = sum.add(1).await;
     assert!(
@@ -152,7 +156,7 @@ async fn what_an_endpoint_is_outlives_its_tasks() {
     );
     server.start();
     pass_time().await;
-    assert_eq!(sum.add(1).await, Ok(3));
+    assert_eq!(sum.add(1).await, Ok(2 + 10 + 1));
     pass_time().await;
     let ends = server
         .main_thread()
@@ -168,26 +172,35 @@ async fn an_endpoint_that_waits_for_something_keeps_its_task() {
     let service = RpcService::local();
     let server = start(&service, "sum");
     let sum = server.gateway::<dyn SumGateway>();
-    let hour = Duration::from_secs(3600);
-    sum.add_after(hour, 10);
-    let main = server.main_thread();
-    let go = main.call_async(|sum, _| Arc::clone(&sum.go)).await.unwrap();
-    pass_time().await;
-    assert_eq!(sum.add(1).await, Ok(1));
-    // The clock of this thread runs while nothing else does.
-    let waiting = sum.wait().without_timeout();
-    let piped = main.call_async(|_, cx| {
-        let later = tokio::time::timeout(Duration::from_secs(60), pending::<()>());
+    sum.add_after(MINUTE, 10);
+    pass_minutes().await;
+    assert_eq!(sum.add(0).await, Ok(10), "the timer has run");
+    let piped = server.main_thread().call_async(|_, cx| {
+        let later = tokio::time::timeout(MINUTE, pending::<()>());
         cx.pipe(later, |sum, _, _| sum.sum += 5);
     });
     piped.await.unwrap();
-    pass_time().await;
-    let waited = async {
-        let _elapsed = tokio::time::timeout(2 * hour, pending::<()>()).await;
+    pass_minutes().await;
+    assert_eq!(
+        sum.add(0).await,
+        Ok(10 + 5),
+        "what was waited for was there"
+    );
+    let go = server
+        .main_thread()
+        .call_async(|sum, _| Arc::clone(&sum.go));
+    let go = go.await.unwrap();
+    let waits = async {
+        pass_minutes().await;
         go.notify_one();
     };
-    let (sum, ()) = tokio::join!(waiting, waited);
-    assert_eq!(sum, Ok(1 + 5 + 10));
+    let (waited, ()) = tokio::join!(sum.wait().without_timeout(), waits);
+    assert_eq!(waited, Ok(10 + 5), "its handler has gone on");
+}
+
+/// Lets more time pass than anything takes here: the clock runs while all wait.
+async fn pass_minutes() {
+    let _elapsed = tokio::time::timeout(5 * MINUTE, pending::<()>()).await;
 }
 
 /// How an endpoint that rests is ended.
@@ -273,3 +286,4 @@ async fn nothing_is_lost_that_comes_while_an_endpoint_goes_to_rest() {
 }
 
 const ROUNDS: u32 = 5_000;
+const MINUTE: Duration = Duration::from_secs(60);
