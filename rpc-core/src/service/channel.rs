@@ -48,7 +48,9 @@ impl Channels {
     }
 
     pub(super) fn close(&self) {
-        self.listeners.lock().clear();
+        // Outside the lock: it wakes those who accept.
+        let listeners = std::mem::take(&mut *self.listeners.lock());
+        drop(listeners);
     }
 }
 

@@ -205,7 +205,9 @@ impl<T> Future for ScheduledTask<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut progress = self.task.progress.lock();
         if let Progress::Pending(waker) = &mut *progress {
-            *waker = Some(cx.waker().clone());
+            let before = waker.replace(cx.waker().clone());
+            drop(progress);
+            drop(before);
             return Poll::Pending;
         }
         match std::mem::replace(&mut *progress, Progress::Taken) {

@@ -80,11 +80,13 @@ impl Peers {
 
     /// Closes all connections, and forgets the peers.
     pub(super) fn close(&self) {
-        for peer in std::mem::take(&mut *self.peers.lock()).into_values() {
+        let peers = std::mem::take(&mut *self.peers.lock());
+        for peer in peers.into_values() {
             // Whoever holds the lock is dialling, and finds the service closed.
-            if let Ok(state) = peer.state.try_lock() {
-                state.connection.iter().for_each(|it| it.close());
-            }
+            let connection = peer.state.try_lock().ok();
+            let connection = connection.and_then(|mut it| it.connection.take());
+            // Outside of all locks: it wakes callers.
+            connection.iter().for_each(|it| it.close());
         }
     }
 }

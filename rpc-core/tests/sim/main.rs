@@ -15,6 +15,7 @@ mod faults;
 mod lanes;
 mod panics;
 mod processes;
+mod wakers;
 mod window;
 
 /// On threads and the real clock, without latency.

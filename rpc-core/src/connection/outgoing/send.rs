@@ -55,11 +55,15 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let unfinished = Unfinished::new(|| drop(self.calls.lock().take(id)));
+        let take = || {
+            let mut calls = self.calls.lock();
+            calls.take(id)
+        };
+        let unfinished = Unfinished::new(|| drop(take()));
         let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, &put));
         unfinished.done();
         let Err(error) = sent else { return Ok(id) };
-        match (self.calls.lock().take(id), error) {
+        match (take(), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
             (Some(_), error) => Err(NotSent::Refused(self.not_sent(error, method))),
             // It was answered by whoever closed the connection meanwhile.

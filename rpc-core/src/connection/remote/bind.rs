@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLockWriteGuard;
 
+use super::call::Failed;
 use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::outgoing::{Claim, Registered};
@@ -103,6 +104,7 @@ impl RemoteGateway {
     pub(super) fn bind_to(&self, claim: Claim) {
         let (connection, resolved) = claim.keep();
         let number = resolved.gateway;
+        let mut failed = Failed::default();
         let mut state = self.state.write();
         state.binding = false;
         let Registered { ended, gone } = connection.register(number, Weak::clone(&self.me));
@@ -120,18 +122,20 @@ impl RemoteGateway {
                 parked.forget();
                 continue;
             }
-            if let Some(parked) = parked.send(Some(&bound)) {
+            if let Some(parked) = parked.send(Some(&bound), &mut failed) {
                 state.put(place, parked);
                 break;
             }
         }
         if state.parked.is_empty() {
             state.bound = Some(bound);
-            self.status.send_modify(|status| status.lost = false);
             drop(state);
+            self.status
+                .send_modify(|status| status.lost &= self.is_unbound());
         } else {
             self.start_binding(state);
         }
+        failed.tell();
         if gone {
             self.stopped();
         }
