@@ -27,7 +27,7 @@ pub mod sockets;
 pub use self::endpoint::TestEndpoint;
 pub use self::faults::{Fault, Faults};
 pub use self::probe::{
-    FencedProbeGateway, FencedProbeGatewayRequest, Probe, ProbeError, ProbeGateway,
+    Chain, FencedProbeGateway, FencedProbeGatewayRequest, Probe, ProbeError, ProbeGateway,
     ProbeGatewayRequest, Signals, Stubborn,
 };
 
@@ -85,6 +85,7 @@ macro_rules! conformance {
             an_answer_that_cannot_be_encoded_fails_its_call
             an_argument_that_cannot_be_decoded_fails_its_call
             an_argument_that_cannot_be_encoded_fails_its_call_at_once
+            a_value_that_is_nested_too_deep_fails_its_call
             an_endpoint_that_is_not_started_refuses
             bytes_that_are_encoded_already_pass_unchanged
             calls_are_handled_in_order
