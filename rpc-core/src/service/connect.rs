@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::peers::Patience;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
@@ -160,7 +159,7 @@ impl RpcService {
         address: Address,
         token: Option<FencingToken>,
     ) -> Result<Arc<G>, ConnectError> {
-        let connection = self.connection(&address, Patience::None).await?;
+        let connection = self.connection(&address).await?;
         if connection.service() == self.inner.id {
             // Our own service, by a name of it that we did not know.
             return self.connect_own(address, token);

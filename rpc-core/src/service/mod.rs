@@ -14,6 +14,7 @@ mod registry;
 pub use self::channel::ChannelListener;
 pub use self::error::{BuildError, ConnectError, StartError};
 pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
+pub(crate) use self::peers::Patience;
 
 use std::collections::BTreeMap;
 use std::fmt;

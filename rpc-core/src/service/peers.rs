@@ -8,12 +8,14 @@ use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::connect::handshake;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
+use crate::config::RpcConfig;
 use crate::connection::{
     Claim, HandshakeError, Link, OutgoingConnection, Purpose, Redial, Refusal, Resolve,
     ResolveRefusal, dial, together,
@@ -45,13 +47,12 @@ struct State {
     backoff: Backoff,
 }
 
-/// Whether to wait before a peer is dialled that could not be reached just now.
+/// Whether one waits for a peer that could not be reached just now, as long as the back-off says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Somebody asks for just this connection.
+pub(crate) enum Patience {
+    /// It is not dialled then.
     None,
-    /// As long as the back-off says.
-    Backoff,
+    Waits,
 }
 
 impl Peers {
@@ -95,6 +96,15 @@ impl State {
     fn is_connected(&self) -> bool {
         self.connection.as_ref().is_some_and(|it| !it.is_closed())
     }
+
+    /// Forgets a connection that has ended.
+    fn notice_loss(&mut self, config: &RpcConfig) {
+        if let Some(lost) = self.connection.take_if(|it| it.is_closed()) {
+            let now = Instant::now();
+            let stood = now.saturating_duration_since(lost.opened());
+            self.backoff.lost(config, stood, now, fastrand::f64());
+        }
+    }
 }
 
 impl RpcService {
@@ -104,49 +114,70 @@ impl RpcService {
         self.inner.peers.close();
     }
 
-    /// Returns the connection to an authority, which is dialled if there is none.
+    /// Returns the connection to an authority, which is dialled now if there is none: somebody asks for
+    /// just this connection.
     pub(super) async fn connection(
         &self,
         address: &Address,
-        patience: Patience,
     ) -> Result<Arc<OutgoingConnection>, ConnectError> {
-        let scheme = address.scheme().unwrap_or_default();
-        let peer = self.inner.peers.peer(scheme, address.authority());
-        let config = &self.inner.config;
+        let peer = self.peer(address);
+        let mut state = peer.state.lock().await;
+        state.notice_loss(&self.inner.config);
+        self.connected(&peer, state, address).await
+    }
+
+    /// The same for one whose connection was lost; `None` if it is too soon to dial.
+    async fn connection_again(
+        &self,
+        address: &Address,
+        patience: Patience,
+    ) -> Option<Result<Arc<OutgoingConnection>, ConnectError>> {
+        let peer = self.peer(address);
         loop {
             let mut state = peer.state.lock().await;
-            if self.is_closed() {
-                return Err(ConnectError::Closed);
-            }
-            if let Some(connection) = &state.connection {
-                if !connection.is_closed() {
-                    return Ok(Arc::clone(connection));
-                }
-                let now = Instant::now();
-                let stood = now.saturating_duration_since(connection.opened());
-                state.connection = None;
-                state.backoff.lost(config, stood, now, fastrand::f64());
-            }
-            if patience == Patience::Backoff
-                && !mutant::is(Mutant::RedialAtOnce)
-                && let Some(until) = state.backoff.wait_until(Instant::now())
-            {
-                drop(state);
-                tokio::time::sleep_until(until).await;
-                continue;
-            }
-            return match self.open(address).await {
-                Ok(connection) => {
-                    *peer.latest.lock() = Arc::downgrade(&connection);
-                    state.connection = Some(Arc::clone(&connection));
-                    Ok(connection)
-                }
-                Err(error) => {
-                    let now = Instant::now();
-                    state.backoff.failed(config, now, fastrand::f64());
-                    Err(error)
-                }
+            state.notice_loss(&self.inner.config);
+            let wait = state.backoff.wait_until(Instant::now());
+            let wait = wait.filter(|_| !state.is_connected() && !self.is_closed());
+            let Some(until) = wait.filter(|_| !mutant::is(Mutant::RedialAtOnce)) else {
+                return Some(self.connected(&peer, state, address).await);
             };
+            drop(state);
+            match patience {
+                Patience::Waits => tokio::time::sleep_until(until).await,
+                Patience::None => return None,
+            }
+        }
+    }
+
+    fn peer(&self, address: &Address) -> Arc<Peer> {
+        let scheme = address.scheme().unwrap_or_default();
+        self.inner.peers.peer(scheme, address.authority())
+    }
+
+    async fn connected(
+        &self,
+        peer: &Peer,
+        mut state: MutexGuard<'_, State>,
+        address: &Address,
+    ) -> Result<Arc<OutgoingConnection>, ConnectError> {
+        if self.is_closed() {
+            return Err(ConnectError::Closed);
+        }
+        if let Some(connection) = &state.connection {
+            return Ok(Arc::clone(connection));
+        }
+        match self.open(address).await {
+            Ok(connection) => {
+                *peer.latest.lock() = Arc::downgrade(&connection);
+                state.connection = Some(Arc::clone(&connection));
+                Ok(connection)
+            }
+            Err(error) => {
+                let now = Instant::now();
+                let config = &self.inner.config;
+                state.backoff.failed(config, now, fastrand::f64());
+                Err(error)
+            }
         }
     }
 
@@ -273,11 +304,13 @@ impl RpcService {
         &self,
         address: &Address,
         resolve: &Resolve,
+        patience: Patience,
     ) -> Result<Claim, Redial> {
-        let connection = match self.connection(address, Patience::Backoff).await {
-            Ok(connection) => connection,
-            Err(ConnectError::Closed) => return Err(Redial::Closed),
-            Err(error) => {
+        let connection = match self.connection_again(address, patience).await {
+            Some(Ok(connection)) => connection,
+            None => return Err(Redial::Failed),
+            Some(Err(ConnectError::Closed)) => return Err(Redial::Closed),
+            Some(Err(error)) => {
                 tracing::debug!(%address, %error, "cannot reach it again yet");
                 return Err(Redial::Failed);
             }
@@ -287,9 +320,7 @@ impl RpcService {
         match claim.await {
             Ok(Ok(claim)) => Ok(claim),
             Ok(Err(RpcError::App(ResolveRefusal::NoEndpoint | ResolveRefusal::NoGateway))) => {
-                Err(Redial::NoEndpoint {
-                    service: connection.service(),
-                })
+                Err(Redial::NoEndpoint)
             }
             Ok(Err(_)) | Err(_) => Err(Redial::Failed),
         }

@@ -15,6 +15,7 @@ mod faults;
 mod lanes;
 mod panics;
 mod processes;
+mod restarts;
 mod wakers;
 mod window;
 

@@ -9,6 +9,7 @@ use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::outgoing::{Claim, Registered};
 use crate::mutant::{self, Mutant};
+use crate::service::Patience;
 use crate::unfinished::Unfinished;
 
 impl RemoteGateway {
@@ -62,7 +63,9 @@ impl RemoteGateway {
         match found {
             Found::Again(claim) => self.bind_to(claim),
             Found::Gone(gone) => {
-                self.leave_for_good(self.state.write(), gone);
+                let mut state = self.state.write();
+                state.binding = false;
+                self.leave_for_good(state, gone);
                 self.stopped();
             }
             Found::Nobody => {}
@@ -74,7 +77,12 @@ impl RemoteGateway {
             let Some(service) = self.service.upgrade() else {
                 return Found::Gone(Gone { restarted: false });
             };
-            let attempt = service.redial(&self.address, &self.resolve).await;
+            let is_gone = self.state.read().gone.is_some();
+            let patience = match is_gone {
+                true => Patience::None,
+                false => Patience::Waits,
+            };
+            let attempt = service.redial(&self.address, &self.resolve, patience).await;
             match attempt {
                 Ok(claim) => {
                     let found = Incarnation::of(&claim);
@@ -84,16 +92,17 @@ impl RemoteGateway {
                         false => Found::Gone(Gone { restarted: true }),
                     };
                 }
-                Err(Redial::NoEndpoint { service }) => {
-                    let restarted = service != self.incarnation.service;
-                    return Found::Gone(Gone { restarted });
+                Err(Redial::NoEndpoint | Redial::Closed) => {
+                    return Found::Gone(Gone { restarted: false });
                 }
-                Err(Redial::Closed) => return Found::Gone(Gone { restarted: false }),
                 Err(Redial::Failed) => {
                     let mut state = self.state.write();
                     if state.parked.is_empty() {
                         state.binding = false;
                         return Found::Nobody;
+                    }
+                    if let Some(gone) = state.gone {
+                        return Found::Gone(gone);
                     }
                 }
             }
@@ -156,6 +165,6 @@ pub(crate) enum Redial {
     Closed,
     /// The peer cannot be reached just now.
     Failed,
-    /// The service with this id has no such endpoint.
-    NoEndpoint { service: u128 },
+    /// The service there has no such endpoint, or none yet.
+    NoEndpoint,
 }

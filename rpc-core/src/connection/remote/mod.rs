@@ -8,11 +8,16 @@
 //!               │ goodbye, or another incarnation                   │
 //!               ▼                                                   │
 //!             gone ◀────────────────────────────────────────────────┘
+//!               │ a call: is there another incarnation?
+//!               ▼
+//!           restarted
 //! ```
 //!
 //! A gateway is that of one incarnation of an endpoint. When its connection is lost, the calls that
 //! are under way fail, save those that may be made again; later calls are parked while the service
-//! redials, and are sent only to the same incarnation. Nothing is delivered to another.
+//! redials, and are sent only to the same incarnation. Nothing is delivered to another. Those that are
+//! made when the endpoint is gone fail as soon as it is known whether there is another: at once while
+//! the peer is not to be dialled again yet.
 
 mod bind;
 mod call;
@@ -78,8 +83,10 @@ impl Incarnation {
     }
 }
 
+/// The endpoint has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gone {
+    /// Another has taken its name: that stays so.
     restarted: bool,
 }
 
@@ -208,11 +215,14 @@ impl RemoteGateway {
 
     /// Tells whether a call may wait for a connection.
     fn may_park(&self, state: &State) -> Result<(), RpcError> {
-        if let Some(Gone { restarted }) = state.gone {
-            return Err(self.unreachable(restarted));
+        if let Some(gone @ Gone { restarted: true }) = state.gone {
+            return Err(self.unreachable(gone));
         }
         let service = self.service.upgrade().filter(|it| !it.is_closed());
-        let service = service.ok_or_else(|| self.never_sent())?;
+        let service = service.ok_or_else(|| match state.gone {
+            Some(gone) => self.unreachable(gone),
+            None => self.never_sent(),
+        })?;
         let config = service.config();
         let full = |queue: &str, limit: usize| RpcError::Overloaded {
             queue: format!("the {queue} that wait for {}", self.address),
@@ -332,14 +342,13 @@ impl RemoteGateway {
 
     /// There is nothing more to bind to.
     fn leave_for_good(&self, mut state: RwLockWriteGuard<'_, State>, gone: Gone) {
-        state.binding = false;
         state.gone = Some(gone);
         let orphans = state.orphan();
         drop(state);
-        fail_all(orphans, &self.unreachable(gone.restarted), &self.lost());
+        fail_all(orphans, &self.unreachable(gone), &self.lost());
     }
 
-    fn unreachable(&self, restarted: bool) -> RpcError {
+    fn unreachable(&self, Gone { restarted }: Gone) -> RpcError {
         RpcError::Unreachable {
             address: self.address.to_string(),
             restarted,
