@@ -21,7 +21,8 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// The endpoint cannot be reached within the configured time, or does not serve the gateway.
+    /// The endpoint cannot be reached within the configured time, or does not serve the gateway; or it is
+    /// of another service, and there is no runtime.
     ///
     /// # Cancel safety
     ///
@@ -115,6 +116,9 @@ impl RpcService {
         address: &str,
         connecting: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
+        if self.runtime().is_none() {
+            return Err(ConnectError::NoRuntime);
+        }
         let after = self.inner.config.connect_timeout;
         // The timer too is made when it is polled.
         let timeout = async { tokio::time::timeout(after, connecting).await };

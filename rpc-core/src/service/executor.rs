@@ -20,6 +20,8 @@ use super::{RpcService, WeakService};
 /// What it runs is quick and does not block. It runs within the tracing span of whoever handed it
 /// in, and ends with the service: what has not run by then never does.
 ///
+/// Its methods panic as [`RpcService::spawn`] does, where there is no runtime.
+///
 /// Answers to what Flink's `RpcService.getScheduledExecutor` returns.
 ///
 /// ```

@@ -9,7 +9,7 @@ use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::outgoing::{Claim, Registered};
 use crate::mutant::{self, Mutant};
-use crate::service::Patience;
+use crate::service::{NoRuntime, Patience};
 use crate::unfinished::Unfinished;
 
 impl RemoteGateway {
@@ -24,15 +24,18 @@ impl RemoteGateway {
         state.binding = true;
         let forsaken = Arc::clone(&me);
         let unfinished = Unfinished::new(move || forsaken.forsake());
-        // A service that is closed drops what it is to run.
+        // What cannot be run is dropped: the service is closed, or has no runtime here.
         drop(state);
-        service.spawn(async move {
+        let begun = service.try_spawn(async move {
             me.bind().await;
             unfinished.done();
         });
+        if let Err(NoRuntime) = begun {
+            tracing::warn!(to = %self.address, "no runtime to look for a lost connection in");
+        }
     }
 
-    /// Nobody binds the gateway any more: the service is closed.
+    /// Nobody binds the gateway any more.
     fn forsake(&self) {
         let orphans = {
             let mut state = self.state.write();
