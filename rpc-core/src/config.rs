@@ -31,8 +31,9 @@ pub struct RpcConfig {
     pub close_timeout: Duration,
     /// How long connecting may take: dialling, handshake and resolving together. The default is 10 s.
     pub connect_timeout: Duration,
-    /// How old a connection may become before it is replaced as soon as no call is under way on it:
-    /// certificates are judged only when a connection is made. The default is `None`: any age.
+    /// How old a connection may become before later calls go by another: certificates are judged only
+    /// when a connection is made. It ends when its own calls are answered, and is cut at twice this age.
+    /// The default is `None`: any age.
     pub connection_age_max: Option<Duration>,
     /// How many connections peers may open; one for what is large counts too, a channel as long as
     /// anybody has it, and each further stream where a connection carries several. More are turned

@@ -45,6 +45,8 @@ struct Peer {
 struct State {
     connection: Option<Arc<OutgoingConnection>>,
     backoff: Backoff,
+    /// How many connections were old: each leaves its calls to itself, and is not cut off by the next.
+    retired: u64,
 }
 
 /// Whether one waits for a peer that could not be reached just now, as long as the back-off says.
@@ -99,7 +101,9 @@ impl State {
 
     /// Forgets a connection that has ended.
     fn notice_loss(&mut self, config: &RpcConfig) {
-        if let Some(lost) = self.connection.take_if(|it| it.is_closed()) {
+        if let Some(lost) = self.connection.take_if(|it| it.is_closed())
+            && !lost.is_retired()
+        {
             let now = Instant::now();
             let stood = now.saturating_duration_since(lost.opened());
             self.backoff.lost(config, stood, now, fastrand::f64());
@@ -164,9 +168,13 @@ impl RpcService {
             return Err(ConnectError::Closed);
         }
         if let Some(connection) = &state.connection {
-            return Ok(Arc::clone(connection));
+            if !connection.is_retired() {
+                return Ok(Arc::clone(connection));
+            }
+            state.retired += u64::from(connection.is_heeded().await);
+            state.connection = None;
         }
-        match self.open(address).await {
+        match self.open(address, state.retired).await {
             Ok(connection) => {
                 *peer.latest.lock() = Arc::downgrade(&connection);
                 state.connection = Some(Arc::clone(&connection));
@@ -181,11 +189,15 @@ impl RpcService {
         }
     }
 
-    /// Dials, and shakes hands.
-    async fn open(&self, address: &Address) -> Result<Arc<OutgoingConnection>, ConnectError> {
+    /// Dials, and shakes hands. So many connections there were old, and are left to themselves.
+    async fn open(
+        &self,
+        address: &Address,
+        retired: u64,
+    ) -> Result<Arc<OutgoingConnection>, ConnectError> {
         let opening = async {
             let (transport, mut stream) = self.dial(address).await?;
-            let link = self.next_link(address);
+            let link = self.next_link(address, retired);
             let hello = self.hello(Purpose::Calls).by(link);
             let welcome = dial(&mut stream, &hello).await;
             let welcome = welcome.map_err(|error| {
@@ -273,11 +285,11 @@ impl RpcService {
         self.within_time(&text, opening).await
     }
 
-    fn next_link(&self, address: &Address) -> Link {
+    fn next_link(&self, address: &Address, retired: u64) -> Link {
         let mut hash = Fnv::new();
         let scheme = address.scheme().unwrap_or_default();
         // A hash takes whatever is written to it.
-        let _ = write!(hash, "{scheme}:{}", address.authority());
+        let _ = write!(hash, "{scheme}:{}#{retired}", address.authority());
         Link {
             address: hash.hash(),
             number: self.inner.dialled.fetch_add(1, Ordering::Relaxed) + 1,

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{RpcService, RpcServiceBuilder};
 
+mod aged;
 mod closing;
 mod determinism;
 mod election;

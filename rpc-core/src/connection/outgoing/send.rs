@@ -60,7 +60,9 @@ impl OutgoingConnection {
             calls.take(id)
         };
         let unfinished = Unfinished::new(|| drop(take()));
-        let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, &put));
+        let sent = self.send(alone, gateway, spends, |out| {
+            self.spend(out, &header, spends, &put)
+        });
         unfinished.done();
         let Err(error) = sent else { return Ok(id) };
         match (take(), error) {
@@ -77,7 +79,7 @@ impl OutgoingConnection {
         method: &MethodInfo,
         arguments: &A,
     ) -> Result<(), NotSent> {
-        let sent = self.send(false, header.gateway, |out| {
+        let sent = self.send(false, header.gateway, true, |out| {
             self.spend(out, header, true, |out, header| {
                 out.put(header, arguments, self.frame_bytes_max)
             })
@@ -94,11 +96,16 @@ impl OutgoingConnection {
         &self,
         alone: bool,
         gateway: u32,
+        spends: bool,
         put: impl Fn(&mut FrameBuffer) -> Result<usize, PutError>,
     ) -> Result<usize, SendError> {
-        let mut by_bulk = None;
+        let (mut by_bulk, mut is_retired) = (None, false);
         // Which lane it goes by is decided while nobody else puts anything on the main lane.
         let by_main = |out: &mut FrameBuffer| {
+            is_retired = spends && self.is_retired();
+            if is_retired {
+                return Ok(0);
+            }
             if self.is_moved(gateway) {
                 by_bulk = Some(self.wire.send_bulk(&put));
                 return Ok(0);
@@ -113,7 +120,10 @@ impl OutgoingConnection {
             });
         };
         let sent = self.wire.send(alone, by_main, moved);
-        by_bulk.unwrap_or(sent)
+        match is_retired {
+            true => Err(SendError::Closed),
+            false => by_bulk.unwrap_or(sent),
+        }
     }
 
     /// As [`send`](Self::send), of a frame without a body, which is lost only with the connection.

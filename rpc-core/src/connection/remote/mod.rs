@@ -287,7 +287,8 @@ impl RemoteGateway {
                 tracing::warn!(method, %error, "one-way message dropped");
             }
             Err(NotSent::Closed(_)) => {
-                let state = self.state.write();
+                let mut state = self.state.write();
+                state.bound.take_if(|it| it.connection.is_retired());
                 if state.gone.is_none() {
                     self.start_binding(state);
                 }
