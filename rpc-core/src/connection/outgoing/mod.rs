@@ -75,6 +75,8 @@ struct Gateways {
 pub(super) struct Pending {
     method: &'static MethodInfo,
     gateway: u32,
+    /// Its request went by the bulk lane, and its gateway was released.
+    by_bulk: bool,
     reply: Arc<dyn ReplySink>,
     /// How to make the call again, if it may be made again.
     again: Option<Box<Parked>>,
@@ -379,12 +381,20 @@ impl OutgoingConnection {
             gateways.by_number.remove(&number);
             gateways.take_gone(number);
         }
-        self.send_after(&Header {
+        let release = Header {
             gateway: number,
             ..Header::new(Kind::Release, 0)
-        });
-        // Those of its calls that are under way may still be cancelled, by either lane.
-        self.moved.lock().remove(&number);
+        };
+        let is_moved = self.is_moved(number);
+        self.send_after(is_moved, &release);
+        if is_moved {
+            // Those of its calls that are under way may still be cancelled, and that goes behind them.
+            let mut calls = self.calls.lock();
+            let of_it = calls.iter_mut().filter(|it| it.gateway == number);
+            of_it.for_each(|it| it.by_bulk = true);
+            drop(calls);
+            self.moved.lock().remove(&number);
+        }
     }
 
     /// Says of a call that nothing is known of it.
@@ -443,6 +453,7 @@ impl Pending {
         Self {
             method,
             gateway,
+            by_bulk: false,
             reply,
             again,
         }

@@ -127,15 +127,21 @@ impl OutgoingConnection {
     }
 
     /// As [`send`](Self::send), of a frame without a body, which is lost only with the connection.
-    pub(super) fn send_after(&self, header: &Header) {
-        if !self.is_moved(header.gateway) {
-            return self.wire.main.send_empty(header);
+    pub(super) fn send_after(&self, by_bulk: bool, header: &Header) {
+        match by_bulk {
+            true => self.wire.send_bulk_empty(header),
+            false => self.wire.main.send_empty(header),
         }
-        self.wire.send_bulk_empty(header);
+    }
+
+    /// Tells whether the request of a call that is under way may have gone by the bulk lane. The caller
+    /// has locked the calls, whose gateway may be released just now.
+    fn went_by_bulk(&self, call: &Pending) -> bool {
+        call.by_bulk || self.is_moved(call.gateway)
     }
 
     /// Tells whether a gateway's requests go by the bulk lane.
-    fn is_moved(&self, gateway: u32) -> bool {
+    pub(super) fn is_moved(&self, gateway: u32) -> bool {
         self.wire.has_bulk()
             && !mutant::is(Mutant::BulkOvertaken)
             && self.moved.lock().contains(&gateway)
@@ -163,24 +169,35 @@ impl OutgoingConnection {
 
     /// Tells the callee that nobody waits for a call any more.
     pub(in crate::connection) fn cancel(&self, id: u64) {
-        let call = self.calls.lock().take(id);
+        let (call, by_bulk) = {
+            let mut calls = self.calls.lock();
+            let call = calls.take(id);
+            let by_bulk = call.as_ref().is_some_and(|it| self.went_by_bulk(it));
+            (call, by_bulk)
+        };
         if let Some(call) = call.filter(|_| !mutant::is(Mutant::CancelNotSent)) {
-            self.send_after(&Header {
+            let cancel = Header {
                 gateway: call.gateway,
                 ..Header::new(Kind::Cancel, id)
-            });
+            };
+            self.send_after(by_bulk, &cancel);
         }
     }
 
     /// Tells the callee how long the caller waits from now on.
     pub(in crate::connection) fn extend(&self, id: u64, remaining_us: Option<u64>) {
-        let gateway = self.calls.lock().get(id).map(|call| call.gateway);
-        if let Some(gateway) = gateway {
-            self.send_after(&Header {
+        let call = {
+            let calls = self.calls.lock();
+            let call = calls.get(id);
+            call.map(|it| (it.gateway, self.went_by_bulk(it)))
+        };
+        if let Some((gateway, by_bulk)) = call {
+            let extend = Header {
                 gateway,
                 remaining_us,
                 ..Header::new(Kind::Extend, id)
-            });
+            };
+            self.send_after(by_bulk, &extend);
         }
     }
 

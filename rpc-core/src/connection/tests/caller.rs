@@ -164,6 +164,25 @@ async fn from_its_first_large_request_on_a_gateway_keeps_to_the_bulk_lane() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_call_goes_behind_it_though_its_gateway_is_released() {
+    let (mut caller, mut bulk) = Caller::widened().await;
+    let slots = [(); 2].map(|()| Arc::new(Slot::new()));
+    let moved = caller.ask(1, LARGE, &slots[0]);
+    let stayed = caller.ask(2, 1, &slots[1]);
+    for (gateway, call) in [(1, moved), (2, stayed)] {
+        caller.connection.release(gateway);
+        caller.connection.extend(call, Some(9));
+        caller.connection.cancel(call);
+    }
+    let said = |gateway| {
+        [Kind::Request, Kind::Release, Kind::Extend, Kind::Cancel].map(|kind| (kind, gateway))
+    };
+    assert_eq!(bulk.kinds(4).await, said(1));
+    assert_eq!(caller.main.kinds(1).await, [(Kind::Move, 1)]);
+    assert_eq!(caller.main.kinds(4).await, said(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_comes_by_either_lane() {
     let (mut caller, mut bulk) = Caller::widened().await;
     let [(first, first_slot), (second, second_slot)] = caller.ask_twice().await;
