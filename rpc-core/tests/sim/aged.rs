@@ -122,7 +122,7 @@ fn calls_stay_in_order_when_the_connection_is_replaced() {
             let mut calls = Vec::new();
             // The connection is old when 400 are under way.
             for number in 0..430 {
-                if number > 370 && number % 5 == 0 {
+                if number > 385 && number % 2 == 0 {
                     // What comes later goes behind it.
                     drop(probe.hold(vec![1; 300_000]));
                 }
