@@ -25,7 +25,8 @@ pub struct RpcConfig {
     /// How many calls one connection may have under way. More fail with `Overloaded` before they
     /// are sent. The default is 65,536.
     pub calls_max: usize,
-    /// How many channels that peers opened may wait to be accepted, by name. The default is 256.
+    /// How many channels that peers opened may wait to be accepted, by name. Further ones wait for a
+    /// place, no longer than `handshake_timeout`. The default is 256.
     pub channel_backlog_max: usize,
     /// How long closing waits for peers to read what they were told last. The default is 1 s.
     pub close_timeout: Duration,

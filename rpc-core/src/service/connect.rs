@@ -68,16 +68,25 @@ impl RpcService {
     /// Opens a stream of bytes to whoever accepts the channels of this name: the address is
     /// `scheme://authority/name`.
     ///
+    /// Of many that are opened to one service at once some wait for others, before their time begins.
+    ///
     /// # Errors
     ///
     /// The service cannot be reached within the configured time, or nobody accepts such channels; or
-    /// this service is closed.
+    /// this service is closed, or there is no runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped: a channel that was opened is closed.
     pub async fn open_channel(&self, address: &str) -> Result<Stream, ConnectError> {
         if self.is_closed() {
             return Err(ConnectError::Closed);
         }
         let parsed: Address = address.parse()?;
         let purpose = Purpose::Channel(parsed.endpoint().to_owned());
+        let peer = self.peer(&parsed);
+        let turn = peer.channels.acquire().await;
+        let _turn = turn.map_err(|_| ConnectError::Closed)?;
         self.within_time(address, async {
             let (connection, mut stream) = self.dial(&parsed).await?;
             let welcome = dial(&mut stream, &self.hello(purpose)).await;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
@@ -33,12 +33,24 @@ pub(super) struct Peers {
 }
 
 /// One authority.
-#[derive(Default)]
-struct Peer {
+pub(super) struct Peer {
     /// The lock lets one of many callers dial.
     state: tokio::sync::Mutex<State>,
     /// The connection that was opened last, for those who do not wait for the lock.
     latest: Mutex<Weak<OutgoingConnection>>,
+    /// So many channels may be opened at once: others wait for their turn, since a peer turns away
+    /// those who are too many.
+    pub(super) channels: Semaphore,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            state: tokio::sync::Mutex::default(),
+            latest: Mutex::default(),
+            channels: Semaphore::new(CHANNELS_AT_ONCE),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -153,7 +165,7 @@ impl RpcService {
         }
     }
 
-    fn peer(&self, address: &Address) -> Arc<Peer> {
+    pub(super) fn peer(&self, address: &Address) -> Arc<Peer> {
         let scheme = address.scheme().unwrap_or_default();
         self.inner.peers.peer(scheme, address.authority())
     }
@@ -341,3 +353,6 @@ impl RpcService {
 
 /// So many peers are remembered before those are forgotten to whom there is no connection.
 const FORGET_AT: usize = 1 << 10;
+/// A fraction of the handshakes that a peer lets a host have under way, so that several processes may
+/// dial from there; and no more are needed to be at work all the time.
+const CHANNELS_AT_ONCE: usize = 32;

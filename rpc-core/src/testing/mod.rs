@@ -64,6 +64,7 @@ macro_rules! conformance {
             a_late_answer_is_ignored
             a_lost_peer_fails_its_calls_at_once
             a_missing_channel_is_refused
+            many_channels_are_opened_at_once
             a_missing_endpoint_or_gateway_is_named
             a_name_can_be_used_again
             a_nested_call_inherits_the_deadline
