@@ -25,14 +25,16 @@ pub struct RpcConfig {
     /// How many calls one connection may have under way. More fail with `Overloaded` before they
     /// are sent. The default is 65,536.
     pub calls_max: usize,
-    /// How many channels that peers opened may wait to be accepted, by name. The default is 256.
+    /// How many channels that peers opened may wait to be accepted, by name. Further ones wait for a
+    /// place, no longer than `handshake_timeout`. The default is 256.
     pub channel_backlog_max: usize,
     /// How long closing waits for peers to read what they were told last. The default is 1 s.
     pub close_timeout: Duration,
     /// How long connecting may take: dialling, handshake and resolving together. The default is 10 s.
     pub connect_timeout: Duration,
-    /// How old a connection may become before it is replaced as soon as no call is under way on it:
-    /// certificates are judged only when a connection is made. The default is `None`: any age.
+    /// How old a connection may become before later calls go by another: certificates are judged only
+    /// when a connection is made. It ends when its own calls are answered, and is cut at twice this age.
+    /// The default is `None`: any age.
     pub connection_age_max: Option<Duration>,
     /// How many connections peers may open; one for what is large counts too, a channel as long as
     /// anybody has it, and each further stream where a connection carries several. More are turned

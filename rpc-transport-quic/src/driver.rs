@@ -51,10 +51,32 @@ thread_local! {
 
 /// Makes a connection by `make`. Returns also its task, if the connection's runtime is [`Tokio`].
 pub(crate) fn keep<T>(make: impl FnOnce() -> T) -> (T, Option<Arc<Home>>) {
-    KEPT.set(Some(None));
+    let keeping = Keeping::begin();
     let made = make();
-    let driver = KEPT.take().flatten();
+    let driver = keeping.end();
     (made, driver.map(Home::run))
+}
+
+/// Nothing is kept any more once this is dropped, also if `make` panics: what is spawned on this thread
+/// then would be run by nobody.
+struct Keeping;
+
+impl Keeping {
+    fn begin() -> Self {
+        KEPT.set(Some(None));
+        Self
+    }
+
+    fn end(self) -> Option<Driver> {
+        KEPT.take().flatten()
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        // A driver may be any code when it is dropped, and spawn.
+        let _kept = KEPT.take();
+    }
 }
 
 /// Where a driver is run while it is not lent.
@@ -161,6 +183,7 @@ impl Drop for Lent {
 #[cfg(test)]
 mod tests {
     use std::future::{pending, poll_fn};
+    use std::panic::catch_unwind;
     use std::sync::Arc;
     use std::task::Poll;
 
@@ -208,6 +231,15 @@ mod tests {
         while tasks.num_alive_tasks() > 0 {
             tokio::task::yield_now().await;
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_spawned_after_a_panic_is_run_by_tokio() {
+        let panics = catch_unwind(|| keep(|| panic!("as a connection that cannot be made")));
+        assert!(panics.is_err());
+        let (sender, mut polled) = mpsc::channel(9);
+        Tokio.spawn(driver(sender));
+        assert!(polled.recv().await.unwrap().is_some());
     }
 
     #[tokio::test]

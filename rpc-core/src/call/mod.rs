@@ -36,6 +36,13 @@ use crate::turn;
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
 /// method is marked `#[rpc(no_cancel)]`. [`detach`](Self::detach) lets the call run on.
 ///
+/// Any executor may poll it. Its time is kept by the runtime in which it is first awaited, or else by that
+/// of its service.
+///
+/// # Panics
+///
+/// When it is awaited outside of any runtime, has a deadline, and its service was made outside of any too.
+///
 /// # Cancel safety
 ///
 /// Polling may stop at any time; the result is kept until it is taken.

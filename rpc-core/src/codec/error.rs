@@ -63,8 +63,15 @@ impl From<Reason> for CodecError {
 }
 
 impl From<bincode::error::EncodeError> for CodecError {
+    #[cold]
     fn from(error: bincode::error::EncodeError) -> Self {
         Reason::Value(error.to_string()).into()
+    }
+}
+
+impl serde::ser::Error for CodecError {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Reason::Value(text.to_string()).into()
     }
 }
 

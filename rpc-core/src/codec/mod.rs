@@ -1,8 +1,9 @@
 //! Values to bytes and back; the only place that names bincode.
 //!
-//! bincode is finished but unmaintained, so everything that depends on it is here: it encodes, and
-//! reads numbers. What has a length or can nest is decoded by [`decoder`], under limits that hold
-//! for every type, because the bytes come from a peer:
+//! bincode is finished but unmaintained, so everything that depends on it is here: it writes and reads
+//! numbers and texts. What can nest is encoded by [`encoder`], no deeper than it may be decoded. What
+//! has a length or can nest is decoded by [`decoder`], under limits that hold for every type, because
+//! the bytes come from a peer:
 //!
 //! | limit | without it |
 //! |---|---|
@@ -13,18 +14,18 @@
 //! | no bytes are left over | two versions of a message are taken for each other |
 
 mod decoder;
+mod encoder;
 mod error;
 mod input;
 pub(crate) mod payload;
 
 pub(crate) use self::error::CodecError;
 
-use bincode::enc::write::Writer;
-use bincode::error::EncodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use self::decoder::Decoder;
+use self::encoder::{Encoder, Output};
 use self::error::Reason;
 use self::input::Input;
 
@@ -33,19 +34,7 @@ pub(crate) fn encode<T: Serialize + ?Sized>(
     value: &T,
     out: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    bincode::serde::encode_into_writer(value, Appended(out), CONFIG)?;
-    Ok(())
-}
-
-/// Appends to bytes.
-struct Appended<'a>(&'a mut Vec<u8>);
-
-impl Writer for Appended<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.0.extend_from_slice(bytes);
-        Ok(())
-    }
+    value.serialize(Encoder::new(&mut Output::new(out)))
 }
 
 /// Reads one value that takes all of `bytes`.
@@ -71,7 +60,8 @@ const CONFIG: bincode::config::Configuration = bincode::config::standard();
 const MESSAGE_BYTES_MAX: usize = 256 << 20;
 
 /// How deep values may be nested: each struct, tuple, sequence, map, option, newtype and enum is a
-/// level. At some hundred bytes of stack for one it is far from a worker's 2 MiB.
+/// level. At some hundred bytes of stack for one it is far from a worker's 2 MiB. What is deeper is not
+/// sent either.
 const DEPTH_MAX: u32 = 128;
 
 /// How many bytes of memory each byte of a message may become. An empty string or list, and an

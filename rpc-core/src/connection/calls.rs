@@ -62,6 +62,11 @@ impl<P> CallTable<P> {
         (u64::from(*generation) == id >> 32).then_some(call)
     }
 
+    /// Returns all calls.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut P> {
+        self.calls.iter_mut().map(|(_, (_, call))| call)
+    }
+
     /// Takes a call out, if it is still that call.
     pub(super) fn take(&mut self, id: u64) -> Option<P> {
         self.get(id)?;

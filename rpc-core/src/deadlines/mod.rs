@@ -23,6 +23,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
@@ -77,6 +78,8 @@ pub(crate) struct Shard {
     slots: Mutex<Slots>,
     /// Wakes the sweeper: there is an earlier deadline, or the service is gone.
     changed: Notify,
+    /// Where the sweeper runs if a call needs it that is awaited outside of any runtime.
+    runtime: Option<Handle>,
 }
 
 /// A deadline that the sweeper was told of, and after how many sweeps. Until the next one it wakes no
@@ -123,6 +126,7 @@ impl Shard {
                 swept: false,
             }),
             changed: Notify::new(),
+            runtime: Handle::try_current().ok(),
         }
     }
 
@@ -171,13 +175,22 @@ impl Shard {
         if slots.earliest <= deadline && slots.swept {
             return;
         }
-        // Made here, so that a runtime without a clock panics where the call is awaited, and before
-        // anybody relies on it.
-        let sleep = (!slots.swept).then(|| tokio::time::sleep_until(deadline.instant()));
+        // Made here, so that it panics where the call is awaited, and before anybody relies on it, if
+        // there is no runtime or one without a clock.
+        let sweeper = (!slots.swept).then(|| {
+            let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());
+            let runtime =
+                runtime.expect("a call that has a deadline is awaited in a tokio runtime");
+            let _entered = runtime.enter();
+            (
+                tokio::time::sleep_until(deadline.instant()),
+                runtime.clone(),
+            )
+        });
         self.set_earliest(&mut slots, deadline);
         slots.swept = true;
         drop(slots);
-        let Some(sleep) = sleep else {
+        let Some((sleep, runtime)) = sweeper else {
             return self.changed.notify_one();
         };
         // Not among the service's tasks: calls outlive the service's end, and it ends with the last
@@ -186,7 +199,7 @@ impl Shard {
             shard: Arc::clone(self),
             retired: false,
         };
-        tokio::spawn(sweeper.run(sleep));
+        runtime.spawn(sweeper.run(sleep));
     }
 
     /// Wakes the calls whose time is over. Returns when to look again.
@@ -253,7 +266,8 @@ impl Shard {
 
 /// The task that wakes a shard's calls; it ends when the service is gone and no call waits.
 ///
-/// It runs on the runtime of the call that needed it first, and moves on when that is shut down.
+/// It runs on the runtime of the call that needed it first, or of the service if that has none, and moves
+/// on when that is shut down.
 struct Sweeper {
     shard: Arc<Shard>,
     /// It has ended of itself.

@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -33,22 +34,36 @@ impl Channels {
         self.listeners.lock().contains_key(name)
     }
 
-    /// Hands a stream to its listener; one that is not taken in time is dropped, which closes it. The
-    /// share is held as long as the stream.
-    pub(super) fn offer(&self, name: &str, stream: Stream, share: &Arc<Share>) {
+    /// Hands a stream to its listener; one for which there is no place in time is dropped, which closes
+    /// it. The share is held as long as the stream.
+    pub(super) fn offer(
+        &self,
+        name: String,
+        stream: Stream,
+        share: &Arc<Share>,
+        patience: Duration,
+    ) -> impl Future<Output = ()> + use<> {
         let Stream { reader, writer } = stream;
         let stream = Stream::new(Counted::new(reader, share), Counted::new(writer, share));
-        let listener = self.listeners.lock().get(name).cloned();
-        if listener.is_none_or(|it| it.try_send(stream).is_err()) {
-            tracing::warn!(
-                name,
-                "a channel was turned away: its listener is gone or too slow"
-            );
+        let listener = self.listeners.lock().get(&name).cloned();
+        async move {
+            let taken = match listener {
+                Some(listener) => listener.send_timeout(stream, patience).await.is_ok(),
+                None => false,
+            };
+            if !taken {
+                tracing::warn!(
+                    name,
+                    "a channel was turned away: its listener is gone or too slow"
+                );
+            }
         }
     }
 
     pub(super) fn close(&self) {
-        self.listeners.lock().clear();
+        // Outside the lock: it wakes those who accept.
+        let listeners = std::mem::take(&mut *self.listeners.lock());
+        drop(listeners);
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::peers::Patience;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
 use crate::connection::{
@@ -22,7 +21,8 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// The endpoint cannot be reached within the configured time, or does not serve the gateway.
+    /// The endpoint cannot be reached within the configured time, or does not serve the gateway; or it is
+    /// of another service, and there is no runtime.
     ///
     /// # Cancel safety
     ///
@@ -68,16 +68,25 @@ impl RpcService {
     /// Opens a stream of bytes to whoever accepts the channels of this name: the address is
     /// `scheme://authority/name`.
     ///
+    /// Of many that are opened to one service at once some wait for others, before their time begins.
+    ///
     /// # Errors
     ///
     /// The service cannot be reached within the configured time, or nobody accepts such channels; or
-    /// this service is closed.
+    /// this service is closed, or there is no runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped: a channel that was opened is closed.
     pub async fn open_channel(&self, address: &str) -> Result<Stream, ConnectError> {
         if self.is_closed() {
             return Err(ConnectError::Closed);
         }
         let parsed: Address = address.parse()?;
         let purpose = Purpose::Channel(parsed.endpoint().to_owned());
+        let peer = self.peer(&parsed);
+        let turn = peer.channels.acquire().await;
+        let _turn = turn.map_err(|_| ConnectError::Closed)?;
         self.within_time(address, async {
             let (connection, mut stream) = self.dial(&parsed).await?;
             let welcome = dial(&mut stream, &self.hello(purpose)).await;
@@ -116,6 +125,9 @@ impl RpcService {
         address: &str,
         connecting: impl Future<Output = Result<T, ConnectError>>,
     ) -> Result<T, ConnectError> {
+        if self.runtime().is_none() {
+            return Err(ConnectError::NoRuntime);
+        }
         let after = self.inner.config.connect_timeout;
         // The timer too is made when it is polled.
         let timeout = async { tokio::time::timeout(after, connecting).await };
@@ -160,7 +172,7 @@ impl RpcService {
         address: Address,
         token: Option<FencingToken>,
     ) -> Result<Arc<G>, ConnectError> {
-        let connection = self.connection(&address, Patience::None).await?;
+        let connection = self.connection(&address).await?;
         if connection.service() == self.inner.id {
             // Our own service, by a name of it that we did not know.
             return self.connect_own(address, token);

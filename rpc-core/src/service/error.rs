@@ -17,6 +17,9 @@ pub enum BuildError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A transport listens, and there is no runtime in which to accept.
+    #[error("{NO_RUNTIME}")]
+    NoRuntime,
     /// A transport cannot be bound.
     #[error(transparent)]
     Transport(#[from] TransportError),
@@ -35,6 +38,9 @@ pub enum StartError {
     /// The service is closed.
     #[error("the service is closed")]
     Closed,
+    /// There is no runtime in which the endpoint could run, neither here nor of the service.
+    #[error("{NO_RUNTIME}")]
+    NoRuntime,
     /// An endpoint cannot have this name.
     #[error(transparent)]
     Name(AddressError),
@@ -78,6 +84,9 @@ pub enum ConnectError {
         /// The gateway's name.
         gateway: &'static str,
     },
+    /// There is no runtime in which the connection could be made, neither here nor of the service.
+    #[error("{NO_RUNTIME}")]
+    NoRuntime,
     /// The service has no transport for the address.
     #[error("cannot connect to {address}: this service has no transport for {scheme}://")]
     NoTransport {
@@ -98,3 +107,6 @@ pub enum ConnectError {
     #[error(transparent)]
     Transport(#[from] TransportError),
 }
+
+/// What is said of a service that was made outside of any runtime, and is used outside of any.
+pub(super) const NO_RUNTIME: &str = "there is no tokio runtime, here or where the service was made";

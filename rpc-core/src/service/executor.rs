@@ -20,6 +20,8 @@ use super::{RpcService, WeakService};
 /// What it runs is quick and does not block. It runs within the tracing span of whoever handed it
 /// in, and ends with the service: what has not run by then never does.
 ///
+/// Its methods panic as [`RpcService::spawn`] does, where there is no runtime.
+///
 /// Answers to what Flink's `RpcService.getScheduledExecutor` returns.
 ///
 /// ```
@@ -205,7 +207,9 @@ impl<T> Future for ScheduledTask<T> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut progress = self.task.progress.lock();
         if let Progress::Pending(waker) = &mut *progress {
-            *waker = Some(cx.waker().clone());
+            let before = waker.replace(cx.waker().clone());
+            drop(progress);
+            drop(before);
             return Poll::Pending;
         }
         match std::mem::replace(&mut *progress, Progress::Taken) {

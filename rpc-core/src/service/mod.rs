@@ -17,6 +17,7 @@ pub use self::channel::ChannelListener;
 pub use self::error::{BuildError, ConnectError, StartError};
 pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
 pub(crate) use self::home::Home;
+pub(crate) use self::peers::Patience;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,6 +26,7 @@ use std::pin::pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Once, Weak};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -34,6 +36,7 @@ use tracing::{Instrument, Span};
 use self::accept::{Accepted, listen};
 use self::awake::Awake;
 use self::channel::Channels;
+use self::error::NO_RUNTIME;
 use self::home::Homes;
 use self::peers::Peers;
 use self::registry::Registry;
@@ -57,8 +60,8 @@ use crate::transport::Transport;
 ///
 /// It runs on the tokio runtime in which it is made, its connections too, whoever asks for them: from
 /// another runtime, or from a thread without one. That runtime has to outlive it. Of a service that is
-/// made outside of any, each task runs where it is begun. An [endpoint](Self::start_server) may have a
-/// runtime of its own.
+/// made outside of any, each task runs where it is begun; what cannot be begun fails, and says so. An
+/// [endpoint](Self::start_server) may have a runtime of its own.
 ///
 /// Answers to Flink's `RpcService`.
 #[derive(Clone)]
@@ -218,7 +221,7 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// The name is taken or is none, or the service is closed.
+    /// The name is taken or is none, or the service is closed, or there is no runtime.
     pub fn start_server<E: RpcEndpoint>(
         &self,
         name: &str,
@@ -226,7 +229,8 @@ impl RpcService {
     ) -> Result<RpcServer<E>, StartError> {
         let address = self.address_of(name).parse::<Address>();
         let _parsed = address.map_err(StartError::Name)?;
-        let home = self.home(Handle::try_current().unwrap_or_else(|_| self.runtime()));
+        let runtime = Handle::try_current().ok().or_else(|| self.runtime());
+        let home = self.home(runtime.ok_or(StartError::NoRuntime)?);
         let core = Arc::new(EndpointCore::new(
             name.into(),
             &self.inner.config,
@@ -266,8 +270,16 @@ impl RpcService {
         self.inner.peers.close();
         self.inner.channels.close();
         let farewell = self.inner.accepted.say_goodbye();
-        // Whoever does not read is not waited for.
-        let _ = tokio::time::timeout(self.inner.config.close_timeout, farewell).await;
+        match self.runtime() {
+            // Whoever does not read is not waited for.
+            Some(_) => {
+                let after = self.inner.config.close_timeout;
+                let in_time = async { tokio::time::timeout(after, farewell).await };
+                let _ = self.on_runtime(in_time).await;
+            }
+            // Nobody can wait here.
+            None => drop(farewell.now_or_never()),
+        }
         let mut tasks = std::mem::take(&mut *self.inner.tasks.lock());
         tasks.shutdown().await;
         result
@@ -302,16 +314,33 @@ impl RpcService {
     /// Runs a task on the service's runtime until it ends or the service is closed, which aborts it.
     ///
     /// As all tasks of the service it runs in the [`tracing`] span in which the service was made.
+    ///
+    /// # Panics
+    ///
+    /// Outside of any runtime, if the service was made outside of any.
     pub fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        let mut tasks = self.inner.tasks.lock();
-        if !self.is_closed() {
-            spawn_within(self.inner.span.clone(), &self.runtime(), &mut tasks, task);
+        if self.try_spawn(task).is_err() {
+            panic!("{NO_RUNTIME}");
         }
     }
 
-    fn runtime(&self) -> Handle {
+    /// As [`spawn`](Self::spawn); the task is dropped if there is no runtime for it.
+    pub(crate) fn try_spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), NoRuntime> {
+        let runtime = self.runtime().ok_or(NoRuntime)?;
+        let mut tasks = self.inner.tasks.lock();
+        if !self.is_closed() {
+            spawn_within(self.inner.span.clone(), &runtime, &mut tasks, task);
+        }
+        Ok(())
+    }
+
+    /// Returns where the service's tasks run that are begun here.
+    fn runtime(&self) -> Option<Handle> {
         let runtime = self.inner.runtime.clone();
-        runtime.unwrap_or_else(Handle::current)
+        runtime.or_else(|| Handle::try_current().ok())
     }
 
     /// Polls a future in the service's runtime: the sockets and timers that it makes belong to that,
@@ -334,6 +363,10 @@ impl RpcService {
         Hello::new(purpose, &inner.config, inner.id, inner.cluster)
     }
 }
+
+/// There is no runtime in which a task could run.
+#[derive(Debug)]
+pub(crate) struct NoRuntime;
 
 /// Runs a task in a span, and forgets those that have ended.
 fn spawn_within(
@@ -423,7 +456,12 @@ impl RpcServiceBuilder {
     ///
     /// # Errors
     ///
-    /// The configuration cannot work, a transport cannot be bound, or two have the same scheme.
+    /// The configuration cannot work, a transport cannot be bound, or two have the same scheme; or one
+    /// listens, and this is not polled in a runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime, if a transport listens that needs one, as those over sockets do.
     pub async fn build(mut self) -> Result<RpcService, BuildError> {
         check(&self.config)?;
         let mut transports = BTreeMap::new();
@@ -445,7 +483,8 @@ impl RpcServiceBuilder {
         }
         let service = RpcService::from_parts(self, transports);
         for listener in listeners {
-            service.spawn(listen(service.downgrade(), listener));
+            let listening = service.try_spawn(listen(service.downgrade(), listener));
+            listening.map_err(|NoRuntime| BuildError::NoRuntime)?;
         }
         Ok(service)
     }

@@ -8,12 +8,14 @@ use std::sync::{Arc, Weak};
 
 use futures_util::FutureExt;
 use parking_lot::Mutex;
+use tokio::sync::{MutexGuard, Semaphore};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::connect::handshake;
 use super::{ConnectError, RpcService};
 use crate::address::Address;
+use crate::config::RpcConfig;
 use crate::connection::{
     Claim, HandshakeError, Link, OutgoingConnection, Purpose, Redial, Refusal, Resolve,
     ResolveRefusal, dial, together,
@@ -31,27 +33,40 @@ pub(super) struct Peers {
 }
 
 /// One authority.
-#[derive(Default)]
-struct Peer {
+pub(super) struct Peer {
     /// The lock lets one of many callers dial.
     state: tokio::sync::Mutex<State>,
     /// The connection that was opened last, for those who do not wait for the lock.
     latest: Mutex<Weak<OutgoingConnection>>,
+    /// So many channels may be opened at once: others wait for their turn, since a peer turns away
+    /// those who are too many.
+    pub(super) channels: Semaphore,
+}
+
+impl Default for Peer {
+    fn default() -> Self {
+        Self {
+            state: tokio::sync::Mutex::default(),
+            latest: Mutex::default(),
+            channels: Semaphore::new(CHANNELS_AT_ONCE),
+        }
+    }
 }
 
 #[derive(Default)]
 struct State {
     connection: Option<Arc<OutgoingConnection>>,
     backoff: Backoff,
+    /// How many connections were old: each leaves its calls to itself, and is not cut off by the next.
+    retired: u64,
 }
 
-/// Whether to wait before a peer is dialled that could not be reached just now.
+/// Whether one waits for a peer that could not be reached just now, as long as the back-off says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// Somebody asks for just this connection.
+pub(crate) enum Patience {
+    /// It is not dialled then.
     None,
-    /// As long as the back-off says.
-    Backoff,
+    Waits,
 }
 
 impl Peers {
@@ -80,11 +95,13 @@ impl Peers {
 
     /// Closes all connections, and forgets the peers.
     pub(super) fn close(&self) {
-        for peer in std::mem::take(&mut *self.peers.lock()).into_values() {
+        let peers = std::mem::take(&mut *self.peers.lock());
+        for peer in peers.into_values() {
             // Whoever holds the lock is dialling, and finds the service closed.
-            if let Ok(state) = peer.state.try_lock() {
-                state.connection.iter().for_each(|it| it.close());
-            }
+            let connection = peer.state.try_lock().ok();
+            let connection = connection.and_then(|mut it| it.connection.take());
+            // Outside of all locks: it wakes callers.
+            connection.iter().for_each(|it| it.close());
         }
     }
 }
@@ -92,6 +109,17 @@ impl Peers {
 impl State {
     fn is_connected(&self) -> bool {
         self.connection.as_ref().is_some_and(|it| !it.is_closed())
+    }
+
+    /// Forgets a connection that has ended.
+    fn notice_loss(&mut self, config: &RpcConfig) {
+        if let Some(lost) = self.connection.take_if(|it| it.is_closed())
+            && !lost.is_retired()
+        {
+            let now = Instant::now();
+            let stood = now.saturating_duration_since(lost.opened());
+            self.backoff.lost(config, stood, now, fastrand::f64());
+        }
     }
 }
 
@@ -102,57 +130,86 @@ impl RpcService {
         self.inner.peers.close();
     }
 
-    /// Returns the connection to an authority, which is dialled if there is none.
+    /// Returns the connection to an authority, which is dialled now if there is none: somebody asks for
+    /// just this connection.
     pub(super) async fn connection(
         &self,
         address: &Address,
-        patience: Patience,
     ) -> Result<Arc<OutgoingConnection>, ConnectError> {
-        let scheme = address.scheme().unwrap_or_default();
-        let peer = self.inner.peers.peer(scheme, address.authority());
-        let config = &self.inner.config;
+        let peer = self.peer(address);
+        let mut state = peer.state.lock().await;
+        state.notice_loss(&self.inner.config);
+        self.connected(&peer, state, address).await
+    }
+
+    /// The same for one whose connection was lost; `None` if it is too soon to dial.
+    async fn connection_again(
+        &self,
+        address: &Address,
+        patience: Patience,
+    ) -> Option<Result<Arc<OutgoingConnection>, ConnectError>> {
+        let peer = self.peer(address);
         loop {
             let mut state = peer.state.lock().await;
-            if self.is_closed() {
-                return Err(ConnectError::Closed);
-            }
-            if let Some(connection) = &state.connection {
-                if !connection.is_closed() {
-                    return Ok(Arc::clone(connection));
-                }
-                let now = Instant::now();
-                let stood = now.saturating_duration_since(connection.opened());
-                state.connection = None;
-                state.backoff.lost(config, stood, now, fastrand::f64());
-            }
-            if patience == Patience::Backoff
-                && !mutant::is(Mutant::RedialAtOnce)
-                && let Some(until) = state.backoff.wait_until(Instant::now())
-            {
-                drop(state);
-                tokio::time::sleep_until(until).await;
-                continue;
-            }
-            return match self.open(address).await {
-                Ok(connection) => {
-                    *peer.latest.lock() = Arc::downgrade(&connection);
-                    state.connection = Some(Arc::clone(&connection));
-                    Ok(connection)
-                }
-                Err(error) => {
-                    let now = Instant::now();
-                    state.backoff.failed(config, now, fastrand::f64());
-                    Err(error)
-                }
+            state.notice_loss(&self.inner.config);
+            let wait = state.backoff.wait_until(Instant::now());
+            let wait = wait.filter(|_| !state.is_connected() && !self.is_closed());
+            let Some(until) = wait.filter(|_| !mutant::is(Mutant::RedialAtOnce)) else {
+                return Some(self.connected(&peer, state, address).await);
             };
+            drop(state);
+            match patience {
+                Patience::Waits => tokio::time::sleep_until(until).await,
+                Patience::None => return None,
+            }
         }
     }
 
-    /// Dials, and shakes hands.
-    async fn open(&self, address: &Address) -> Result<Arc<OutgoingConnection>, ConnectError> {
+    pub(super) fn peer(&self, address: &Address) -> Arc<Peer> {
+        let scheme = address.scheme().unwrap_or_default();
+        self.inner.peers.peer(scheme, address.authority())
+    }
+
+    async fn connected(
+        &self,
+        peer: &Peer,
+        mut state: MutexGuard<'_, State>,
+        address: &Address,
+    ) -> Result<Arc<OutgoingConnection>, ConnectError> {
+        if self.is_closed() {
+            return Err(ConnectError::Closed);
+        }
+        if let Some(connection) = &state.connection {
+            if !connection.is_retired() {
+                return Ok(Arc::clone(connection));
+            }
+            state.retired += u64::from(connection.is_heeded().await);
+            state.connection = None;
+        }
+        match self.open(address, state.retired).await {
+            Ok(connection) => {
+                *peer.latest.lock() = Arc::downgrade(&connection);
+                state.connection = Some(Arc::clone(&connection));
+                Ok(connection)
+            }
+            Err(error) => {
+                let now = Instant::now();
+                let config = &self.inner.config;
+                state.backoff.failed(config, now, fastrand::f64());
+                Err(error)
+            }
+        }
+    }
+
+    /// Dials, and shakes hands. So many connections there were old, and are left to themselves.
+    async fn open(
+        &self,
+        address: &Address,
+        retired: u64,
+    ) -> Result<Arc<OutgoingConnection>, ConnectError> {
         let opening = async {
             let (transport, mut stream) = self.dial(address).await?;
-            let link = self.next_link(address);
+            let link = self.next_link(address, retired);
             let hello = self.hello(Purpose::Calls).by(link);
             let welcome = dial(&mut stream, &hello).await;
             let welcome = welcome.map_err(|error| {
@@ -240,11 +297,11 @@ impl RpcService {
         self.within_time(&text, opening).await
     }
 
-    fn next_link(&self, address: &Address) -> Link {
+    fn next_link(&self, address: &Address, retired: u64) -> Link {
         let mut hash = Fnv::new();
         let scheme = address.scheme().unwrap_or_default();
         // A hash takes whatever is written to it.
-        let _ = write!(hash, "{scheme}:{}", address.authority());
+        let _ = write!(hash, "{scheme}:{}#{retired}", address.authority());
         Link {
             address: hash.hash(),
             number: self.inner.dialled.fetch_add(1, Ordering::Relaxed) + 1,
@@ -271,11 +328,13 @@ impl RpcService {
         &self,
         address: &Address,
         resolve: &Resolve,
+        patience: Patience,
     ) -> Result<Claim, Redial> {
-        let connection = match self.connection(address, Patience::Backoff).await {
-            Ok(connection) => connection,
-            Err(ConnectError::Closed) => return Err(Redial::Closed),
-            Err(error) => {
+        let connection = match self.connection_again(address, patience).await {
+            Some(Ok(connection)) => connection,
+            None => return Err(Redial::Failed),
+            Some(Err(ConnectError::Closed)) => return Err(Redial::Closed),
+            Some(Err(error)) => {
                 tracing::debug!(%address, %error, "cannot reach it again yet");
                 return Err(Redial::Failed);
             }
@@ -285,9 +344,7 @@ impl RpcService {
         match claim.await {
             Ok(Ok(claim)) => Ok(claim),
             Ok(Err(RpcError::App(ResolveRefusal::NoEndpoint | ResolveRefusal::NoGateway))) => {
-                Err(Redial::NoEndpoint {
-                    service: connection.service(),
-                })
+                Err(Redial::NoEndpoint)
             }
             Ok(Err(_)) | Err(_) => Err(Redial::Failed),
         }
@@ -296,3 +353,6 @@ impl RpcService {
 
 /// So many peers are remembered before those are forgotten to whom there is no connection.
 const FORGET_AT: usize = 1 << 10;
+/// A fraction of the handshakes that a peer lets a host have under way, so that several processes may
+/// dial from there; and no more are needed to be at work all the time.
+const CHANNELS_AT_ONCE: usize = 32;

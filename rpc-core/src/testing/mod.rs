@@ -27,7 +27,7 @@ pub mod sockets;
 pub use self::endpoint::TestEndpoint;
 pub use self::faults::{Fault, Faults};
 pub use self::probe::{
-    FencedProbeGateway, FencedProbeGatewayRequest, Probe, ProbeError, ProbeGateway,
+    Chain, FencedProbeGateway, FencedProbeGatewayRequest, Probe, ProbeError, ProbeGateway,
     ProbeGatewayRequest, Signals, Stubborn,
 };
 
@@ -64,6 +64,7 @@ macro_rules! conformance {
             a_late_answer_is_ignored
             a_lost_peer_fails_its_calls_at_once
             a_missing_channel_is_refused
+            many_channels_are_opened_at_once
             a_missing_endpoint_or_gateway_is_named
             a_name_can_be_used_again
             a_nested_call_inherits_the_deadline
@@ -85,6 +86,7 @@ macro_rules! conformance {
             an_answer_that_cannot_be_encoded_fails_its_call
             an_argument_that_cannot_be_decoded_fails_its_call
             an_argument_that_cannot_be_encoded_fails_its_call_at_once
+            a_value_that_is_nested_too_deep_fails_its_call
             an_endpoint_that_is_not_started_refuses
             bytes_that_are_encoded_already_pass_unchanged
             calls_are_handled_in_order

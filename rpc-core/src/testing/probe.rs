@@ -30,6 +30,8 @@ pub trait ProbeGateway {
     /// As [`echo_stubborn`](Self::echo_stubborn), but within one service never encoded.
     #[rpc(local)]
     fn echo_local(&self, value: Stubborn) -> Call<Stubborn>;
+    /// Returns a chain with so many more links.
+    fn lengthen(&self, chain: Chain, links: u64) -> Call<Chain>;
     /// Makes such a value, and returns it.
     fn make_stubborn(&self, encodes: bool, decodes: bool) -> Call<Stubborn>;
     /// Refuses.
@@ -120,6 +122,40 @@ impl<'de> Deserialize<'de> for Stubborn {
     }
 }
 
+/// A value that is nested as deep as it has links.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Chain(Option<Box<Self>>);
+
+impl Chain {
+    /// Adds so many links.
+    #[must_use]
+    pub fn lengthened(self, links: u64) -> Self {
+        (0..links).fold(self, |chain, _| Self(Some(Box::new(chain))))
+    }
+
+    /// Returns how many links there are.
+    #[must_use]
+    pub fn links(&self) -> u64 {
+        let mut links = 0;
+        let mut chain = self;
+        while let Some(next) = &chain.0 {
+            links += 1;
+            chain = next;
+        }
+        links
+    }
+}
+
+/// One link after the other: each within the one before would take the more stack the longer it is.
+impl Drop for Chain {
+    fn drop(&mut self) {
+        let mut next = self.0.take();
+        while let Some(mut chain) = next {
+            next = chain.0.take();
+        }
+    }
+}
+
 /// An endpoint that does what a test asks of it.
 #[derive(Debug, Default)]
 pub struct Probe {
@@ -196,6 +232,10 @@ impl Probe {
 
     fn echo_local(&self, value: Stubborn) -> RpcResult<Stubborn> {
         Ok(value)
+    }
+
+    fn lengthen(&self, chain: Chain, links: u64) -> RpcResult<Chain> {
+        Ok(chain.lengthened(links))
     }
 
     fn make_stubborn(&self, encodes: bool, decodes: bool) -> RpcResult<Stubborn> {

@@ -370,37 +370,3 @@ fn calls_that_wait_for_a_connection_end_with_their_service() {
         );
     });
 }
-
-#[test]
-fn a_connection_that_is_old_is_replaced_when_no_call_is_under_way() {
-    sim::run(1, async |net| {
-        let config = || {
-            let mut config = RpcConfig::default();
-            config.connection_age_max = Some(Duration::from_secs(60));
-            config
-        };
-        let callee = RpcService::builder().transport(net.node("b").transport());
-        let callee = callee.config(config()).build().await.unwrap();
-        let caller = RpcService::builder().transport(net.node("a").transport());
-        let caller = caller.config(config()).build().await.unwrap();
-        let server = callee.start_server("probe", Probe::default()).unwrap();
-        server.start();
-        let probe: Arc<dyn ProbeGateway> = caller.connect(&server.address()).await.unwrap();
-        let dials = || net.trace().of(SimEventKind::Dial).count();
-        let waits = probe.wait().without_timeout();
-        tokio::time::sleep(Duration::from_secs(90)).await;
-        assert_eq!(probe.add(1).await, Ok(1));
-        assert_eq!(dials(), 1, "a call is under way");
-        probe.release(7);
-        assert_eq!(waits.await, Ok(7));
-        tokio::time::sleep(Duration::from_secs(10)).await;
-        // The gateway goes on, over a new connection, and the endpoint is still the same.
-        assert_eq!(probe.add(2).await, Ok(3));
-        assert_eq!(dials(), 2);
-        // A caller that keeps its connection all the same is cut off by the callee.
-        let waits = probe.wait().without_timeout();
-        let lost = waits.await.unwrap_err();
-        assert!(matches!(lost, RpcError::Disconnected { .. }), "{lost}");
-        assert_eq!(probe.add(3).await, Ok(6));
-    });
-}

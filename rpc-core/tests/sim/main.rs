@@ -8,6 +8,7 @@ use std::time::Duration;
 use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{RpcService, RpcServiceBuilder};
 
+mod aged;
 mod closing;
 mod determinism;
 mod election;
@@ -15,6 +16,8 @@ mod faults;
 mod lanes;
 mod panics;
 mod processes;
+mod restarts;
+mod wakers;
 mod window;
 
 /// On threads and the real clock, without latency.

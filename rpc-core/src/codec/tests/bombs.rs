@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{failure, round_trip};
 use crate::codec::decoder::Decoder;
 use crate::codec::input::Input;
-use crate::codec::{DEPTH_MAX, MESSAGE_BYTES_MAX, decode};
+use crate::codec::{DEPTH_MAX, MESSAGE_BYTES_MAX, decode, encode};
 
 /// A variant of one byte takes as much memory as the largest one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,6 +113,29 @@ fn a_value_may_be_as_deep_as_the_limit() {
     let nodes = |count| [vec![1; count], vec![0]].concat();
     decode::<Tree>(&nodes(depth_max - 1)).unwrap();
     failure::<Tree>(&nodes(depth_max));
+}
+
+#[test]
+fn what_is_encoded_is_no_deeper_than_what_is_decoded() {
+    type Grow = fn(Box<Tree>) -> Tree;
+    let node: Grow = Tree::Node;
+    let list: Grow = |next| Tree::Nodes(vec![*next]);
+    let named: Grow = |next| Tree::Named { fat: None, next };
+    // The leaf is a level, and so is the list in a node.
+    for (grow, levels) in [(node, 1), (list, 2), (named, 1)] {
+        let tree = |depth| (0..depth).fold(Tree::Leaf, |tree, _| grow(Box::new(tree)));
+        let most = (DEPTH_MAX - 1) / levels;
+        assert_eq!(round_trip(&tree(most)), tree(most));
+        let error = encode(&tree(most + 1), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.to_string(), "it is nested deeper than 128 levels");
+    }
+    let wrapped = |depth| {
+        let outermost = Wrapped(None);
+        (0..depth).fold(outermost, |inner, _| Wrapped(Some(Box::new(inner))))
+    };
+    let most = DEPTH_MAX / 2 - 1;
+    assert_eq!(round_trip(&wrapped(most)), wrapped(most));
+    encode(&wrapped(most + 1), &mut Vec::new()).unwrap_err();
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::gateway::Message;
 use crate::metering::{EndpointMeter, ResponseMeter};
 use crate::moment::Moment;
 use crate::scope::{self, CallScope};
+use crate::turn;
 use crate::unfinished::Unfinished;
 
 /// A call that came over a connection and is not answered yet.
@@ -220,9 +221,9 @@ impl IncomingCall {
         self.abandoned.store(true, Ordering::Release);
         let handler = waker.take();
         drop(waker);
-        if let Some(handler) = handler {
-            handler.wake();
-        }
+        // What is read is heeded in a turn, while the session is locked.
+        let handler = handler.as_ref().and_then(turn::wake_later);
+        handler.into_iter().for_each(Waker::wake);
     }
 }
 

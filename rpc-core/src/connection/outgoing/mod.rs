@@ -12,17 +12,19 @@ use std::future::pending;
 use std::io;
 use std::mem;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Notify;
 use tokio::time::{Duration, Instant};
 
 use super::beside::beside;
 use super::calls::CallTable;
 use super::credit::Credit;
 use super::liveness::{Liveness, Lost};
+use super::outbox::Urgency;
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
 use super::wire::{BULK_READ_BYTES, Wire};
@@ -30,7 +32,7 @@ use super::{FrameReader, ReadError, Welcome, together};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::error::RpcError;
-use crate::frame::{Header, Kind};
+use crate::frame::{FrameBuffer, Header, Kind};
 use crate::metering::Direction;
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
@@ -49,8 +51,13 @@ pub(crate) struct OutgoingConnection {
     /// What the peer takes at most.
     frame_bytes_max: usize,
     age_max: Option<Duration>,
-    /// It is old, and takes no more.
+    /// It is old, and takes no more calls and messages. Only set while nobody else puts anything on the
+    /// main lane.
     retired: AtomicBool,
+    /// How many lanes have not said yet that the callee has heeded all that went before that.
+    unheeded: AtomicUsize,
+    /// The callee has heeded it, or the connection has ended.
+    heeded: Notify,
 }
 
 /// The gateways that speak through a connection.
@@ -68,6 +75,8 @@ struct Gateways {
 pub(super) struct Pending {
     method: &'static MethodInfo,
     gateway: u32,
+    /// Its request went by the bulk lane, and its gateway was released.
+    by_bulk: bool,
     reply: Arc<dyn ReplySink>,
     /// How to make the call again, if it may be made again.
     again: Option<Box<Parked>>,
@@ -83,7 +92,7 @@ pub(super) enum NotSent {
 /// Why a connection ended, as far as it matters to those who used it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// It is old, and was idle.
+    /// It was old, and all went by another.
     Aged,
     /// The peer's service ends, and says so.
     Goodbye,
@@ -118,6 +127,8 @@ impl OutgoingConnection {
             frame_bytes_max: (welcome.frame_bytes_max as usize).min(config.frame_bytes_max),
             age_max: config.connection_age_max,
             retired: AtomicBool::new(false),
+            unheeded: AtomicUsize::new(0),
+            heeded: Notify::new(),
         })
     }
 
@@ -127,6 +138,31 @@ impl OutgoingConnection {
 
     pub(crate) fn is_closed(&self) -> bool {
         self.calls.lock().is_closed()
+    }
+
+    /// Tells whether it is old: later calls and messages go by another, once the callee has
+    /// [heeded](Self::is_heeded) all that went by this one.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Acquire)
+    }
+
+    /// Waits until the callee has heeded all that went by an old connection, which nothing can overtake
+    /// then. Returns whether that is so: the connection may have ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// May be dropped and called again.
+    pub(crate) async fn is_heeded(&self) -> bool {
+        loop {
+            let heeded = self.heeded.notified();
+            if self.unheeded.load(Ordering::Acquire) == 0 {
+                return true;
+            }
+            if self.is_closed() {
+                return false;
+            }
+            heeded.await;
+        }
     }
 
     pub(crate) const fn opened(&self) -> Instant {
@@ -139,11 +175,12 @@ impl OutgoingConnection {
     }
 
     fn end(&self, end: End) {
-        let end = match self.retired.load(Ordering::Relaxed) {
-            true => End::Aged,
-            false => end,
+        let end = match end {
+            End::Lost if self.is_retired() => End::Aged,
+            end => end,
         };
         let pending = self.calls.lock().close();
+        self.heeded.notify_waiters();
         self.wire.close();
         self.wire.ended();
         let gateways = {
@@ -229,7 +266,7 @@ impl OutgoingConnection {
     async fn write(&self) -> io::Result<()> {
         self.wire.main.outbox.drive().await?;
         self.wire.bulk_over().await;
-        if self.retired.load(Ordering::Relaxed) {
+        if self.is_retired() {
             // What was written last may be on its way yet. The peer ends the stream when it has read it.
             tokio::time::sleep(RETIRED_MAX).await;
         }
@@ -253,7 +290,7 @@ impl OutgoingConnection {
     /// lane is to be opened.
     pub(crate) async fn wants_bulk(&self) -> bool {
         self.wire.bulk_wanted().await;
-        !self.is_closed()
+        !self.wire.main.outbox.is_closed()
     }
 
     /// Takes over a further stream, whose handshake is done, and runs it until it or the connection
@@ -262,7 +299,7 @@ impl OutgoingConnection {
         let Some(bulk) = self.wire.add_bulk(stream.writer, config) else {
             return;
         };
-        if self.is_closed() {
+        if self.wire.main.outbox.is_closed() {
             // Whoever closed it did not see the lane.
             bulk.outbox.close();
         }
@@ -280,19 +317,48 @@ impl OutgoingConnection {
         self.wire.report(calls)
     }
 
-    /// Takes no more, if the connection is old and nobody needs it just now: later calls go by another.
+    /// Retires the connection if it is old, and ends it when its calls are answered. Returns whether it
+    /// ends.
     fn retire(&self, age: Duration) -> bool {
-        if self.age_max.is_none_or(|it| age < it) {
+        let Some(age_max) = self.age_max.filter(|it| age >= *it) else {
             return false;
+        };
+        if !self.is_retired() {
+            self.begin_to_retire();
         }
-        // Who makes a call finds the table closed, and who sends a message the outbox.
-        let mut calls = self.calls.lock();
-        let retires = calls.len() == 0 && self.wire.close_if_idle();
-        if retires {
-            calls.close();
-            self.retired.store(true, Ordering::Relaxed);
+        let is_over = self.unheeded.load(Ordering::Acquire) == 0
+            && self.calls.lock().len() == 0
+            && self.wire.close_if_idle();
+        if !is_over && age >= age_max.saturating_mul(2) {
+            self.wire.close();
+            return true;
         }
-        retires
+        is_over
+    }
+
+    /// Lets later calls and messages go by another connection. Each lane is asked whether what went by
+    /// it was heeded: those may not overtake it.
+    fn begin_to_retire(&self) {
+        let asked = Header::new(Kind::Ping, HEEDED);
+        let put = |out: &mut FrameBuffer| {
+            let lanes = 1 + usize::from(self.wire.has_bulk());
+            self.unheeded.store(lanes, Ordering::Release);
+            self.retired.store(true, Ordering::Release);
+            out.put_empty(&asked);
+            self.wire.send_bulk_empty(&asked);
+            Ok(())
+        };
+        // If there is no room for it, it is tried again, unless the connection has ended.
+        let _asked = self.wire.main.outbox.send(Urgency::Now, put);
+    }
+
+    /// A lane says that what went by it was heeded.
+    fn heeded(&self) {
+        let one_less = |lanes: usize| lanes.checked_sub(1);
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        if self.unheeded.fetch_update(success, failure, one_less) == Ok(1) {
+            self.heeded.notify_waiters();
+        }
     }
 
     /// Lets a gateway hear of this connection.
@@ -315,12 +381,20 @@ impl OutgoingConnection {
             gateways.by_number.remove(&number);
             gateways.take_gone(number);
         }
-        self.send_after(&Header {
+        let release = Header {
             gateway: number,
             ..Header::new(Kind::Release, 0)
-        });
-        // Those of its calls that are under way may still be cancelled, by either lane.
-        self.moved.lock().remove(&number);
+        };
+        let is_moved = self.is_moved(number);
+        self.send_after(is_moved, &release);
+        if is_moved {
+            // Those of its calls that are under way may still be cancelled, and that goes behind them.
+            let mut calls = self.calls.lock();
+            let of_it = calls.iter_mut().filter(|it| it.gateway == number);
+            of_it.for_each(|it| it.by_bulk = true);
+            drop(calls);
+            self.moved.lock().remove(&number);
+        }
     }
 
     /// Says of a call that nothing is known of it.
@@ -379,6 +453,7 @@ impl Pending {
         Self {
             method,
             gateway,
+            by_bulk: false,
             reply,
             again,
         }
@@ -394,6 +469,8 @@ impl NotSent {
     }
 }
 
+/// The number of a ping that asks whether what went before it was heeded.
+const HEEDED: u64 = 1;
 /// How long a connection that takes no more waits for its peer to end it.
 const RETIRED_MAX: Duration = Duration::from_secs(1);
 /// More numbers than can be on their way to be registered: most others are of gateways that were just

@@ -2,7 +2,7 @@
 
 use tokio::io::AsyncRead;
 
-use super::{End, OutgoingConnection};
+use super::{End, HEEDED, OutgoingConnection};
 use crate::connection::wire::Lane;
 use crate::connection::{FrameReader, ReadError, heed_caught};
 use crate::frame::{Frame, Header, Kind};
@@ -94,6 +94,7 @@ impl OutgoingConnection {
                 }
             }
             Kind::Ping => lane.send_empty(&Header::new(Kind::Pong, header.call)),
+            Kind::Pong if header.call == HEEDED => self.heeded(),
             Kind::Pong => {}
             Kind::Credit => self.credit.earn(header.call),
             Kind::Gone => self.gone(header.gateway),

@@ -55,11 +55,17 @@ impl OutgoingConnection {
         let id = id.map_err(|error| NotSent::Refused(self.not_taken(error)))?;
         header.call = id;
         // A caller that is alone writes for itself; several leave it to be done for all at once.
-        let unfinished = Unfinished::new(|| drop(self.calls.lock().take(id)));
-        let sent = self.send(alone, gateway, |out| self.spend(out, &header, spends, &put));
+        let take = || {
+            let mut calls = self.calls.lock();
+            calls.take(id)
+        };
+        let unfinished = Unfinished::new(|| drop(take()));
+        let sent = self.send(alone, gateway, spends, |out| {
+            self.spend(out, &header, spends, &put)
+        });
         unfinished.done();
         let Err(error) = sent else { return Ok(id) };
-        match (self.calls.lock().take(id), error) {
+        match (take(), error) {
             (Some(pending), SendError::Closed) => Err(NotSent::Closed(pending.again)),
             (Some(_), error) => Err(NotSent::Refused(self.not_sent(error, method))),
             // It was answered by whoever closed the connection meanwhile.
@@ -73,7 +79,7 @@ impl OutgoingConnection {
         method: &MethodInfo,
         arguments: &A,
     ) -> Result<(), NotSent> {
-        let sent = self.send(false, header.gateway, |out| {
+        let sent = self.send(false, header.gateway, true, |out| {
             self.spend(out, header, true, |out, header| {
                 out.put(header, arguments, self.frame_bytes_max)
             })
@@ -90,11 +96,16 @@ impl OutgoingConnection {
         &self,
         alone: bool,
         gateway: u32,
+        spends: bool,
         put: impl Fn(&mut FrameBuffer) -> Result<usize, PutError>,
     ) -> Result<usize, SendError> {
-        let mut by_bulk = None;
+        let (mut by_bulk, mut is_retired) = (None, false);
         // Which lane it goes by is decided while nobody else puts anything on the main lane.
         let by_main = |out: &mut FrameBuffer| {
+            is_retired = spends && self.is_retired();
+            if is_retired {
+                return Ok(0);
+            }
             if self.is_moved(gateway) {
                 by_bulk = Some(self.wire.send_bulk(&put));
                 return Ok(0);
@@ -109,19 +120,28 @@ impl OutgoingConnection {
             });
         };
         let sent = self.wire.send(alone, by_main, moved);
-        by_bulk.unwrap_or(sent)
+        match is_retired {
+            true => Err(SendError::Closed),
+            false => by_bulk.unwrap_or(sent),
+        }
     }
 
     /// As [`send`](Self::send), of a frame without a body, which is lost only with the connection.
-    pub(super) fn send_after(&self, header: &Header) {
-        if !self.is_moved(header.gateway) {
-            return self.wire.main.send_empty(header);
+    pub(super) fn send_after(&self, by_bulk: bool, header: &Header) {
+        match by_bulk {
+            true => self.wire.send_bulk_empty(header),
+            false => self.wire.main.send_empty(header),
         }
-        self.wire.send_bulk_empty(header);
+    }
+
+    /// Tells whether the request of a call that is under way may have gone by the bulk lane. The caller
+    /// has locked the calls, whose gateway may be released just now.
+    fn went_by_bulk(&self, call: &Pending) -> bool {
+        call.by_bulk || self.is_moved(call.gateway)
     }
 
     /// Tells whether a gateway's requests go by the bulk lane.
-    fn is_moved(&self, gateway: u32) -> bool {
+    pub(super) fn is_moved(&self, gateway: u32) -> bool {
         self.wire.has_bulk()
             && !mutant::is(Mutant::BulkOvertaken)
             && self.moved.lock().contains(&gateway)
@@ -149,24 +169,35 @@ impl OutgoingConnection {
 
     /// Tells the callee that nobody waits for a call any more.
     pub(in crate::connection) fn cancel(&self, id: u64) {
-        let call = self.calls.lock().take(id);
+        let (call, by_bulk) = {
+            let mut calls = self.calls.lock();
+            let call = calls.take(id);
+            let by_bulk = call.as_ref().is_some_and(|it| self.went_by_bulk(it));
+            (call, by_bulk)
+        };
         if let Some(call) = call.filter(|_| !mutant::is(Mutant::CancelNotSent)) {
-            self.send_after(&Header {
+            let cancel = Header {
                 gateway: call.gateway,
                 ..Header::new(Kind::Cancel, id)
-            });
+            };
+            self.send_after(by_bulk, &cancel);
         }
     }
 
     /// Tells the callee how long the caller waits from now on.
     pub(in crate::connection) fn extend(&self, id: u64, remaining_us: Option<u64>) {
-        let gateway = self.calls.lock().get(id).map(|call| call.gateway);
-        if let Some(gateway) = gateway {
-            self.send_after(&Header {
+        let call = {
+            let calls = self.calls.lock();
+            let call = calls.get(id);
+            call.map(|it| (it.gateway, self.went_by_bulk(it)))
+        };
+        if let Some((gateway, by_bulk)) = call {
+            let extend = Header {
                 gateway,
                 remaining_us,
                 ..Header::new(Kind::Extend, id)
-            });
+            };
+            self.send_after(by_bulk, &extend);
         }
     }
 

@@ -4,10 +4,12 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::RwLockWriteGuard;
 
+use super::call::Failed;
 use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::outgoing::{Claim, Registered};
 use crate::mutant::{self, Mutant};
+use crate::service::{NoRuntime, Patience};
 use crate::unfinished::Unfinished;
 
 impl RemoteGateway {
@@ -22,15 +24,18 @@ impl RemoteGateway {
         state.binding = true;
         let forsaken = Arc::clone(&me);
         let unfinished = Unfinished::new(move || forsaken.forsake());
-        // A service that is closed drops what it is to run.
+        // What cannot be run is dropped: the service is closed, or has no runtime here.
         drop(state);
-        service.spawn(async move {
+        let begun = service.try_spawn(async move {
             me.bind().await;
             unfinished.done();
         });
+        if let Err(NoRuntime) = begun {
+            tracing::warn!(to = %self.address, "no runtime to look for a lost connection in");
+        }
     }
 
-    /// Nobody binds the gateway any more: the service is closed.
+    /// Nobody binds the gateway any more.
     fn forsake(&self) {
         let orphans = {
             let mut state = self.state.write();
@@ -61,7 +66,9 @@ impl RemoteGateway {
         match found {
             Found::Again(claim) => self.bind_to(claim),
             Found::Gone(gone) => {
-                self.leave_for_good(self.state.write(), gone);
+                let mut state = self.state.write();
+                state.binding = false;
+                self.leave_for_good(state, gone);
                 self.stopped();
             }
             Found::Nobody => {}
@@ -73,7 +80,12 @@ impl RemoteGateway {
             let Some(service) = self.service.upgrade() else {
                 return Found::Gone(Gone { restarted: false });
             };
-            let attempt = service.redial(&self.address, &self.resolve).await;
+            let is_gone = self.state.read().gone.is_some();
+            let patience = match is_gone {
+                true => Patience::None,
+                false => Patience::Waits,
+            };
+            let attempt = service.redial(&self.address, &self.resolve, patience).await;
             match attempt {
                 Ok(claim) => {
                     let found = Incarnation::of(&claim);
@@ -83,16 +95,17 @@ impl RemoteGateway {
                         false => Found::Gone(Gone { restarted: true }),
                     };
                 }
-                Err(Redial::NoEndpoint { service }) => {
-                    let restarted = service != self.incarnation.service;
-                    return Found::Gone(Gone { restarted });
+                Err(Redial::NoEndpoint | Redial::Closed) => {
+                    return Found::Gone(Gone { restarted: false });
                 }
-                Err(Redial::Closed) => return Found::Gone(Gone { restarted: false }),
                 Err(Redial::Failed) => {
                     let mut state = self.state.write();
                     if state.parked.is_empty() {
                         state.binding = false;
                         return Found::Nobody;
+                    }
+                    if let Some(gone) = state.gone {
+                        return Found::Gone(gone);
                     }
                 }
             }
@@ -103,6 +116,7 @@ impl RemoteGateway {
     pub(super) fn bind_to(&self, claim: Claim) {
         let (connection, resolved) = claim.keep();
         let number = resolved.gateway;
+        let mut failed = Failed::default();
         let mut state = self.state.write();
         state.binding = false;
         let Registered { ended, gone } = connection.register(number, Weak::clone(&self.me));
@@ -120,18 +134,20 @@ impl RemoteGateway {
                 parked.forget();
                 continue;
             }
-            if let Some(parked) = parked.send(Some(&bound)) {
+            if let Some(parked) = parked.send(Some(&bound), &mut failed) {
                 state.put(place, parked);
                 break;
             }
         }
         if state.parked.is_empty() {
             state.bound = Some(bound);
-            self.status.send_modify(|status| status.lost = false);
             drop(state);
+            self.status
+                .send_modify(|status| status.lost &= self.is_unbound());
         } else {
             self.start_binding(state);
         }
+        failed.tell();
         if gone {
             self.stopped();
         }
@@ -152,6 +168,6 @@ pub(crate) enum Redial {
     Closed,
     /// The peer cannot be reached just now.
     Failed,
-    /// The service with this id has no such endpoint.
-    NoEndpoint { service: u128 },
+    /// The service there has no such endpoint, or none yet.
+    NoEndpoint,
 }

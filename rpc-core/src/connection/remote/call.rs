@@ -87,7 +87,11 @@ impl Parked {
     }
 
     /// Sends the call; gives it back if it has to wait for another connection.
-    pub(super) fn send(self: Box<Self>, bound: Option<&Bound>) -> Option<Box<Self>> {
+    pub(super) fn send(
+        self: Box<Self>,
+        bound: Option<&Bound>,
+        failed: &mut Failed,
+    ) -> Option<Box<Self>> {
         let Some(bound) = bound else {
             return Some(self);
         };
@@ -95,7 +99,7 @@ impl Parked {
         let lost = self.was_sent().then(|| bound.connection.lost());
         if let Err(error) = bound.check(&self.ask) {
             self.forget();
-            self.reply.fail(lost.unwrap_or(error));
+            failed.add(self.reply, lost.unwrap_or(error));
             return None;
         }
         let deadline = self.reply.deadline();
@@ -123,10 +127,28 @@ impl Parked {
             }
             Err(NotSent::Refused(error)) => {
                 *place = left;
-                reply.fail(lost.unwrap_or(error));
+                failed.add(reply, lost.unwrap_or(error));
                 None
             }
             Err(NotSent::Closed(again)) => again.or(kept),
+        }
+    }
+}
+
+/// Calls that have failed while something was locked: their callers are told afterwards, since the code
+/// of a waker may be any, and make calls.
+#[derive(Default)]
+#[must_use = "their callers are to be told"]
+pub(super) struct Failed(Vec<(Arc<dyn ReplySink>, RpcError)>);
+
+impl Failed {
+    pub(super) fn add(&mut self, reply: Arc<dyn ReplySink>, error: RpcError) {
+        self.0.push((reply, error));
+    }
+
+    pub(super) fn tell(self) {
+        for (reply, error) in self.0 {
+            reply.fail(error);
         }
     }
 }

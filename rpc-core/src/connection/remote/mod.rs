@@ -8,11 +8,16 @@
 //!               │ goodbye, or another incarnation                   │
 //!               ▼                                                   │
 //!             gone ◀────────────────────────────────────────────────┘
+//!               │ a call: is there another incarnation?
+//!               ▼
+//!           restarted
 //! ```
 //!
 //! A gateway is that of one incarnation of an endpoint. When its connection is lost, the calls that
 //! are under way fail, save those that may be made again; later calls are parked while the service
-//! redials, and are sent only to the same incarnation. Nothing is delivered to another.
+//! redials, and are sent only to the same incarnation. Nothing is delivered to another. Those that are
+//! made when the endpoint is gone fail as soon as it is known whether there is another: at once while
+//! the peer is not to be dialled again yet.
 
 mod bind;
 mod call;
@@ -29,7 +34,7 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use serde::Serialize;
 use tokio::sync::{Notify, watch};
 
-use self::call::{Sent, Ticket};
+use self::call::{Failed, Sent, Ticket};
 use self::state::State;
 use super::Resolve;
 use super::outgoing::{Claim, End, NotSent, OutgoingConnection, Pending};
@@ -78,8 +83,10 @@ impl Incarnation {
     }
 }
 
+/// The endpoint has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Gone {
+    /// Another has taken its name: that stays so.
     restarted: bool,
 }
 
@@ -177,55 +184,81 @@ impl RemoteGateway {
             ticket: Arc::clone(&ticket),
             sent: Sent::Never,
         });
-        self.send_or_park(self.state.write(), parked);
+        let mut failed = Failed::default();
+        self.send_or_park(self.state.write(), parked, &mut failed);
+        failed.tell();
         remote.has(Arc::clone(self), ticket);
     }
 
-    fn send_or_park(&self, mut state: RwLockWriteGuard<'_, State>, parked: Box<Parked>) {
+    fn send_or_park(
+        &self,
+        mut state: RwLockWriteGuard<'_, State>,
+        parked: Box<Parked>,
+        failed: &mut Failed,
+    ) {
         // Nobody overtakes those who wait already.
         let bound = state.bound.as_ref().filter(|_| state.parked.is_empty());
-        let Some(parked) = parked.send(bound) else {
+        let Some(parked) = parked.send(bound, failed) else {
             return;
         };
         state.bound = None;
-        self.park(state, parked);
+        match self.may_park(&state) {
+            Ok(()) => {
+                state.back += 1;
+                let place = state.back;
+                state.put(place, parked);
+                self.start_binding(state);
+            }
+            Err(error) => failed.add(parked.reply, error),
+        }
     }
 
-    fn park(&self, mut state: RwLockWriteGuard<'_, State>, parked: Box<Parked>) {
-        if let Some(Gone { restarted }) = state.gone {
-            return parked.reply.fail(self.unreachable(restarted));
+    /// Tells whether a call may wait for a connection.
+    fn may_park(&self, state: &State) -> Result<(), RpcError> {
+        if let Some(gone @ Gone { restarted: true }) = state.gone {
+            return Err(self.unreachable(gone));
         }
-        let Some(service) = self.service.upgrade().filter(|it| !it.is_closed()) else {
-            return parked.reply.fail(self.never_sent());
-        };
+        let service = self.service.upgrade().filter(|it| !it.is_closed());
+        let service = service.ok_or_else(|| match state.gone {
+            Some(gone) => self.unreachable(gone),
+            None => self.never_sent(),
+        })?;
         let config = service.config();
         let full = |queue: &str, limit: usize| RpcError::Overloaded {
             queue: format!("the {queue} that wait for {}", self.address),
             limit: limit as u64,
         };
         if state.parked.len() >= config.calls_max {
-            return parked.reply.fail(full("calls", config.calls_max));
+            return Err(full("calls", config.calls_max));
         }
         if state.parked_bytes >= config.outbox_bytes_max {
-            return parked.reply.fail(full("bytes", config.outbox_bytes_max));
+            return Err(full("bytes", config.outbox_bytes_max));
         }
-        state.back += 1;
-        let place = state.back;
-        state.put(place, parked);
-        self.start_binding(state);
+        Ok(())
     }
 
     /// Puts a call that was under way on a lost connection before those that were made after it.
     pub(super) fn park_again(&self, connection: &OutgoingConnection, mut parked: Box<Parked>) {
         parked.sent = Sent::Before;
+        let mut failed = Failed::default();
+        self.send_or_park_again(connection, parked, &mut failed);
+        failed.tell();
+    }
+
+    fn send_or_park_again(
+        &self,
+        connection: &OutgoingConnection,
+        parked: Box<Parked>,
+        failed: &mut Failed,
+    ) {
         let mut state = self.state.write();
         state.leave(connection);
         if state.gone.is_some() || self.service.upgrade().is_none_or(|it| it.is_closed()) {
-            return parked.reply.fail(self.lost());
+            return failed.add(parked.reply, self.lost());
         }
         // It may be bound to another connection by now.
         let bound = state.bound.as_ref().filter(|_| state.parked.is_empty());
-        let Some(parked) = parked.send(bound) else {
+        let Some(parked) = parked.send(bound, failed) else {
             return;
         };
         let reply = Arc::clone(&parked.reply);
@@ -254,7 +287,8 @@ impl RemoteGateway {
                 tracing::warn!(method, %error, "one-way message dropped");
             }
             Err(NotSent::Closed(_)) => {
-                let state = self.state.write();
+                let mut state = self.state.write();
+                state.bound.take_if(|it| it.connection.is_retired());
                 if state.gone.is_none() {
                     self.start_binding(state);
                 }
@@ -277,9 +311,14 @@ impl RemoteGateway {
         }
         self.status.send_modify(|status| {
             status.losses += u64::from(end == End::Lost);
-            status.lost |= end == End::Lost;
+            status.lost |= end == End::Lost && self.is_unbound();
             status.stopped |= end == End::Goodbye;
         });
+    }
+
+    /// Tells whether there is no connection now: one may have come, or gone, since one has looked.
+    fn is_unbound(&self) -> bool {
+        self.state.read().bound.is_none()
     }
 
     /// The callee says that the endpoint has ended. Calls are still sent: it knows more by then.
@@ -304,14 +343,13 @@ impl RemoteGateway {
 
     /// There is nothing more to bind to.
     fn leave_for_good(&self, mut state: RwLockWriteGuard<'_, State>, gone: Gone) {
-        state.binding = false;
         state.gone = Some(gone);
         let orphans = state.orphan();
         drop(state);
-        fail_all(orphans, &self.unreachable(gone.restarted), &self.lost());
+        fail_all(orphans, &self.unreachable(gone), &self.lost());
     }
 
-    fn unreachable(&self, restarted: bool) -> RpcError {
+    fn unreachable(&self, Gone { restarted }: Gone) -> RpcError {
         RpcError::Unreachable {
             address: self.address.to_string(),
             restarted,
@@ -337,7 +375,9 @@ impl RemoteGateway {
     fn unpark(&self, place: i64) -> Option<Sent> {
         let mut state = self.state.write();
         let parked = state.remove(place)?;
-        if state.parked.is_empty() {
+        let was_last = state.parked.is_empty();
+        drop(state);
+        if was_last {
             self.given_up.notify_one();
         }
         Some(parked.sent)

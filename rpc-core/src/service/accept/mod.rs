@@ -344,7 +344,12 @@ async fn serve_stream(
                 "a channel is forbidden to a peer without a certificate"
             );
         }
-        Wish::Channel(name) => service.inner.channels.offer(&name, stream, &share),
+        Wish::Channel(name) => {
+            let (channels, patience) = (&service.inner.channels, config.handshake_timeout);
+            let offering = channels.offer(name, stream, &share, patience);
+            drop(service);
+            offering.await;
+        }
         Wish::Calls(linked) => {
             let peer = Peer {
                 name: connection.peer(),

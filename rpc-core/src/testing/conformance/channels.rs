@@ -1,9 +1,10 @@
 //! Streams of bytes beside the calls.
 
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::Fixture;
-use crate::{ConnectError, RpcService, RpcServiceBuilder};
+use crate::{ConnectError, RpcConfig, RpcService, RpcServiceBuilder};
 
 pub async fn channels_carry_bytes(make: &impl AsyncFn(RpcServiceBuilder) -> RpcService) {
     let fixture = Fixture::new(make).await;
@@ -30,6 +31,48 @@ pub async fn channels_carry_bytes(make: &impl AsyncFn(RpcServiceBuilder) -> RpcS
     assert!(received == sent, "{} bytes came back", received.len());
     write.await.unwrap();
     echo.await.unwrap();
+    fixture.close().await;
+}
+
+/// As the tasks of a shuffle do.
+pub async fn many_channels_are_opened_at_once(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
+    const MANY: u8 = 120;
+    let config = RpcConfig {
+        channel_backlog_max: 4,
+        handshakes_max: 40,
+        handshakes_per_host_max: 40,
+        ..RpcConfig::default()
+    };
+    let fixture = Fixture::with_config(make, config).await;
+    let mut channels = fixture.callee.accept_channels("bulk").unwrap();
+    let address = fixture.callee.address_of("bulk");
+    let accepting = async {
+        let mut heard = Vec::new();
+        for _ in 0..MANY {
+            let mut channel = channels.accept().await.unwrap();
+            heard.push(channel.reader.read_u8().await.unwrap());
+            channel.writer.write_all(b"!").await.unwrap();
+            channel.writer.shutdown().await.unwrap();
+            // It is there until the other side has read, and lets go of it.
+            let _end = channel.reader.read(&mut [0]).await;
+        }
+        heard
+    };
+    let opening = (0..MANY).map(|number| {
+        let (caller, address) = (&fixture.caller, &address);
+        async move {
+            let mut channel = caller.open_channel(address).await.unwrap();
+            channel.writer.write_u8(number).await.unwrap();
+            channel.writer.flush().await.unwrap();
+            assert_eq!(channel.reader.read_u8().await.unwrap(), b'!');
+            channel.writer.shutdown().await.unwrap();
+        }
+    });
+    let (mut heard, _) = tokio::join!(accepting, join_all(opening));
+    heard.sort_unstable();
+    assert!(heard.into_iter().eq(0..MANY));
     fixture.close().await;
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Fixture;
-use crate::testing::{Probe, ProbeError, ProbeGateway, Stubborn};
+use crate::testing::{Chain, Probe, ProbeError, ProbeGateway, Stubborn};
 use crate::{EndpointError, Failure, RpcError, RpcService, RpcServiceBuilder};
 
 // Flink: PekkoRpcActorTest#testExceptionPropagation
@@ -73,6 +73,33 @@ pub async fn an_argument_that_cannot_be_decoded_fails_its_call(
         "{error:?}"
     );
     assert_eq!(fixture.probe.numbers().await, Ok(vec![]));
+    fixture.close().await;
+}
+
+/// Java's serialization overflows the stack.
+pub async fn a_value_that_is_nested_too_deep_fails_its_call(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
+    const MANY: u64 = 1_000_000;
+    let fixture = Fixture::new(make).await;
+    let chain = fixture.probe.lengthen(Chain::default(), 60).await.unwrap();
+    assert_eq!(chain.links(), 60);
+    let long = fixture.probe.lengthen(chain.lengthened(MANY), 0);
+    let grown = fixture.probe.lengthen(Chain::default(), MANY);
+    for (call, is_answer) in [(long, false), (grown, true)] {
+        let error = call.without_timeout().await.unwrap_err();
+        assert!(
+            matches!(&error, RpcError::Codec { response, .. } if *response == is_answer),
+            "{error:?}"
+        );
+        let why = "it is nested deeper than 128 levels";
+        assert!(error.to_string().ends_with(why), "{error}");
+    }
+    // Within a service it is moved.
+    let own = fixture.own().await;
+    let chain = own.lengthen(Chain::default(), MANY).await.unwrap();
+    assert_eq!(chain.links(), MANY);
+    assert_eq!(fixture.probe.add(1).await, Ok(1));
     fixture.close().await;
 }
 
