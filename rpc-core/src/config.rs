@@ -90,8 +90,8 @@ pub struct RpcConfig {
     pub redial_delay_min: Duration,
     /// How long a handler may keep its main thread without awaiting. One that takes longer is
     /// reported by a warning that names it, as soon as another thread of the runtime can: on a
-    /// runtime of one thread nobody is left to notice. It is looked at every quarter of this time.
-    /// `None` turns the watch off. The default is 5 s.
+    /// runtime of one thread nobody is left to notice. It is looked at every quarter of this time, and
+    /// every second. `None` turns the watch off. The default is 5 s.
     pub stall_warning: Option<Duration>,
     /// Whether calls between endpoints of this service are encoded and decoded as those to others
     /// are, so that tests find what cannot travel. Flink's `force-invocation-serialization`. Methods

@@ -63,7 +63,7 @@ impl Awake {
             if self.list.lock().entries.is_empty() {
                 self.filled.notified().await;
             }
-            sleep(limit.map_or(TICK, tick)).await;
+            sleep(limit.map_or(TICK, |limit| tick(limit).min(TICK))).await;
             let mut from = 0;
             while let Some(next) = self.look(from, limit) {
                 from = next;
@@ -122,7 +122,7 @@ impl List {
     }
 }
 
-/// How often to look if nobody wants to be told of main threads that are blocked.
+/// How often to look, if it is not sooner that main threads that are blocked are to be told of.
 const TICK: Duration = Duration::from_secs(1);
 /// How many are looked at while the list is locked.
 const LOOKS_MAX: usize = 256;
