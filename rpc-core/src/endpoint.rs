@@ -189,7 +189,7 @@ where
     fn push(
         &self,
         token: Option<FencingToken>,
-        trace: Option<Box<TraceContext>>,
+        trace: Option<TraceContext>,
         request: G::Request,
     ) {
         let queued = self.core.queued();
@@ -221,7 +221,7 @@ where
         method: usize,
         body: &[u8],
         token: Option<FencingToken>,
-        trace: Option<Box<TraceContext>>,
+        trace: Option<TraceContext>,
         call: Option<Arc<IncomingCall>>,
         charge: Option<Charge>,
     ) {

@@ -1,5 +1,6 @@
 //! A handler under way, and all that surrounds its code while it runs.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -82,21 +83,38 @@ pub(crate) fn span(
         method = method.name,
         endpoint,
         peer = peer.unwrap_or("local"),
-        trace_id = %format_args!("{:032x}", trace.trace_id()),
-        span_id = %format_args!("{:016x}", trace.span_id()),
+        trace_id = %TraceId(trace.trace_id()),
+        span_id = %SpanId(trace.span_id()),
     )
 }
 
 /// Tells that a traced call is made: it links the call with the one that is being handled here.
 pub(crate) fn made(trace: TraceContext, method: &MethodInfo, to: &str) {
-    let parent = scope::current_trace().map_or(0, |it| it.span_id());
     tracing::debug!(
         target: "rpc_core::call",
         method = method.name,
         to,
-        trace_id = %format_args!("{:032x}", trace.trace_id()),
-        span_id = %format_args!("{:016x}", trace.span_id()),
-        parent_id = %format_args!("{parent:016x}"),
+        trace_id = %TraceId(trace.trace_id()),
+        span_id = %SpanId(trace.span_id()),
+        parent_id = %SpanId(scope::current_trace().map_or(0, |it| it.span_id())),
         "call",
     );
+}
+
+/// The id of a trace, as it stands in a field.
+struct TraceId(u128);
+
+/// The id of a call in its trace, or zero for none.
+struct SpanId(u64);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }

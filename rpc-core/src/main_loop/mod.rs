@@ -311,10 +311,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return false;
         }
-        let span = trace.as_ref().map(|trace| {
+        let span = trace.map(|trace| {
             let asks = reply.and_then(AnyReply::peer);
             let peer = asks.or_else(|| charge.as_ref().map(Charge::peer));
-            handler::span(**trace, method, &self.core.name, peer)
+            handler::span(trace, method, &self.core.name, peer)
         });
         // A call waits no more: whoever sent it may send the next.
         let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.begun));
