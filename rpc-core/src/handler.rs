@@ -22,7 +22,7 @@ pub(crate) struct Around<'a> {
     pub(crate) scope: Scope,
     /// `None` unless the call is traced.
     pub(crate) span: Option<Span>,
-    /// `None` if nobody records it.
+    /// `None` if nobody records it, and for a handler that does not await, which is timed with others.
     pub(crate) timing: Option<Timing<'a>>,
     pub(crate) pulse: &'a Pulse,
     pub(crate) doing: Doing,

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use crate::mutant::{self, Mutant};
@@ -14,6 +15,8 @@ use crate::turn;
 /// A queue of messages `M` with a control lane of `C`.
 pub(crate) struct Mailbox<M, C> {
     inbox: Mutex<Inbox<M, C>>,
+    /// How many messages were ever queued; only written while the inbox is locked.
+    put: AtomicU64,
     limit: Limit,
 }
 
@@ -73,6 +76,7 @@ impl<M, C> Mailbox<M, C> {
                 reader: Reader::Woken,
                 closed: false,
             }),
+            put: AtomicU64::new(0),
             limit,
         }
     }
@@ -80,6 +84,16 @@ impl<M, C> Mailbox<M, C> {
     /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.inbox.lock().mail.len()
+    }
+
+    /// Returns how many messages were ever queued.
+    pub(crate) fn put(&self) -> u64 {
+        self.put.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        let put = self.put.load(Ordering::Relaxed);
+        self.put.store(put + 1, Ordering::Relaxed);
     }
 
     /// Queues a message that a peer may have sent, of so many bytes: the limits hold. The last may go
@@ -99,6 +113,7 @@ impl<M, C> Mailbox<M, C> {
         }
         inbox.bytes += bytes;
         inbox.put(make);
+        self.count();
         wake(inbox);
         Ok(())
     }
@@ -110,6 +125,7 @@ impl<M, C> Mailbox<M, C> {
             return Err(message);
         }
         inbox.put(|| message);
+        self.count();
         wake(inbox);
         Ok(())
     }

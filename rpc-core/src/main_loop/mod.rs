@@ -24,7 +24,7 @@ use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::State;
 use crate::main_thread::{Batch, EndpointCell, MainThread};
-use crate::metering::Timing;
+use crate::metering::{self, Laps, MainTally};
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
@@ -47,8 +47,9 @@ pub(crate) fn run<E: RpcEndpoint>(
         let (core, cell) = ending.parts();
         let mut main_loop = MainLoop::new(cell, core);
         let mut name = MainThreadName::new(Arc::clone(&core.name));
+        let mut tally = MainTally::new(core.meter.as_ref());
         poll_fn(|cx| {
-            let turn = || name.run(|| main_loop.poll(cx));
+            let turn = || name.run(|| tally.lend(|| main_loop.poll(cx)));
             let poll = catch_unwind(AssertUnwindSafe(turn));
             poll.unwrap_or_else(|_| main_loop.escaped(cx))
         })
@@ -83,8 +84,8 @@ struct Round<'a, E: RpcEndpoint> {
     /// How many were taken.
     taken: u32,
     begun: Begun,
-    /// When a handler ended after which nothing else was done, if that is recorded.
-    handled: Option<Instant>,
+    /// What times the handlers, if that is recorded.
+    laps: Option<Laps<'a>>,
 }
 
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
@@ -152,13 +153,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             batch: Batch::new(self.main),
             taken: 0,
             begun: Begun::default(),
-            handled: None,
+            laps: self.core.meter.as_deref().map(Laps::new),
         };
         while round.taken < MESSAGES_MAX && !self.gives_way && !self.mail.is_empty() {
             // All that come before one that panics, since what is caught has to be in memory, and all
             // that it is made of is moved there.
             let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, &mut round)));
             let poll = caught.unwrap_or_else(|_| {
+                round.laps.iter_mut().for_each(Laps::interrupt);
                 round.batch.interrupt();
                 self.panicked();
                 self.handled(cx, &mut round, Doing::Nothing)
@@ -167,7 +169,14 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 return Poll::Ready(());
             }
         }
-        self.core.meter.iter().for_each(|it| it.taken(round.taken));
+        if let Some(meter) = &self.core.meter
+            && round.taken > 0
+        {
+            meter.taken(round.taken);
+            drop(round);
+            self.core.tell_waiting();
+            metering::tell();
+        }
         Poll::Pending
     }
 
@@ -192,11 +201,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         round: &mut Round<'a, E>,
         doing: Doing,
     ) -> Poll<()> {
-        if !self.mail.is_empty()
-            && let Some(waited) = self.pace.handled()
-        {
-            self.ran(doing, waited);
-            round.handled = None;
+        if !self.mail.is_empty() {
+            let laps = round.laps.as_mut();
+            let look = || laps.map_or_else(Instant::now, Laps::now);
+            if let Some(waited) = self.pace.handled(look) {
+                self.ran(doing, waited);
+                round.laps.iter_mut().for_each(Laps::interrupt);
+            }
         }
         // What waits when `on_stop` is done does not run.
         if self.stopping.is_some() {
@@ -227,7 +238,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 doing
             }
             Mail::Run(fence, run) => {
-                round.handled = None;
+                round.laps.iter_mut().for_each(Laps::interrupt);
                 let token = self.core.token();
                 if let Fence::On(got) = fence
                     && got != token
@@ -325,13 +336,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 method: Some(method),
             },
             span,
-            timing: self.core.meter.as_ref().map(|it| {
-                let now = round.handled.take().unwrap_or_else(Instant::now);
-                it.begin(place, queued, now)
-            }),
+            timing: None,
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
+        if let (Some(laps), Some(queued)) = (&mut round.laps, queued) {
+            laps.begin(place, queued);
+        }
         {
             let _inside = around.enter();
             E::Gateways::handle(&mut round.batch, request);
@@ -339,9 +350,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let Some(handling) = round.batch.take_left() else {
             let charges = &mut round.begun.charges;
             charge.into_iter().for_each(|it| charges.join(it));
-            round.handled = around.timing.map(Timing::end);
+            round.laps.iter_mut().for_each(Laps::end);
             return true;
         };
+        around.timing = round.laps.as_mut().and_then(Laps::leave);
         if let Some(call) = handling.call {
             around.scope.call = Outer::Call(call);
         }
@@ -383,7 +395,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 break;
             }
             progress = true;
-            let _paid = self.pace.handled();
+            let _paid = self.pace.handled(Instant::now);
         }
         for _ in 0..MESSAGES_MAX {
             if self.piped.len() == 0 {
@@ -401,7 +413,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 Some(Poll::Ready(None)) | None => {}
             }
             progress = true;
-            let _paid = self.pace.handled();
+            let _paid = self.pace.handled(Instant::now);
         }
         progress
     }
