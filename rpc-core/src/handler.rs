@@ -17,13 +17,11 @@ use crate::scope::{self, Scope, Within};
 use crate::trace::TraceContext;
 use crate::turn;
 
-/// What surrounds a handler: its call's scope and span, its time, and that it is seen to run.
+/// What surrounds a handler: its call's scope and span, and that it is seen to run.
 pub(crate) struct Around<'a> {
     pub(crate) scope: Scope,
     /// `None` unless the call is traced.
     pub(crate) span: Option<Span>,
-    /// `None` if nobody records it, and for a handler that does not await, which is timed with others.
-    pub(crate) timing: Option<Timing<'a>>,
     pub(crate) pulse: &'a Pulse,
     pub(crate) doing: Doing,
 }
@@ -53,6 +51,9 @@ pub(crate) struct Handler<'a> {
     // Dropped first: what the future does in its end is timed too.
     pub(crate) future: BoxFuture<'a, ()>,
     pub(crate) around: Around<'a>,
+    /// `None` if nobody records it.
+    #[expect(dead_code, reason = "dropping it records it")]
+    pub(crate) timing: Option<Timing<'a>>,
     /// What a one-way message takes of its connection's window. No table lists its handlers, as it does
     /// those of calls, so that a peer could have any number of them otherwise.
     #[expect(dead_code, reason = "dropping it gives it back")]

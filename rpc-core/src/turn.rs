@@ -18,8 +18,6 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::moment::Moment;
 
 /// Something on which frames wait until the turn ends.
@@ -216,7 +214,7 @@ pub(crate) struct Pace {
     /// How many messages were handled since the clock was read.
     handled: u8,
     /// Since when something is owed, as far as that was seen.
-    since: Option<Instant>,
+    since: Option<Moment>,
     /// Messages take long, so that the clock is read after each.
     slow: bool,
 }
@@ -224,7 +222,7 @@ pub(crate) struct Pace {
 impl Pace {
     /// A message was handled, and others wait; the clock is looked at if need be. Returns for how long
     /// what was owed had waited, if that was so long that it was paid.
-    pub(crate) fn handled(&mut self, look: impl FnOnce() -> Instant) -> Option<Duration> {
+    pub(crate) fn handled(&mut self, look: impl FnOnce() -> Moment) -> Option<Duration> {
         self.handled += 1;
         if !self.slow && self.since.is_some() && self.handled < MESSAGES_PER_LOOK {
             return None;
@@ -235,7 +233,7 @@ impl Pace {
         }
         let now = look();
         let since = *self.since.get_or_insert(now);
-        let waited = now.saturating_duration_since(since);
+        let waited = now.since(since);
         self.slow = waited >= OWED_MAX;
         self.slow.then(|| {
             pay();

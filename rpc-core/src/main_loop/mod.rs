@@ -26,6 +26,7 @@ use crate::lifecycle::State;
 use crate::main_thread::{Batch, EndpointCell, MainThread};
 use crate::metering::{self, Laps, MainTally};
 use crate::method::MethodInfo;
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{MainThreadName, Outer, Scope};
@@ -203,7 +204,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     ) -> Poll<()> {
         if !self.mail.is_empty() {
             let laps = round.laps.as_mut();
-            let look = || laps.map_or_else(Instant::now, Laps::now);
+            let look = || laps.map_or_else(Moment::now, Laps::now);
             if let Some(waited) = self.pace.handled(look) {
                 self.ran(doing, waited);
                 round.laps.iter_mut().for_each(Laps::interrupt);
@@ -336,7 +337,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 method: Some(method),
             },
             span,
-            timing: None,
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
@@ -353,13 +353,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             round.laps.iter_mut().for_each(Laps::end);
             return true;
         };
-        around.timing = round.laps.as_mut().and_then(Laps::leave);
         if let Some(call) = handling.call {
             around.scope.call = Outer::Call(call);
         }
         let mut handler = Handler {
             future: handling.future,
             around,
+            timing: round.laps.as_mut().map(Laps::leave),
             charge,
         };
         // Its beginning, before the next message is handled: calls are begun in their order.
@@ -395,7 +395,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 break;
             }
             progress = true;
-            let _paid = self.pace.handled(Instant::now);
+            let _paid = self.pace.handled(Moment::now);
         }
         for _ in 0..MESSAGES_MAX {
             if self.piped.len() == 0 {
@@ -413,7 +413,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 Some(Poll::Ready(None)) | None => {}
             }
             progress = true;
-            let _paid = self.pace.handled(Instant::now);
+            let _paid = self.pace.handled(Moment::now);
         }
         progress
     }

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
-use tokio::time::Instant;
-
 use super::runs::Run;
 use super::tally;
 use crate::frame::PutError;
@@ -51,7 +49,7 @@ pub(crate) struct Queued(NonZeroI64);
 pub(crate) struct Timing<'a> {
     meter: &'a EndpointMeter,
     method: usize,
-    begun: Instant,
+    begun: Moment,
 }
 
 impl EndpointMeter {
@@ -176,7 +174,7 @@ impl ResponseMeter {
 }
 
 impl<'a> Timing<'a> {
-    pub(super) const fn new(meter: &'a EndpointMeter, method: usize, begun: Instant) -> Self {
+    pub(super) const fn new(meter: &'a EndpointMeter, method: usize, begun: Moment) -> Self {
         Self {
             meter,
             method,
@@ -187,7 +185,7 @@ impl<'a> Timing<'a> {
 
 impl Drop for Timing<'_> {
     fn drop(&mut self) {
-        let took = self.begun.elapsed().as_nanos();
+        let took = Moment::now().since(self.begun).as_nanos();
         let (method, nanos) = (self.method, u64::try_from(took).unwrap_or(u64::MAX));
         if tally::with(self.meter, |it| it.took(method, nanos)).is_none() {
             let handler = &self.meter.methods[method].handler;

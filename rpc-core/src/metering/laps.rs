@@ -4,8 +4,6 @@
 //! quick that nobody would tell them apart. If they are not so this time, one of them was not: it is told
 //! to have taken what the others cannot have.
 
-use tokio::time::Instant;
-
 use super::endpoint::{EndpointMeter, Queued, Timing};
 use super::tally;
 use crate::moment::Moment;
@@ -13,21 +11,22 @@ use crate::moment::Moment;
 /// The laps of a round of messages, one after the other.
 pub(crate) struct Laps<'a> {
     meter: &'a EndpointMeter,
-    lap: Option<Lap>,
+    lap: Lap,
     /// When a lap ended after which nothing else was done.
-    looked: Option<Instant>,
+    looked: Option<Moment>,
 }
 
 /// Handlers of one method between two looks at the clock.
 #[derive(Debug)]
 pub(super) struct Lap {
     pub(super) method: usize,
+    /// How many have begun; none if no lap is under way.
     pub(super) handlers: usize,
-    begun: Instant,
     /// How many there may be.
     most: usize,
+    begun: Moment,
     /// When their messages were queued.
-    queued: [Queued; LAP_MAX],
+    queued: [Moment; LAP_MAX],
 }
 
 /// What handlers took that were timed together.
@@ -43,53 +42,58 @@ impl<'a> Laps<'a> {
     pub(crate) const fn new(meter: &'a EndpointMeter) -> Self {
         Self {
             meter,
-            lap: None,
+            lap: Lap {
+                method: 0,
+                handlers: 0,
+                most: 0,
+                begun: Moment::NEVER,
+                queued: [Moment::NEVER; LAP_MAX],
+            },
             looked: None,
         }
     }
 
     /// A handler begins, of a message that was queued then.
     pub(crate) fn begin(&mut self, method: usize, queued: Queued) {
-        match &mut self.lap {
-            Some(lap) if lap.method == method && lap.handlers < lap.most => {
-                lap.queued[lap.handlers] = queued;
-                lap.handlers += 1;
-            }
-            _ => self.begin_lap(method, queued),
+        let lap = &mut self.lap;
+        if lap.method != method || lap.handlers >= lap.most {
+            self.begin_lap(method);
         }
+        let lap = &mut self.lap;
+        lap.queued[lap.handlers] = queued.moment();
+        lap.handlers += 1;
     }
 
-    fn begin_lap(&mut self, method: usize, queued: Queued) {
+    fn begin_lap(&mut self, method: usize) {
         self.end_lap();
         let is_quick = tally::with(self.meter, |it| it.is_quick(method));
-        self.lap = Some(Lap {
-            method,
-            handlers: 1,
-            begun: self.looked.take().unwrap_or_else(Instant::now),
-            most: if is_quick == Some(true) { LAP_MAX } else { 1 },
-            queued: [queued; LAP_MAX],
-        });
+        self.lap.most = if is_quick == Some(true) { LAP_MAX } else { 1 };
+        self.lap.method = method;
+        self.lap.begun = self.looked.take().unwrap_or_else(Moment::now);
     }
 
     /// A handler ends.
     pub(crate) fn end(&mut self) {
-        if self.lap.as_ref().is_some_and(|it| it.handlers == it.most) {
+        if self.lap.handlers >= self.lap.most {
             self.end_lap();
         }
     }
 
     /// The handler that has begun does not end yet: it is timed by itself.
-    pub(crate) fn leave(&mut self) -> Option<Timing<'a>> {
-        let lap = self.lap.take()?;
-        tally::with(self.meter, |it| it.begun(&lap, 0));
-        Some(Timing::new(self.meter, lap.method, lap.begun))
+    pub(crate) fn leave(&mut self) -> Timing<'a> {
+        let lap = &mut self.lap;
+        tally::with(self.meter, |it| it.begun(lap, 0));
+        lap.handlers = 0;
+        Timing::new(self.meter, lap.method, lap.begun)
     }
 
     /// Ends the lap, if one is under way.
     pub(crate) fn end_lap(&mut self) {
-        if let Some(lap) = self.lap.take() {
-            let now = Instant::now();
-            tally::with(self.meter, |it| it.handled(&lap, lap.took(now)));
+        let lap = &mut self.lap;
+        if lap.handlers > 0 {
+            let now = Moment::now();
+            tally::with(self.meter, |it| it.handled(lap, lap.took(now)));
+            (lap.handlers, lap.most) = (0, 0);
             self.looked = Some(now);
         }
     }
@@ -101,9 +105,9 @@ impl<'a> Laps<'a> {
     }
 
     /// Returns when it is, as it is told by the last lap if nothing else was done since.
-    pub(crate) fn now(&mut self) -> Instant {
+    pub(crate) fn now(&mut self) -> Moment {
         self.end_lap();
-        *self.looked.get_or_insert_with(Instant::now)
+        *self.looked.get_or_insert_with(Moment::now)
     }
 }
 
@@ -116,9 +120,8 @@ impl Drop for Laps<'_> {
 
 impl Lap {
     /// Returns how many nanoseconds it took, if it ends now.
-    fn took(&self, now: Instant) -> u64 {
-        let took = now.saturating_duration_since(self.begun).as_nanos();
-        u64::try_from(took).unwrap_or(u64::MAX)
+    fn took(&self, now: Moment) -> u64 {
+        nanos(self.begun, now)
     }
 
     /// Says what each handler took of a lap that took so long in all, and what they usually take from now
@@ -142,21 +145,23 @@ impl Lap {
     /// Says how long the messages waited of a lap that took so long in all, and how many of them so long.
     /// Where it is not known when each handler began, they are told to have begun at equal distances.
     pub(super) fn waits(&self, took: u64, mut told: impl FnMut(u64, usize)) {
-        let each = self.each(took);
-        // Of quick ones it makes no difference.
-        let step = if each < QUICK_NANOS { 0 } else { each };
-        let begun = Moment::of(self.begun).nanos();
-        let (mut place, queued) = (0, &self.queued[..self.handlers]);
-        while let Some(first) = queued.get(place) {
-            // Those that came together.
-            let same = queued[place..].iter().take_while(|it| *it == first);
-            let count = if step == 0 { same.count() } else { 1 };
-            let waited = begun.saturating_sub(first.moment().nanos());
-            let waited = u64::try_from(waited).unwrap_or_default();
-            told(waited + step * place as u64, count);
-            place += count;
+        let queued = &self.queued[..self.handlers];
+        let first = queued[0];
+        // Of quick ones it makes no difference when they began.
+        let is_quick = took < self.handlers as u64 * QUICK_NANOS;
+        if is_quick && queued.iter().all(|it| *it == first) {
+            return told(nanos(first, self.begun), self.handlers);
+        }
+        let step = if is_quick { 0 } else { self.each(took) };
+        for (place, queued) in (0..).zip(queued) {
+            told(nanos(*queued, self.begun) + step * place, 1);
         }
     }
+}
+
+fn nanos(begin: Moment, end: Moment) -> u64 {
+    let nanos = end.nanos().saturating_sub(begin.nanos());
+    u64::try_from(nanos).unwrap_or_default()
 }
 
 /// So many handlers are timed together: as often the main loop looks whether answers have waited long.

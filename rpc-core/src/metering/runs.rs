@@ -1,11 +1,16 @@
 //! Values that a histogram is to be told of, equal ones together. Pure.
 
+use std::mem;
+
 /// A few different values, and how often each came.
 ///
 /// Whoever adds a value that has no place any more is handed those that were there, to tell of them.
 #[derive(Debug, Default)]
 pub(super) struct Runs {
-    runs: [Run; RUNS_MAX],
+    /// The one that came last.
+    last: Run,
+    /// Those that came before.
+    others: [Run; OTHERS_MAX],
     used: usize,
 }
 
@@ -24,24 +29,49 @@ impl Run {
 
 impl Runs {
     /// A value came so many times.
+    #[inline]
     pub(super) fn add(&mut self, value: u64, count: usize, tell: impl FnMut(Run)) {
-        // The last first: most often it is that.
-        let mut runs = self.runs[..self.used].iter_mut().rev();
-        if let Some(run) = runs.find(|it| it.value == value) {
-            run.count += count;
+        if self.last.value != value {
+            self.change(value, tell);
+        }
+        self.last.count += count;
+    }
+
+    /// Another value is the last.
+    #[inline(never)]
+    fn change(&mut self, value: u64, tell: impl FnMut(Run)) {
+        let before = mem::replace(&mut self.last, Run { value, count: 0 });
+        let mut others = self.others[..self.used].iter_mut();
+        if let Some(other) = others.find(|it| it.value == value) {
+            mem::swap(other, &mut self.last);
+            *other = before;
             return;
         }
-        if self.used == RUNS_MAX {
-            self.take(tell);
+        if before.count == 0 {
+            return;
         }
-        self.runs[self.used] = Run { value, count };
+        if self.used == OTHERS_MAX {
+            self.take_others(tell);
+        }
+        self.others[self.used] = before;
         self.used += 1;
     }
 
     /// Tells of all, and forgets them.
-    pub(super) fn take(&mut self, tell: impl FnMut(Run)) {
-        let used = std::mem::take(&mut self.used);
-        self.runs[..used].iter().copied().for_each(tell);
+    pub(super) fn take(&mut self, mut tell: impl FnMut(Run)) {
+        if self.last.count > 0 {
+            tell(self.last);
+            self.last.count = 0;
+        }
+        if self.used > 0 {
+            self.take_others(tell);
+        }
+    }
+
+    fn take_others(&mut self, tell: impl FnMut(Run)) {
+        let used = mem::take(&mut self.used);
+        let others = self.others[..used].iter().copied();
+        others.filter(|it| it.count > 0).for_each(tell);
     }
 }
 
@@ -57,7 +87,7 @@ pub(super) const fn coarse(nanos: u64) -> u64 {
     (nanos >> dropped << dropped) + middle
 }
 
-const RUNS_MAX: usize = 4;
+const OTHERS_MAX: usize = 3;
 /// So many of a time's highest bits are kept: eight steps from each power of two to the next.
 const STEP_BITS: u32 = 4;
 /// From here on times are told as they were: 16 microseconds.
@@ -65,12 +95,12 @@ const EXACT_NANOS: u64 = 1 << 14;
 
 #[cfg(test)]
 mod tests {
-    use super::{EXACT_NANOS, RUNS_MAX, Run, Runs, coarse};
+    use super::{EXACT_NANOS, OTHERS_MAX, Run, Runs, coarse};
 
     #[test]
     fn nothing_that_was_added_is_lost() {
         let (mut runs, mut told) = (Runs::default(), Vec::new());
-        let values = 0..4 * RUNS_MAX as u64;
+        let values = 0..4 * OTHERS_MAX as u64;
         for value in values.clone().chain(values.clone()) {
             runs.add(value % 7, 3, |it| told.push(it));
         }
