@@ -90,6 +90,7 @@ pub(crate) fn span(
 }
 
 /// Tells that a traced call is made: it links the call with the one that is being handled here.
+#[inline]
 pub(crate) fn made(trace: TraceContext, method: &MethodInfo, to: &str) {
     tracing::debug!(
         target: "rpc_core::call",

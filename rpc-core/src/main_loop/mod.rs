@@ -71,6 +71,8 @@ struct MainLoop<'a, E: RpcEndpoint> {
     timer: Option<Pin<Box<Sleep>>>,
     pace: Pace,
     trust: Trust,
+    /// What times handlers that do not await, if that is recorded.
+    laps: Option<Box<Laps<'a>>>,
     /// Other tasks are to have their turn before the next message is handled.
     gives_way: bool,
     /// `on_stop` while it runs.
@@ -85,8 +87,6 @@ struct Round<'a, E: RpcEndpoint> {
     /// How many were taken.
     taken: u32,
     begun: Begun,
-    /// What times the handlers, if that is recorded.
-    laps: Option<Laps<'a>>,
 }
 
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
@@ -103,6 +103,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             timer: None,
             pace: Pace::default(),
             trust: Trust::default(),
+            laps: core.meter.as_deref().map(Laps::boxed),
             gives_way: false,
             stopping: None,
             failure: None,
@@ -154,31 +155,40 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             batch: Batch::new(self.main),
             taken: 0,
             begun: Begun::default(),
-            laps: self.core.meter.as_deref().map(Laps::new),
         };
         while round.taken < MESSAGES_MAX && !self.gives_way && !self.mail.is_empty() {
             // All that come before one that panics, since what is caught has to be in memory, and all
             // that it is made of is moved there.
             let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, &mut round)));
             let poll = caught.unwrap_or_else(|_| {
-                round.laps.iter_mut().for_each(Laps::interrupt);
+                self.interrupt_lap();
                 round.batch.interrupt();
                 self.panicked();
                 self.handled(cx, &mut round, Doing::Nothing)
             });
             if poll.is_ready() {
+                self.tell(round.taken);
                 return Poll::Ready(());
             }
         }
-        if let Some(meter) = &self.core.meter
-            && round.taken > 0
-        {
-            meter.taken(round.taken);
-            drop(round);
+        self.tell(round.taken);
+        Poll::Pending
+    }
+
+    /// Tells the recorder, if there is one, of a round in which so many messages were taken.
+    fn tell(&mut self, taken: u32) {
+        let laps = self.laps.as_mut().filter(|_| taken > 0);
+        if let (Some(laps), Some(meter)) = (laps, &self.core.meter) {
+            laps.interrupt();
+            meter.taken(taken);
             self.core.tell_waiting();
             metering::tell();
         }
-        Poll::Pending
+    }
+
+    /// Something begins that is not a handler.
+    fn interrupt_lap(&mut self) {
+        self.laps.iter_mut().for_each(|it| it.interrupt());
     }
 
     fn handle_each(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
@@ -203,11 +213,11 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         doing: Doing,
     ) -> Poll<()> {
         if !self.mail.is_empty() {
-            let laps = round.laps.as_mut();
-            let look = || laps.map_or_else(Moment::now, Laps::now);
+            let laps = &mut self.laps;
+            let look = || laps.as_mut().map_or_else(Moment::now, |it| it.now());
             if let Some(waited) = self.pace.handled(look) {
                 self.ran(doing, waited);
-                round.laps.iter_mut().for_each(Laps::interrupt);
+                self.interrupt_lap();
             }
         }
         // What waits when `on_stop` is done does not run.
@@ -239,7 +249,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 doing
             }
             Mail::Run(fence, run) => {
-                round.laps.iter_mut().for_each(Laps::interrupt);
+                self.interrupt_lap();
                 let token = self.core.token();
                 if let Fence::On(got) = fence
                     && got != token
@@ -340,7 +350,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
-        if let (Some(laps), Some(queued)) = (&mut round.laps, queued) {
+        if let (Some(laps), Some(queued)) = (&mut self.laps, queued) {
             laps.begin(place, queued);
         }
         {
@@ -350,7 +360,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let Some(handling) = round.batch.take_left() else {
             let charges = &mut round.begun.charges;
             charge.into_iter().for_each(|it| charges.join(it));
-            round.laps.iter_mut().for_each(Laps::end);
+            self.laps.iter_mut().for_each(|it| it.end());
             return true;
         };
         if let Some(call) = handling.call {
@@ -359,7 +369,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let mut handler = Handler {
             future: handling.future,
             around,
-            timing: round.laps.as_mut().map(Laps::leave),
+            timing: self.laps.as_mut().map(|it| it.leave()),
             charge,
         };
         // Its beginning, before the next message is handled: calls are begun in their order.

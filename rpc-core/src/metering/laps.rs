@@ -8,7 +8,7 @@ use super::endpoint::{EndpointMeter, Queued, Timing};
 use super::tally;
 use crate::moment::Moment;
 
-/// The laps of a round of messages, one after the other.
+/// The laps of an endpoint, one after the other. Between two rounds of messages there is none.
 pub(crate) struct Laps<'a> {
     meter: &'a EndpointMeter,
     lap: Lap,
@@ -39,8 +39,8 @@ pub(super) enum Share {
 }
 
 impl<'a> Laps<'a> {
-    pub(crate) const fn new(meter: &'a EndpointMeter) -> Self {
-        Self {
+    pub(crate) fn boxed(meter: &'a EndpointMeter) -> Box<Self> {
+        Box::new(Self {
             meter,
             lap: Lap {
                 method: 0,
@@ -50,10 +50,11 @@ impl<'a> Laps<'a> {
                 queued: [Moment::NEVER; LAP_MAX],
             },
             looked: None,
-        }
+        })
     }
 
     /// A handler begins, of a message that was queued then.
+    #[inline]
     pub(crate) fn begin(&mut self, method: usize, queued: Queued) {
         let lap = &mut self.lap;
         if lap.method != method || lap.handlers >= lap.most {
@@ -64,6 +65,7 @@ impl<'a> Laps<'a> {
         lap.handlers += 1;
     }
 
+    #[inline(never)]
     fn begin_lap(&mut self, method: usize) {
         self.end_lap();
         let is_quick = tally::with(self.meter, |it| it.is_quick(method));
@@ -88,7 +90,7 @@ impl<'a> Laps<'a> {
     }
 
     /// Ends the lap, if one is under way.
-    pub(crate) fn end_lap(&mut self) {
+    fn end_lap(&mut self) {
         let lap = &mut self.lap;
         if lap.handlers > 0 {
             let now = Moment::now();
@@ -108,13 +110,6 @@ impl<'a> Laps<'a> {
     pub(crate) fn now(&mut self) -> Moment {
         self.end_lap();
         *self.looked.get_or_insert_with(Moment::now)
-    }
-}
-
-/// Also if a handler panics.
-impl Drop for Laps<'_> {
-    fn drop(&mut self) {
-        self.end_lap();
     }
 }
 
