@@ -186,12 +186,7 @@ where
     G: Gateway + ?Sized,
     W: Wrap<E, G>,
 {
-    fn push(
-        &self,
-        token: Option<FencingToken>,
-        trace: Option<TraceContext>,
-        request: G::Request,
-    ) {
+    fn push(&self, token: Option<FencingToken>, trace: Option<TraceContext>, request: G::Request) {
         let queued = self.core.queued();
         let make = || {
             let head = Head {

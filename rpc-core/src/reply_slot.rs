@@ -21,9 +21,9 @@ use crate::method::MethodInfo;
 use crate::moment::Moment;
 use crate::scope::{self, CallScope};
 use crate::sync::{AtomicU8, Mutex, Ordering};
+use crate::trace::TraceCell;
 #[cfg(test)]
 use crate::trace::TraceContext;
-use crate::trace::TraceCell;
 use crate::turn;
 
 /// One answer on its way, seen from both sides.

@@ -206,6 +206,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// A message was handled by such code; ready when the endpoint has stopped.
+    #[inline]
     fn handled(
         &mut self,
         cx: &mut TaskContext<'_>,

@@ -134,7 +134,10 @@ mod tests {
             if nanos < 16 || nanos >= EXACT_NANOS {
                 assert_eq!(told, nanos);
             } else {
-                assert!(told.abs_diff(nanos) * 16 <= nanos, "{nanos} is told as {told}");
+                assert!(
+                    told.abs_diff(nanos) * 16 <= nanos,
+                    "{nanos} is told as {told}"
+                );
                 different.insert(told);
             }
         }

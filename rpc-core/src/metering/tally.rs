@@ -158,7 +158,11 @@ impl Tally {
         while touched != 0 {
             let first = touched.trailing_zeros() as usize;
             touched &= touched - 1;
-            let last = if first == LAST_BIT { self.methods.len() } else { first + 1 };
+            let last = if first == LAST_BIT {
+                self.methods.len()
+            } else {
+                first + 1
+            };
             for method in first..last {
                 self.tell_of(method);
             }
