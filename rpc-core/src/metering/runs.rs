@@ -43,7 +43,7 @@ impl Runs {
         let before = mem::replace(&mut self.last, Run { value, count: 0 });
         let mut others = self.others[..self.used].iter_mut();
         if let Some(other) = others.find(|it| it.value == value) {
-            mem::swap(other, &mut self.last);
+            self.last = *other;
             *other = before;
             return;
         }
