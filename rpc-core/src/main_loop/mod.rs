@@ -1,6 +1,7 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
 mod life;
+mod metered;
 mod trust;
 
 use std::collections::VecDeque;
@@ -24,7 +25,7 @@ use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::State;
 use crate::main_thread::{Batch, EndpointCell, MainThread};
-use crate::metering::{self, Laps, MainTally};
+use crate::metering::{Laps, MainTally};
 use crate::method::MethodInfo;
 use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
@@ -175,22 +176,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         Poll::Pending
     }
 
-    /// Tells the recorder, if there is one, of a round in which so many messages were taken.
-    fn tell(&mut self, taken: u32) {
-        let laps = self.laps.as_mut().filter(|_| taken > 0);
-        if let (Some(laps), Some(meter)) = (laps, &self.core.meter) {
-            laps.interrupt();
-            meter.taken(taken);
-            self.core.tell_waiting();
-            metering::tell();
-        }
-    }
-
-    /// Something begins that is not a handler.
-    fn interrupt_lap(&mut self) {
-        self.laps.iter_mut().for_each(|it| it.interrupt());
-    }
-
     fn handle_each(&mut self, cx: &mut TaskContext<'_>, round: &mut Round<'a, E>) -> Poll<()> {
         while round.taken < MESSAGES_MAX
             && !self.gives_way
@@ -206,7 +191,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// A message was handled by such code; ready when the endpoint has stopped.
-    #[inline]
+    #[inline(always)]
     fn handled(
         &mut self,
         cx: &mut TaskContext<'_>,
@@ -214,9 +199,9 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         doing: Doing,
     ) -> Poll<()> {
         if !self.mail.is_empty() {
-            let laps = &mut self.laps;
+            let Self { pace, laps, .. } = self;
             let look = || laps.as_mut().map_or_else(Moment::now, |it| it.now());
-            if let Some(waited) = self.pace.handled(look) {
+            if let Some(waited) = pace.handled(look) {
                 self.ran(doing, waited);
                 self.interrupt_lap();
             }

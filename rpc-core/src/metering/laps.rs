@@ -141,11 +141,11 @@ impl Lap {
     /// Where it is not known when each handler began, they are told to have begun at equal distances.
     pub(super) fn waits(&self, took: u64, mut told: impl FnMut(u64, usize)) {
         let queued = &self.queued[..self.handlers];
-        let first = queued[0];
+        let Some(first) = queued.first() else { return };
         // Of quick ones it makes no difference when they began.
         let is_quick = took < self.handlers as u64 * QUICK_NANOS;
-        if is_quick && queued.iter().all(|it| *it == first) {
-            return told(nanos(first, self.begun), self.handlers);
+        if is_quick && queued.iter().all(|it| it == first) {
+            return told(nanos(*first, self.begun), self.handlers);
         }
         let step = if is_quick { 0 } else { self.each(took) };
         for (place, queued) in (0..).zip(queued) {
