@@ -208,6 +208,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         }
         // What waits when `on_stop` is done does not run.
         if self.stopping.is_some() {
+            self.interrupt_lap();
             round.batch.interrupt();
             return self.poll_stopping(cx);
         }
