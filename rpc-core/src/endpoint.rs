@@ -186,12 +186,7 @@ where
     G: Gateway + ?Sized,
     W: Wrap<E, G>,
 {
-    fn push(
-        &self,
-        token: Option<FencingToken>,
-        trace: Option<Box<TraceContext>>,
-        request: G::Request,
-    ) {
+    fn push(&self, token: Option<FencingToken>, trace: Option<TraceContext>, request: G::Request) {
         let queued = self.core.queued();
         let make = || {
             let head = Head {
@@ -221,7 +216,7 @@ where
         method: usize,
         body: &[u8],
         token: Option<FencingToken>,
-        trace: Option<Box<TraceContext>>,
+        trace: Option<TraceContext>,
         call: Option<Arc<IncomingCall>>,
         charge: Option<Charge>,
     ) {

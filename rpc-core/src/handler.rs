@@ -1,5 +1,6 @@
 //! A handler under way, and all that surrounds its code while it runs.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,13 +17,11 @@ use crate::scope::{self, Scope, Within};
 use crate::trace::TraceContext;
 use crate::turn;
 
-/// What surrounds a handler: its call's scope and span, its time, and that it is seen to run.
+/// What surrounds a handler: its call's scope and span, and that it is seen to run.
 pub(crate) struct Around<'a> {
     pub(crate) scope: Scope,
     /// `None` unless the call is traced.
     pub(crate) span: Option<Span>,
-    /// `None` if nobody records it.
-    pub(crate) timing: Option<Timing<'a>>,
     pub(crate) pulse: &'a Pulse,
     pub(crate) doing: Doing,
 }
@@ -52,6 +51,9 @@ pub(crate) struct Handler<'a> {
     // Dropped first: what the future does in its end is timed too.
     pub(crate) future: BoxFuture<'a, ()>,
     pub(crate) around: Around<'a>,
+    /// `None` if nobody records it.
+    #[expect(dead_code, reason = "dropping it records it")]
+    pub(crate) timing: Option<Timing<'a>>,
     /// What a one-way message takes of its connection's window. No table lists its handlers, as it does
     /// those of calls, so that a peer could have any number of them otherwise.
     #[expect(dead_code, reason = "dropping it gives it back")]
@@ -82,21 +84,39 @@ pub(crate) fn span(
         method = method.name,
         endpoint,
         peer = peer.unwrap_or("local"),
-        trace_id = %format_args!("{:032x}", trace.trace_id()),
-        span_id = %format_args!("{:016x}", trace.span_id()),
+        trace_id = %TraceId(trace.trace_id()),
+        span_id = %SpanId(trace.span_id()),
     )
 }
 
 /// Tells that a traced call is made: it links the call with the one that is being handled here.
+#[inline]
 pub(crate) fn made(trace: TraceContext, method: &MethodInfo, to: &str) {
-    let parent = scope::current_trace().map_or(0, |it| it.span_id());
     tracing::debug!(
         target: "rpc_core::call",
         method = method.name,
         to,
-        trace_id = %format_args!("{:032x}", trace.trace_id()),
-        span_id = %format_args!("{:016x}", trace.span_id()),
-        parent_id = %format_args!("{parent:016x}"),
+        trace_id = %TraceId(trace.trace_id()),
+        span_id = %SpanId(trace.span_id()),
+        parent_id = %SpanId(scope::current_trace().map_or(0, |it| it.span_id())),
         "call",
     );
+}
+
+/// The id of a trace, as it stands in a field.
+struct TraceId(u128);
+
+/// The id of a call in its trace, or zero for none.
+struct SpanId(u64);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
 }

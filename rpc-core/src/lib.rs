@@ -88,6 +88,14 @@
 //! | `rpc_connections` | gauge | direction: incoming, outgoing | connections that carry calls |
 //! | `rpc_bytes_total` | counter | direction: received, sent | what they carried; counted now and then, and at their end |
 //!
+//! A main thread counts by itself and tells the recorder at the end of each round of up to 64 messages,
+//! equal values together (`Histogram::record_many`): a recorder that takes them together, as the facade
+//! lets it, costs a busy endpoint little. No message is left out. Times below 16 microseconds are told to
+//! an eighth of a power of two, longer ones as they were. Handlers of a method that does not await and
+//! took less than a microsecond of late are timed up to four at once, and each is told to have taken as
+//! long; if the four took longer than that, one of them is told to have taken all that the others usually
+//! do not. So a wait may be told too short by three such handlers.
+//!
 //! What is going on at one moment, and who waits for whom, is in [`RpcService::diagnostics`]. A main
 //! thread that is blocked for longer than [`RpcConfig::stall_warning`] is told by a warning.
 //!

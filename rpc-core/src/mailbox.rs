@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Waker};
 
 use crate::mutant::{self, Mutant};
@@ -17,6 +18,8 @@ use crate::turn;
 /// A queue of messages `M` with a control lane of `C`, whose reader may rest as an `R`.
 pub(crate) struct Mailbox<M, C, R> {
     inbox: Mutex<Inbox<M, C, R>>,
+    /// How many messages were ever queued; only written while the inbox is locked.
+    put: AtomicU64,
     limit: Limit,
 }
 
@@ -77,6 +80,7 @@ impl<M, C, R> Mailbox<M, C, R> {
                 reader: Reader::Woken,
                 closed: false,
             }),
+            put: AtomicU64::new(0),
             limit,
         }
     }
@@ -84,6 +88,16 @@ impl<M, C, R> Mailbox<M, C, R> {
     /// Returns how many messages wait.
     pub(crate) fn len(&self) -> usize {
         self.inbox.lock().mail.len()
+    }
+
+    /// Returns how many messages were ever queued.
+    pub(crate) fn put(&self) -> u64 {
+        self.put.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        let put = self.put.load(Ordering::Relaxed);
+        self.put.store(put + 1, Ordering::Relaxed);
     }
 
     /// Queues a message that a peer may have sent, of so many bytes: the limits hold. The last may go
@@ -109,6 +123,7 @@ impl<M, C, R> Mailbox<M, C, R> {
         }
         inbox.bytes += bytes;
         inbox.put(make);
+        self.count();
         Ok(wake(inbox))
     }
 
@@ -119,6 +134,7 @@ impl<M, C, R> Mailbox<M, C, R> {
             return Err(message);
         }
         inbox.put(|| message);
+        self.count();
         Ok(wake(inbox))
     }
 

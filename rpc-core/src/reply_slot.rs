@@ -21,6 +21,9 @@ use crate::method::MethodInfo;
 use crate::moment::Moment;
 use crate::scope::{self, CallScope};
 use crate::sync::{AtomicU8, Mutex, Ordering};
+use crate::trace::TraceCell;
+#[cfg(test)]
+use crate::trace::TraceContext;
 use crate::turn;
 
 /// One answer on its way, seen from both sides.
@@ -31,6 +34,8 @@ pub(crate) struct ReplySlot<T, E> {
     /// Whether the caller has gone.
     abandoned: AtomicBool,
     clock: Clock,
+    /// Its call's place in a trace, written before the call is waited for.
+    trace: TraceCell,
     state: Mutex<State<T, E>>,
 }
 
@@ -99,6 +104,7 @@ impl<T, E> ReplySlot<T, E> {
             stage: AtomicU8::new(OPEN),
             abandoned: AtomicBool::new(false),
             clock: Clock::new(Time::ENDLESS),
+            trace: TraceCell::default(),
             state: Mutex::new(State {
                 answer: Answer::None,
                 caller: None,
@@ -113,25 +119,23 @@ impl<T, E> ReplySlot<T, E> {
     pub(crate) fn renew(&self, callee: &Arc<Callee>, ask: &Ask, time: Time, told: &mut Told) {
         let method: *const MethodInfo = ask.info;
         let about = Some((Arc::as_ptr(callee).addr(), method.addr()));
-        let (is_new, is_traced) = (told.about != about, ask.trace.is_some());
-        if is_new || is_traced || told.is_traced {
-            self.tell(callee, ask, is_new);
-            (told.about, told.is_traced) = (about, is_traced);
+        if told.about != about {
+            self.tell(callee, ask);
+            told.about = about;
+        }
+        let is_traced = ask.trace.is_some();
+        if is_traced || told.is_traced {
+            self.trace.set(ask.trace);
+            told.is_traced = is_traced;
         }
         self.clock.set(time);
         self.abandoned.store(false, Ordering::Relaxed);
         self.stage.store(OPEN, Ordering::Relaxed);
     }
 
-    fn tell(&self, callee: &Arc<Callee>, ask: &Ask, is_new: bool) {
+    fn tell(&self, callee: &Arc<Callee>, ask: &Ask) {
         let mut state = self.state.lock();
-        let before = match &mut state.about {
-            Some(about) if !is_new => {
-                about.trace = ask.trace;
-                None
-            }
-            other => other.replace(About::new(callee, ask)),
-        };
+        let before = state.about.replace(About::new(callee, ask));
         drop(state);
         // Outside the lock: with the callee may go anything.
         drop(before);
@@ -140,6 +144,12 @@ impl<T, E> ReplySlot<T, E> {
     /// Tells what is known of the call.
     pub(crate) fn about(&self) -> Option<About> {
         self.state.lock().about.clone()
+    }
+
+    /// Returns the place in a trace of the call that is made with it.
+    #[cfg(test)]
+    pub(crate) fn trace(&self) -> Option<TraceContext> {
+        self.trace.get()
     }
 
     /// Puts the answer, and wakes the caller when the turn ends. It is dropped if there is one or if
@@ -363,6 +373,7 @@ impl<T: Send, E: Send> Waiter for ReplySlot<T, E> {
         let time = self.clock.time();
         Some(Waits {
             about: state.about.clone()?,
+            trace: self.trace.get(),
             who: state.who.as_deref()?.clone(),
             since: time.began()?,
             deadline: time.deadline(),

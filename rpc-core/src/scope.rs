@@ -24,8 +24,7 @@ pub trait CallScope: Send + Sync {
 /// What the calls that a handler makes inherit.
 pub(crate) struct Scope {
     pub(crate) call: Outer,
-    /// Behind a pointer, since most calls have none, and each piece of a handler swaps it twice.
-    pub(crate) trace: Option<Box<TraceContext>>,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) method: Option<&'static MethodInfo>,
 }
 
@@ -103,7 +102,7 @@ pub(crate) fn current_trace() -> Option<TraceContext> {
     if !is_any_main_thread() {
         return None;
     }
-    CURRENT.with(|current| current.scope.borrow().trace.as_deref().copied())
+    CURRENT.with(|current| current.scope.borrow().trace)
 }
 
 /// Makes `scope` that of this thread until the value is dropped, also by a panic.

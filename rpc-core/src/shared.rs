@@ -23,6 +23,7 @@ use crate::scope::{self, MainThreadName};
 use crate::service::Home;
 use crate::termination::{Ended, Termination};
 use crate::timers::TimerId;
+use crate::turn::{self, Owed};
 
 /// What an endpoint's handles share.
 pub struct EndpointCore<E: RpcEndpoint> {
@@ -126,18 +127,34 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         routes.0
     }
 
-    /// Returns when a message is queued, if that is recorded; counted before it can be taken.
+    /// Returns when a message is queued that is queued now, if that is recorded.
     pub(crate) fn queued(&self) -> Option<Queued> {
-        let meter = self.meter.as_ref()?;
-        meter.queued();
-        Some(meter.now())
+        self.meter.as_ref().map(|_| Queued::now())
+    }
+
+    /// A message was put into the mailbox: how many there are is told at once, or when the turn ends.
+    fn put(self: &Arc<Self>) {
+        let Some(meter) = &self.meter else { return };
+        match turn::current() {
+            None => self.tell_waiting(),
+            Some(turn) if meter.is_to_tell(turn) => turn::owe(Arc::clone(self) as _),
+            Some(_) => {}
+        }
+    }
+
+    /// Tells the recorder how many messages wait.
+    pub(crate) fn tell_waiting(&self) {
+        let put = || self.mailbox.put();
+        self.meter.iter().for_each(|it| it.tell_waiting(put));
     }
 
     /// Queues a request, of which so many bytes came over a connection, or says at once why not.
-    pub(crate) fn push(&self, bytes: usize, make: impl FnOnce() -> Mail<E>) {
+    pub(crate) fn push(self: &Arc<Self>, bytes: usize, make: impl FnOnce() -> Mail<E>) {
         let (mail, error) = match self.mailbox.push(make, bytes) {
-            Ok(None) => return,
-            Ok(Some(endpoint)) => return Self::begin(endpoint),
+            Ok(resting) => {
+                self.put();
+                return resting.into_iter().for_each(Self::begin);
+            }
             Err(Rejected::Closed(make)) => (make(), self.unreachable()),
             Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),
         };
@@ -146,7 +163,6 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     #[cold]
     fn refuse(&self, mail: Mail<E>, error: RpcError) {
-        self.meter.iter().for_each(|it| it.taken(1));
         if let Mail::Call(_, request) = mail {
             let (place, method) = E::Gateways::method_of(&request);
             if method.one_way {
@@ -158,14 +174,13 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 
     /// Queues code of this process's own.
-    pub(crate) fn run(&self, fence: Fence, run: Run<E>) {
-        self.meter.iter().for_each(|it| it.queued());
+    pub(crate) fn run(self: &Arc<Self>, fence: Fence, run: Run<E>) {
         match self.mailbox.push_own(Mail::Run(fence, run)) {
-            Ok(resting) => resting.into_iter().for_each(Self::begin),
-            Err(mail) => {
-                self.meter.iter().for_each(|it| it.taken(1));
-                mail.deny(self.unreachable());
+            Ok(resting) => {
+                self.put();
+                resting.into_iter().for_each(Self::begin);
             }
+            Err(mail) => mail.deny(self.unreachable()),
         }
     }
 
@@ -283,7 +298,11 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             tracing::warn!(endpoint = %self.name, %error, "endpoint ended");
         }
         self.set_serving(false);
-        self.meter.iter().for_each(|it| it.ended());
+        if let Some(meter) = &self.meter {
+            // The mailbox is gone, and what was in it.
+            meter.taken_all(self.mailbox.put());
+            self.tell_waiting();
+        }
         // The name first: whoever sees the endpoint ended may start the next one.
         self.home.service().forget(&self.name);
         self.termination.set(result);
@@ -311,6 +330,12 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     /// How many one-way messages were lost because the mailbox was full.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl<E: RpcEndpoint> Owed for EndpointCore<E> {
+    fn pay(&self) {
+        self.tell_waiting();
     }
 }
 

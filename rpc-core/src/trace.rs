@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use crate::scope;
 
@@ -45,11 +46,13 @@ impl TraceContext {
         scope::current_trace()
     }
 
-    /// Begins a trace.
+    /// Begins a trace. Its first call is told from its others by half of the trace's own id, so that
+    /// there is one random number less to be made.
     pub(crate) fn root() -> Self {
+        let span = random_span();
         Self {
-            trace: halves(fastrand::u128(1..)),
-            span: random_span(),
+            trace: [fastrand::u64(..), span.get()],
+            span,
             flags: SAMPLED,
         }
     }
@@ -79,6 +82,40 @@ impl TraceContext {
     #[must_use]
     pub const fn flags(&self) -> u8 {
         self.flags
+    }
+}
+
+/// A context that one writes and others read, though it is shared.
+///
+/// Who reads it knows by other means that it was written, and that nobody writes it meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct TraceCell {
+    trace: [AtomicU64; 2],
+    /// Zero if there is no context.
+    span: AtomicU64,
+    flags: AtomicU8,
+}
+
+impl TraceCell {
+    pub(crate) fn set(&self, context: Option<TraceContext>) {
+        let Some(context) = context else {
+            self.span.store(0, Ordering::Relaxed);
+            return;
+        };
+        let [upper, lower] = &self.trace;
+        upper.store(context.trace[0], Ordering::Relaxed);
+        lower.store(context.trace[1], Ordering::Relaxed);
+        self.span.store(context.span.get(), Ordering::Relaxed);
+        self.flags.store(context.flags, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> Option<TraceContext> {
+        let [upper, lower] = &self.trace;
+        Some(TraceContext {
+            span: NonZeroU64::new(self.span.load(Ordering::Relaxed))?,
+            trace: [upper, lower].map(|it| it.load(Ordering::Relaxed)),
+            flags: self.flags.load(Ordering::Relaxed),
+        })
     }
 }
 
@@ -130,7 +167,7 @@ const fn halves(id: u128) -> [u64; 2] {
 }
 
 fn random_span() -> NonZeroU64 {
-    NonZeroU64::MIN.saturating_add(fastrand::u64(..u64::MAX))
+    NonZeroU64::new(fastrand::u64(..)).unwrap_or(NonZeroU64::MIN)
 }
 
 /// The trace is recorded by whoever began it.

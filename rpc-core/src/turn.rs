@@ -18,7 +18,7 @@ use std::task::Waker;
 use std::thread;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::moment::Moment;
 
 /// Something on which frames wait until the turn ends.
 pub(crate) trait Owed: Send + Sync {
@@ -46,7 +46,7 @@ struct Debts {
     /// What the handler's waker points to that is polled in the turn.
     polled_by: Cell<usize>,
     /// When it began, if it is known to be short.
-    began: Cell<Option<Instant>>,
+    began: Cell<Option<Moment>>,
     frames: RefCell<VecDeque<Arc<dyn Owed>>>,
     wakers: RefCell<VecDeque<Waker>>,
 }
@@ -104,8 +104,8 @@ pub(crate) fn take<R>(f: impl FnOnce() -> R) -> R {
 }
 
 /// The same for what begins now and takes so little time that no more looks at the clock are needed.
-pub(crate) fn take_short<R>(now: Instant, f: impl FnOnce() -> R) -> R {
-    struct Leave(Option<Instant>);
+pub(crate) fn take_short<R>(now: Moment, f: impl FnOnce() -> R) -> R {
+    struct Leave(Option<Moment>);
     impl Drop for Leave {
         fn drop(&mut self) {
             OWED.with(|owed| owed.began.set(self.0));
@@ -118,7 +118,7 @@ pub(crate) fn take_short<R>(now: Instant, f: impl FnOnce() -> R) -> R {
 }
 
 /// Returns when the short turn began that is under way here.
-pub(crate) fn began() -> Option<Instant> {
+pub(crate) fn began() -> Option<Moment> {
     OWED.try_with(|owed| owed.began.get()).ok().flatten()
 }
 
@@ -214,15 +214,15 @@ pub(crate) struct Pace {
     /// How many messages were handled since the clock was read.
     handled: u8,
     /// Since when something is owed, as far as that was seen.
-    since: Option<Instant>,
+    since: Option<Moment>,
     /// Messages take long, so that the clock is read after each.
     slow: bool,
 }
 
 impl Pace {
-    /// A message was handled, and others wait. Returns for how long what was owed had waited, if that
-    /// was so long that it was paid.
-    pub(crate) fn handled(&mut self) -> Option<Duration> {
+    /// A message was handled, and others wait; the clock is looked at if need be. Returns for how long
+    /// what was owed had waited, if that was so long that it was paid.
+    pub(crate) fn handled(&mut self, look: impl FnOnce() -> Moment) -> Option<Duration> {
         self.handled += 1;
         if !self.slow && self.since.is_some() && self.handled < MESSAGES_PER_LOOK {
             return None;
@@ -231,9 +231,9 @@ impl Pace {
         if !owes() {
             return None;
         }
-        let now = Instant::now();
+        let now = look();
         let since = *self.since.get_or_insert(now);
-        let waited = now.saturating_duration_since(since);
+        let waited = now.since(since);
         self.slow = waited >= OWED_MAX;
         self.slow.then(|| {
             pay();

@@ -234,8 +234,7 @@ mod tests {
         ];
         for trace in traces {
             let mut call = begin(&deadlines, &CALLEE, trace);
-            let about = call.slot().about().expect("the slot was told");
-            assert_eq!(about.trace, trace);
+            assert_eq!(call.slot().trace(), trace);
             call.over = true;
             call.end();
         }

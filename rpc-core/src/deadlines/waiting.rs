@@ -18,13 +18,13 @@ pub(crate) struct About {
     pub(crate) method: &'static MethodInfo,
     /// The method's place in its gateway.
     pub(crate) place: usize,
-    pub(crate) trace: Option<TraceContext>,
 }
 
 /// A call that waits, and who waits for it.
 #[derive(Clone)]
 pub(crate) struct Waits {
     pub(crate) about: About,
+    pub(crate) trace: Option<TraceContext>,
     pub(crate) who: Who,
     pub(crate) since: Moment,
     pub(crate) deadline: Moment,
@@ -69,7 +69,6 @@ impl About {
             callee: Arc::clone(callee),
             method: ask.info,
             place: ask.method,
-            trace: ask.trace,
         }
     }
 

@@ -134,7 +134,7 @@ impl Header {
             | flag(self.token.is_some(), FENCED)
             | flag(self.remaining_us.is_some(), DEADLINE)
             | flag(self.trace.is_some(), TRACED);
-        let mut fixed = [0; HEADER_BYTES + 16];
+        let mut fixed = [0; HEADER_BYTES + 16 + TRACE_BYTES];
         fixed[8] = self.kind as u8;
         fixed[9] = flags;
         fixed[10..12].copy_from_slice(&self.method.to_le_bytes());
@@ -145,12 +145,14 @@ impl Header {
             fixed[size..size + 8].copy_from_slice(&extra.to_le_bytes());
             size += 8;
         }
-        out.extend_from_slice(&fixed[..size]);
         if let Some(trace) = &self.trace {
-            out.extend_from_slice(&trace.trace_id().to_le_bytes());
-            out.extend_from_slice(&trace.span_id().to_le_bytes());
-            out.push(trace.flags());
+            let place = &mut fixed[size..size + TRACE_BYTES];
+            place[..16].copy_from_slice(&trace.trace_id().to_le_bytes());
+            place[16..24].copy_from_slice(&trace.span_id().to_le_bytes());
+            place[24] = trace.flags();
+            size += TRACE_BYTES;
         }
+        out.extend_from_slice(&fixed[..size]);
     }
 
     /// Says in a header that was put that payloads come behind the body.

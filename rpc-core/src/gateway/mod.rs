@@ -93,7 +93,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Message for T {}
 pub(crate) trait LocalRoute<R>: Send + Sync {
     /// Hands on a request, and what comes with it: piece by piece, since to put them together and take
     /// them apart again would be much of what it costs.
-    fn push(&self, token: Option<FencingToken>, trace: Option<Box<TraceContext>>, request: R);
+    fn push(&self, token: Option<FencingToken>, trace: Option<TraceContext>, request: R);
 
     /// Waits until the endpoint has ended.
     fn ended(&self) -> BoxFuture<'static, ()>;
@@ -110,7 +110,7 @@ pub(crate) trait WireRoute: Send + Sync {
         method: usize,
         body: &[u8],
         token: Option<FencingToken>,
-        trace: Option<Box<TraceContext>>,
+        trace: Option<TraceContext>,
         call: Option<Arc<IncomingCall>>,
         charge: Option<Charge>,
     );
@@ -132,8 +132,7 @@ pub(crate) struct Exposed {
 /// What comes with a request.
 pub(crate) struct Head {
     pub(crate) token: Option<FencingToken>,
-    /// Behind a pointer, since most calls have none, and a mailbox holds many.
-    pub(crate) trace: Option<Box<TraceContext>>,
+    pub(crate) trace: Option<TraceContext>,
     /// What a one-way message that came over a connection takes of its window until its handler ends.
     pub(crate) charge: Option<Charge>,
     /// When it was put into the mailbox, if that is recorded.

@@ -145,7 +145,7 @@ impl<R: Send + 'static> Port<R> {
             Route::Local(route) => route,
             Route::Remote(gateway) => return gateway.call(ask, time, &arguments, slot, remote),
         };
-        let (token, trace, slot) = (ask.token, ask.trace.map(Box::new), Arc::clone(slot));
+        let (token, trace, slot) = (ask.token, ask.trace, Arc::clone(slot));
         match self.strict(ask.info) {
             None => route.push(token, trace, request(arguments, ReplyTo::caller(slot))),
             Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
@@ -200,8 +200,7 @@ impl<R: Send + 'static> Port<R> {
                     None => Ok(arguments),
                     Some(limit) => strict::arguments(&arguments, ask.info, limit),
                 };
-                let trace = ask.trace.map(Box::new);
-                let pushed = arguments.map(|it| route.push(ask.token, trace, request(it)));
+                let pushed = arguments.map(|it| route.push(ask.token, ask.trace, request(it)));
                 if let Err(error) = &pushed {
                     tracing::warn!(method = ask.info.name, %error, "one-way message dropped");
                 }

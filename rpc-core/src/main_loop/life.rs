@@ -1,18 +1,59 @@
 //! How an endpoint begins and ends.
 
+use std::future::poll_fn;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::thread;
 
 use super::MainLoop;
-use super::rest::Stand;
+use super::rest::{Resting, Stand};
 use crate::endpoint::{PanicPolicy, RpcEndpoint};
 use crate::error::{EndpointError, Failure};
 use crate::lifecycle::{Command, Hook, State};
+use crate::metering::MainTally;
 use crate::pulse::Doing;
-use crate::shared::Control;
-use crate::termination::Ended;
+use crate::scope::MainThreadName;
+use crate::shared::{Control, EndpointCore};
+use crate::termination::{Ended, Ending};
+
+/// Runs an endpoint until it has stopped, and tells those who wait for that, or until it has nothing to
+/// do and [rests](Resting).
+///
+/// One future, made here: one within another would have its memory several times.
+pub(crate) fn run<E: RpcEndpoint>(
+    core: Arc<EndpointCore<E>>,
+    endpoint: Box<Resting<E>>,
+) -> impl Future<Output = ()> + Send {
+    let mut ending = Ending::new(core, endpoint);
+    async move {
+        loop {
+            let outcome = {
+                let (core, endpoint) = ending.parts();
+                let mut main_loop = MainLoop::new(endpoint, core);
+                let mut name = MainThreadName::new(Arc::clone(&core.name));
+                let mut tally = MainTally::new(core.meter.as_ref());
+                poll_fn(|cx| {
+                    let turn = || name.run(|| tally.lend(|| main_loop.poll(cx)));
+                    let poll = catch_unwind(AssertUnwindSafe(turn));
+                    poll.unwrap_or_else(|_| main_loop.escaped(cx))
+                })
+                .await;
+                main_loop.finish()
+            };
+            match outcome {
+                Outcome::Ended(result) => return ending.end(result),
+                // Which is told when it is dropped.
+                Outcome::Aborted => return,
+                Outcome::Rests(stand) => match ending.rest(|endpoint| endpoint.stand = stand) {
+                    Ok(()) => return,
+                    Err(awaited) => ending = awaited,
+                },
+            }
+        }
+    }
+}
 
 /// Why a task of an endpoint is over.
 pub(super) enum Outcome {

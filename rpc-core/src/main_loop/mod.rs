@@ -1,13 +1,15 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
 mod life;
+mod metered;
 mod rest;
 mod trust;
 
+pub(crate) use self::life::run;
 pub(crate) use self::rest::Resting;
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -17,7 +19,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
-use self::life::Outcome;
 use self::rest::Stand;
 use self::trust::Trust;
 use crate::call::{AnyReply, Begun, Time};
@@ -29,51 +30,15 @@ use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
 use crate::lifecycle::State;
 use crate::main_thread::{Batch, MainThread};
-use crate::metering::Timing;
+use crate::metering::Laps;
 use crate::method::MethodInfo;
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
-use crate::scope::{MainThreadName, Outer, Scope};
+use crate::scope::{Outer, Scope};
 use crate::shared::{EndpointCore, Fence, Mail};
-use crate::termination::Ending;
 use crate::turn::{self, Pace};
 use crate::unordered::Unordered;
-
-/// Runs an endpoint until it has stopped, and tells those who wait for that, or until it has nothing to
-/// do and [rests](Resting).
-///
-/// One future, made here: one within another would have its memory several times.
-pub(crate) fn run<E: RpcEndpoint>(
-    core: Arc<EndpointCore<E>>,
-    endpoint: Box<Resting<E>>,
-) -> impl Future<Output = ()> + Send {
-    let mut ending = Ending::new(core, endpoint);
-    async move {
-        loop {
-            let outcome = {
-                let (core, endpoint) = ending.parts();
-                let mut main_loop = MainLoop::new(endpoint, core);
-                let mut name = MainThreadName::new(Arc::clone(&core.name));
-                poll_fn(|cx| {
-                    let turn = || name.run(|| main_loop.poll(cx));
-                    let poll = catch_unwind(AssertUnwindSafe(turn));
-                    poll.unwrap_or_else(|_| main_loop.escaped(cx))
-                })
-                .await;
-                main_loop.finish()
-            };
-            match outcome {
-                Outcome::Ended(result) => return ending.end(result),
-                // Which is told when it is dropped.
-                Outcome::Aborted => return,
-                Outcome::Rests(stand) => match ending.rest(|endpoint| endpoint.stand = stand) {
-                    Ok(()) => return,
-                    Err(awaited) => ending = awaited,
-                },
-            }
-        }
-    }
-}
 
 struct MainLoop<'a, E: RpcEndpoint> {
     main: MainThread<'a, E>,
@@ -86,6 +51,8 @@ struct MainLoop<'a, E: RpcEndpoint> {
     timer: Option<Pin<Box<Sleep>>>,
     pace: Pace,
     trust: Trust,
+    /// What times handlers that do not await, if that is recorded.
+    laps: Option<Box<Laps<'a>>>,
     /// Other tasks are to have their turn before the next message is handled.
     gives_way: bool,
     /// It is to rest when it has nothing to do: always one that has not served since its task began,
@@ -107,8 +74,6 @@ struct Round<'a, E: RpcEndpoint> {
     /// How many were taken.
     taken: u32,
     begun: Begun,
-    /// When a handler ended after which nothing else was done, if that is recorded.
-    handled: Option<Instant>,
 }
 
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
@@ -126,6 +91,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             timer: None,
             pace: Pace::default(),
             trust,
+            laps: core.meter.as_deref().map(Laps::boxed),
             gives_way: false,
             is_to_rest: true,
             rests: false,
@@ -181,23 +147,24 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             batch: Batch::new(self.main),
             taken: 0,
             begun: Begun::default(),
-            handled: None,
         };
         while round.taken < MESSAGES_MAX && !self.gives_way && !self.mail.is_empty() {
             // All that come before one that panics, since what is caught has to be in memory, and all
             // that it is made of is moved there.
             let caught = catch_unwind(AssertUnwindSafe(|| self.handle_each(cx, &mut round)));
             let poll = caught.unwrap_or_else(|_| {
+                self.interrupt_lap();
                 round.batch.interrupt();
                 self.panicked();
                 self.handled(cx, &mut round, Doing::Nothing)
             });
             if poll.is_ready() {
+                self.tell(round.taken);
                 return Poll::Ready(());
             }
         }
-        self.core.meter.iter().for_each(|it| it.taken(round.taken));
         self.is_to_rest &= round.taken == 0;
+        self.tell(round.taken);
         Poll::Pending
     }
 
@@ -216,20 +183,24 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
     }
 
     /// A message was handled by such code; ready when the endpoint has stopped.
+    #[inline(always)]
     fn handled(
         &mut self,
         cx: &mut TaskContext<'_>,
         round: &mut Round<'a, E>,
         doing: Doing,
     ) -> Poll<()> {
-        if !self.mail.is_empty()
-            && let Some(waited) = self.pace.handled()
-        {
-            self.ran(doing, waited);
-            round.handled = None;
+        if !self.mail.is_empty() {
+            let Self { pace, laps, .. } = self;
+            let look = || laps.as_mut().map_or_else(Moment::now, |it| it.now());
+            if let Some(waited) = pace.handled(look) {
+                self.ran(doing, waited);
+                self.interrupt_lap();
+            }
         }
         // What waits when `on_stop` is done does not run.
         if self.stopping.is_some() {
+            self.interrupt_lap();
             round.batch.interrupt();
             return self.poll_stopping(cx);
         }
@@ -257,7 +228,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 doing
             }
             Mail::Run(fence, run) => {
-                round.handled = None;
+                self.interrupt_lap();
                 let token = self.core.token();
                 if let Fence::On(got) = fence
                     && got != token
@@ -341,10 +312,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         if abandoned && !mutant::is(Mutant::AbandonedBegun) {
             return false;
         }
-        let span = trace.as_ref().map(|trace| {
+        let span = trace.map(|trace| {
             let asks = reply.and_then(AnyReply::peer);
             let peer = asks.or_else(|| charge.as_ref().map(Charge::peer));
-            handler::span(**trace, method, &self.core.name, peer)
+            handler::span(trace, method, &self.core.name, peer)
         });
         // A call waits no more: whoever sent it may send the next.
         let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.begun));
@@ -355,13 +326,12 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 method: Some(method),
             },
             span,
-            timing: self.core.meter.as_ref().map(|it| {
-                let now = round.handled.take().unwrap_or_else(Instant::now);
-                it.begin(place, queued, now)
-            }),
             pulse: &self.core.pulse,
             doing: Doing::method(place),
         };
+        if let (Some(laps), Some(queued)) = (&mut self.laps, queued) {
+            laps.begin(place, queued);
+        }
         {
             let _inside = around.enter();
             E::Gateways::handle(&mut round.batch, request);
@@ -369,7 +339,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let Some(handling) = round.batch.take_left() else {
             let charges = &mut round.begun.charges;
             charge.into_iter().for_each(|it| charges.join(it));
-            round.handled = around.timing.map(Timing::end);
+            self.laps.iter_mut().for_each(|it| it.end());
             return true;
         };
         if let Some(call) = handling.call {
@@ -378,6 +348,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
         let mut handler = Handler {
             future: handling.future,
             around,
+            timing: self.laps.as_mut().map(|it| it.leave()),
             charge,
         };
         // Its beginning, before the next message is handled: calls are begun in their order.
@@ -413,7 +384,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 break;
             }
             progress = true;
-            let _paid = self.pace.handled();
+            let _paid = self.pace.handled(Moment::now);
         }
         for _ in 0..MESSAGES_MAX {
             if self.piped.len() == 0 {
@@ -431,7 +402,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 Some(Poll::Ready(None)) | None => {}
             }
             progress = true;
-            let _paid = self.pace.handled();
+            let _paid = self.pace.handled(Moment::now);
         }
         progress
     }

@@ -1,33 +1,37 @@
 //! The metrics of an endpoint: what its mailbox holds, and what its handlers do.
 
-use std::num::NonZeroU64;
+use std::num::NonZeroI64;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
-use tokio::time::Instant;
 
+use super::runs::Run;
+use super::tally;
 use crate::frame::PutError;
 use crate::method::MethodInfo;
+use crate::moment::Moment;
 use crate::turn;
 
 /// Meters one endpoint.
 pub(crate) struct EndpointMeter {
     mailbox: Gauge,
-    /// When it began; what is queued is told by the time since.
-    base: Instant,
+    /// How many messages were taken out of the mailbox and handled; only the main loop writes it.
+    taken: AtomicU64,
+    /// The thread whose turn tells at its end how many messages wait; 0 if there is none.
+    tells: AtomicU64,
     /// In the order of the endpoint's methods.
-    methods: Box<[MethodMeter]>,
+    pub(super) methods: Box<[MethodMeter]>,
 }
 
 /// Meters one method of an endpoint.
-struct MethodMeter {
-    calls: Counter,
+pub(super) struct MethodMeter {
+    pub(super) calls: Counter,
     dropped: Counter,
-    handler: Histogram,
+    pub(super) handler: Histogram,
     oversized: Counter,
-    response: Histogram,
-    wait: Histogram,
+    pub(super) response: Histogram,
+    pub(super) wait: Histogram,
 }
 
 /// Meters the response to a call that came over a connection.
@@ -36,16 +40,16 @@ pub(crate) struct ResponseMeter {
     method: usize,
 }
 
-/// When a message was queued: nanoseconds since the meter's base, and one more, so that it is half as
-/// large as the time.
-#[derive(Clone, Copy)]
-pub(crate) struct Queued(NonZeroU64);
+/// When a message was queued: the moment's nanoseconds, and one more, so that an option of it is half as
+/// large as that of a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Queued(NonZeroI64);
 
-/// The time that a handler takes, recorded at its end.
+/// The time that an interleaving handler takes, recorded at its end.
 pub(crate) struct Timing<'a> {
-    meter: &'a MethodMeter,
-    /// `None` once it is recorded.
-    begun: Option<Instant>,
+    meter: &'a EndpointMeter,
+    method: usize,
+    begun: Moment,
 }
 
 impl EndpointMeter {
@@ -55,53 +59,65 @@ impl EndpointMeter {
             let methods = methods.iter().map(|it| MethodMeter::new(endpoint, it.name));
             Arc::new(Self {
                 mailbox: gauge!("rpc_mailbox_messages", "endpoint" => endpoint.to_owned()),
-                base: Instant::now(),
+                taken: AtomicU64::new(0),
+                tells: AtomicU64::new(0),
                 methods: methods.collect(),
             })
         })
     }
 
-    /// A message is put into the mailbox.
-    pub(crate) fn queued(&self) {
-        self.mailbox.increment(1.0);
-    }
-
-    /// Returns when a message is put there that is put now.
-    pub(crate) fn now(&self) -> Queued {
-        let now = turn::began().unwrap_or_else(Instant::now);
-        let since = now.saturating_duration_since(self.base).as_nanos();
-        let nanos = u64::try_from(since).unwrap_or(u64::MAX);
-        Queued(NonZeroU64::MIN.saturating_add(nanos))
-    }
-
-    /// So many messages were taken out of it.
+    /// So many messages more were taken out of the mailbox.
     pub(crate) fn taken(&self, messages: u32) {
-        if messages > 0 {
-            self.mailbox.decrement(messages);
-        }
+        let taken = self.taken.load(Ordering::Relaxed);
+        self.taken_all(taken + u64::from(messages));
     }
 
-    /// The endpoint has ended, and its mailbox is gone.
-    pub(crate) fn ended(&self) {
-        self.mailbox.set(0.0);
+    /// So many were taken in all.
+    pub(crate) fn taken_all(&self, messages: u64) {
+        self.taken.store(messages, Ordering::Relaxed);
+    }
+
+    /// A message was put into the mailbox in a turn of this thread. Returns whether the turn is to tell
+    /// of it at its end; if not, it tells already.
+    pub(crate) fn is_to_tell(&self, thread: u64) -> bool {
+        let tells = self.tells.load(Ordering::Relaxed) != thread;
+        if tells {
+            self.tells.store(thread, Ordering::Relaxed);
+        }
+        tells
+    }
+
+    /// Tells how many messages wait, of those that were ever put into the mailbox.
+    pub(crate) fn tell_waiting(&self, put: impl Fn() -> u64) {
+        self.tells.store(0, Ordering::Relaxed);
+        let waiting = || put().saturating_sub(self.taken.load(Ordering::Relaxed));
+        let mut told = waiting();
+        loop {
+            self.mailbox.set(told as f64);
+            // Others may have told what was later, and were overtaken.
+            let now = waiting();
+            if now == told {
+                break;
+            }
+            told = now;
+        }
     }
 
     /// A one-way message was turned away.
     pub(crate) fn dropped(&self, method: usize) {
         self.methods[method].dropped.increment(1);
     }
+}
 
-    /// A handler begins, of a message that was queued then.
-    pub(crate) fn begin(&self, method: usize, queued: Option<Queued>, now: Instant) -> Timing<'_> {
-        let meter = &self.methods[method];
-        meter.calls.increment(1);
-        if let Some(Queued(queued)) = queued {
-            let since = now.saturating_duration_since(self.base);
-            let wait = since.saturating_sub(Duration::from_nanos(queued.get() - 1));
-            meter.wait.record(wait);
-        }
-        let begun = Some(now);
-        Timing { meter, begun }
+impl Queued {
+    pub(crate) fn now() -> Self {
+        let now = turn::began().unwrap_or_else(Moment::now);
+        // What has no number of its own, before all that is timed, is told to have waited no time.
+        Self(NonZeroI64::new(now.nanos().wrapping_add(1)).unwrap_or(NonZeroI64::MAX))
+    }
+
+    pub(super) const fn moment(self) -> Moment {
+        Moment::from_nanos(self.0.get() - 1)
     }
 }
 
@@ -142,8 +158,11 @@ impl ResponseMeter {
 
     /// A response of this many bytes is on its way.
     pub(crate) fn sent(&self, bytes: usize) {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        self.meter.methods[self.method].response.record(bytes);
+        let (method, bytes) = (self.method, bytes as u64);
+        if tally::with(&self.meter, |it| it.responded(method, bytes)).is_none() {
+            let response = &self.meter.methods[method].response;
+            tally::tell_size(response, Run::once(bytes));
+        }
     }
 
     /// A response was not put into a frame.
@@ -154,27 +173,23 @@ impl ResponseMeter {
     }
 }
 
-impl Timing<'_> {
-    /// The handler ends. Returns when.
-    pub(crate) fn end(mut self) -> Instant {
-        let now = Instant::now();
-        self.record(now);
-        now
-    }
-
-    fn record(&mut self, now: Instant) {
-        if let Some(begun) = self.begun.take() {
-            self.meter
-                .handler
-                .record(now.saturating_duration_since(begun));
+impl<'a> Timing<'a> {
+    pub(super) const fn new(meter: &'a EndpointMeter, method: usize, begun: Moment) -> Self {
+        Self {
+            meter,
+            method,
+            begun,
         }
     }
 }
 
 impl Drop for Timing<'_> {
     fn drop(&mut self) {
-        if self.begun.is_some() {
-            self.record(Instant::now());
+        let took = Moment::now().since(self.begun).as_nanos();
+        let (method, nanos) = (self.method, u64::try_from(took).unwrap_or(u64::MAX));
+        if tally::with(self.meter, |it| it.took(method, nanos)).is_none() {
+            let handler = &self.meter.methods[method].handler;
+            tally::tell_time(handler, Run::once(nanos));
         }
     }
 }

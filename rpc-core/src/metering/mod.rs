@@ -6,11 +6,16 @@
 mod calls;
 mod connection;
 mod endpoint;
+mod laps;
+mod runs;
+mod tally;
 
 pub(crate) use self::calls::CallMeter;
 pub(crate) use self::connection::ConnectionMeter;
 pub use self::connection::Direction;
 pub(crate) use self::endpoint::{EndpointMeter, Queued, ResponseMeter, Timing};
+pub(crate) use self::laps::Laps;
+pub(crate) use self::tally::{MainTally, tell};
 
 use std::cell::Cell;
 

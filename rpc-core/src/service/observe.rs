@@ -40,6 +40,7 @@ impl RpcService {
     fn waiting(&self, waits: &Waits, now: Moment) -> WaitingCall {
         let Waits {
             about,
+            trace,
             who,
             since,
             deadline,
@@ -61,7 +62,7 @@ impl RpcService {
             method: about.method.name.to_owned(),
             waited: now.since(*since),
             left: (*deadline != Moment::NEVER).then(|| deadline.since(now)),
-            trace: about.trace.as_ref().map(|it| id(it.trace_id())),
+            trace: trace.map(|it| id(it.trace_id())),
         }
     }
 

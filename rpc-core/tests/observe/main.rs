@@ -3,12 +3,14 @@
 
 use parking_lot::{Mutex, MutexGuard};
 
+mod book;
 mod context;
 mod log;
 mod metrics;
 mod pipes;
 mod relay;
 mod reports;
+mod rounds;
 mod stalls;
 mod traces;
 

@@ -1,118 +1,13 @@
 //! What is counted and timed.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
-};
 use rpc_core::{Outcome, RpcConfig, RpcError, RpcServer, RpcService};
 
-use crate::alone;
+use crate::book::Book;
 use crate::log::pass_time;
 use crate::pipes;
 use crate::relay::{Relay, RelayGateway, relay};
-
-/// Keeps all that is recorded, by name and labels.
-#[derive(Clone, Default)]
-struct Book(Arc<Mutex<Pages>>);
-
-#[derive(Default)]
-struct Pages {
-    counters: BTreeMap<String, Arc<AtomicU64>>,
-    gauges: BTreeMap<String, Arc<AtomicU64>>,
-    histograms: BTreeMap<String, Arc<Values>>,
-    described: BTreeMap<String, Option<Unit>>,
-    registered: usize,
-}
-
-#[derive(Default)]
-struct Values(Mutex<Vec<f64>>);
-
-impl HistogramFn for Values {
-    fn record(&self, value: f64) {
-        self.0.lock().unwrap().push(value);
-    }
-}
-
-impl Book {
-    /// Runs a test on a runtime of this thread whose clock stands still.
-    fn keep(test: impl AsyncFnOnce(&Self)) {
-        let (_alone, book) = (alone(), Self::default());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
-        metrics::with_local_recorder(&book, || runtime.block_on(test(&book)));
-    }
-
-    fn counter(&self, name: &str) -> u64 {
-        let pages = self.0.lock().unwrap();
-        let counter = pages.counters.get(name);
-        counter.map_or(0, |it| it.load(Ordering::Relaxed))
-    }
-
-    fn gauge(&self, name: &str) -> f64 {
-        let pages = self.0.lock().unwrap();
-        f64::from_bits(pages.gauges[name].load(Ordering::Relaxed))
-    }
-
-    fn histogram(&self, name: &str) -> Vec<f64> {
-        let pages = self.0.lock().unwrap();
-        pages.histograms[name].0.lock().unwrap().clone()
-    }
-
-    fn registered(&self) -> usize {
-        self.0.lock().unwrap().registered
-    }
-
-    fn describe(&self, key: &KeyName, unit: Option<Unit>) {
-        let described = &mut self.0.lock().unwrap().described;
-        described.insert(key.as_str().to_owned(), unit);
-    }
-}
-
-/// `name endpoint method ..`: a metric with the values of its labels.
-fn text(key: &Key) -> String {
-    let labels = key.labels().map(|it| it.value());
-    let words: Vec<_> = std::iter::once(key.name()).chain(labels).collect();
-    words.join(" ")
-}
-
-impl Recorder for Book {
-    fn describe_counter(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.describe(&key, unit);
-    }
-
-    fn describe_gauge(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.describe(&key, unit);
-    }
-
-    fn describe_histogram(&self, key: KeyName, unit: Option<Unit>, _: SharedString) {
-        self.describe(&key, unit);
-    }
-
-    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
-        let mut pages = self.0.lock().unwrap();
-        pages.registered += 1;
-        Counter::from_arc(Arc::clone(pages.counters.entry(text(key)).or_default()))
-    }
-
-    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
-        let mut pages = self.0.lock().unwrap();
-        pages.registered += 1;
-        Gauge::from_arc(Arc::clone(pages.gauges.entry(text(key)).or_default()))
-    }
-
-    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
-        let mut pages = self.0.lock().unwrap();
-        pages.registered += 1;
-        Histogram::from_arc(Arc::clone(pages.histograms.entry(text(key)).or_default()))
-    }
-}
 
 async fn settled(server: &RpcServer<Relay>) {
     server.main_thread().call_async(|_, _| ()).await.unwrap();

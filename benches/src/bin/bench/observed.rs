@@ -165,10 +165,14 @@ impl Default for Buckets {
 
 impl HistogramFn for Buckets {
     fn record(&self, seconds: f64) {
+        self.record_many(seconds, 1);
+    }
+
+    fn record_many(&self, seconds: f64, count: usize) {
         let nanoseconds = Duration::try_from_secs_f64(seconds).unwrap_or_default();
         let nanoseconds = nanoseconds.as_nanos() as u64;
         let bucket = &self.0[(u64::BITS - nanoseconds.leading_zeros()) as usize];
-        bucket.fetch_add(1, Ordering::Relaxed);
+        bucket.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 

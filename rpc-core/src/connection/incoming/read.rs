@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use tokio::io::AsyncRead;
-use tokio::time::Instant;
 
 use super::IncomingConnection;
 use crate::connection::wire::Lane;
@@ -19,8 +18,8 @@ impl IncomingConnection {
     ) -> Result<(), ReadError> {
         while frames.read().await? {
             // One look at the clock for all that came together.
-            let now = Instant::now();
-            turn::take_short(now, || self.heed_all(frames, Moment::of(now)))?;
+            let now = Moment::now();
+            turn::take_short(now, || self.heed_all(frames, now))?;
         }
         Ok(())
     }
@@ -48,12 +47,12 @@ impl IncomingConnection {
         while frames.read().await? {
             while let Some(frame) = frames.next()? {
                 self.reach(&frame.header).await?;
-                let (now, mut frame) = (Instant::now(), Some(frame));
+                let (now, mut frame) = (Moment::now(), Some(frame));
                 turn::take_short(now, || {
                     heed_caught(|| match frame.take() {
                         Some(frame) => {
                             let mut session = self.session.lock();
-                            session.heed(self, bulk, frame, Moment::of(now))
+                            session.heed(self, bulk, frame, now)
                         }
                         None => Ok(()),
                     })

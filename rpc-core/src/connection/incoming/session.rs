@@ -153,9 +153,8 @@ impl Session {
         }
         frame.decode(|body| {
             let token = header.token.map(FencingToken::new);
-            let trace = header.trace.map(Box::new);
             let wire = &opened.exposed.wire;
-            wire.deliver(method, body, token, trace, call, charge);
+            wire.deliver(method, body, token, header.trace, call, charge);
         });
         Ok(())
     }
