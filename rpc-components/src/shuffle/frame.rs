@@ -22,6 +22,7 @@
 use std::io;
 
 use bytes::{Buf, Bytes, BytesMut};
+use crc_fast::{CrcAlgorithm, Digest};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{ChannelError, Segment, ServeError};
@@ -58,7 +59,7 @@ impl Request {
         numbers
             .iter()
             .for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
-        bytes.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+        bytes.extend_from_slice(&crc(&[&bytes]).to_le_bytes());
         let mut request = [0; REQUEST_BYTES];
         request.copy_from_slice(&bytes);
         request
@@ -75,9 +76,16 @@ impl Request {
         }
         let mut job = [0; JOB_BYTES];
         rest.copy_to_slice(&mut job);
-        let [vertex, subtask, attempt, output, subpartition, credit, crc] =
-            std::array::from_fn(|_| rest.get_u32_le());
-        if crc != crc32c::crc32c(&bytes[..REQUEST_BYTES - CRC_BYTES]) {
+        let [
+            vertex,
+            subtask,
+            attempt,
+            output,
+            subpartition,
+            credit,
+            stated,
+        ] = std::array::from_fn(|_| rest.get_u32_le());
+        if stated != crc(&[&bytes[..REQUEST_BYTES - CRC_BYTES]]) {
             return Err(refuse("is damaged"));
         }
         let job = str::from_utf8(&job)
@@ -116,7 +124,7 @@ pub(super) async fn write_frame(
         Frame::Failed(error) => failure(&error),
     };
     let length = u32::try_from(body.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let crc = crc32c::crc32c_append(crc32c::crc32c(&[kind]), &body);
+    let crc = crc(&[&[kind], &body]);
     let mut header = [kind; HEADER_BYTES];
     header[..4].copy_from_slice(&length.to_le_bytes());
     header[5..].copy_from_slice(&crc.to_le_bytes());
@@ -136,7 +144,7 @@ pub(super) async fn read_frame(
     let mut header = [0; HEADER_BYTES];
     reader.read_exact(&mut header).await.map_err(broken)?;
     let mut rest = header.as_slice();
-    let (length, kind, crc) = (rest.get_u32_le(), rest.get_u8(), rest.get_u32_le());
+    let (length, kind, stated) = (rest.get_u32_le(), rest.get_u8(), rest.get_u32_le());
     if length > body_bytes_max {
         return Err(protocol(format!(
             "sent a frame of {length} bytes, more than {body_bytes_max}"
@@ -158,10 +166,18 @@ pub(super) async fn read_frame(
             return Err(broken(io::ErrorKind::UnexpectedEof.into()));
         }
     }
-    if crc != crc32c::crc32c_append(crc32c::crc32c(&[kind]), &body) {
+    if stated != crc(&[&[kind], &body]) {
         return Err(protocol("sent a damaged frame".into()));
     }
     frame(kind, body.freeze())
+}
+
+/// The CRC-32C of what lies one behind the other.
+pub(super) fn crc(parts: &[&[u8]]) -> u32 {
+    let mut digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
+    parts.iter().for_each(|part| digest.update(part));
+    let [first, second, third, fourth, ..] = digest.finalize().to_le_bytes();
+    u32::from_le_bytes([first, second, third, fourth])
 }
 
 fn frame(kind: u8, body: Bytes) -> Result<Frame, ChannelError> {

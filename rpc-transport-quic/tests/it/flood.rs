@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
+use rpc_core::RpcService;
 use rpc_core::transport::{Connection, Listener, Transport};
 use rpc_transport_quic::{Quic, QuicConfig};
 use tokio::net::UdpSocket;
@@ -78,6 +80,30 @@ async fn all_may_be_told_to_prove_their_addresses() {
     let (_server, mut listener, client) = bounded(config).await;
     let (mut ours, mut theirs) = connected(listener.as_mut(), &client).await;
     echo(&mut ours.1, &mut theirs.1).await;
+}
+
+/// As the tasks of a shuffle open them: more than the listener lets shake hands.
+#[tokio::test]
+async fn channels_that_are_opened_at_once_wait_for_each_other() {
+    const MANY: usize = 100;
+    let mut config = QuicConfig::default();
+    config.handshakes_max = 40;
+    let callee = RpcService::builder().transport(loopback().config(config));
+    let callee = callee.build().await.unwrap();
+    let caller = RpcService::builder().transport(Quic::dial_only().insecure());
+    let caller = caller.build().await.unwrap();
+    let mut channels = callee.accept_channels("shuffle").unwrap();
+    let address = callee.address_of("shuffle");
+    let opening = (0..MANY).map(|_| caller.open_channel(&address));
+    let accepting = async {
+        let mut accepted = Vec::new();
+        while accepted.len() < MANY {
+            accepted.extend(channels.accept().await);
+        }
+        Ok(accepted)
+    };
+    let (opened, _accepted) = tokio::try_join!(try_join_all(opening), accepting).unwrap();
+    assert_eq!(opened.len(), MANY);
 }
 
 async fn bounded(config: QuicConfig) -> (Quic, Box<dyn Listener>, Quic) {
