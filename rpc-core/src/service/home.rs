@@ -1,7 +1,6 @@
 //! Where endpoints run.
 
 use std::collections::HashMap;
-use std::future::pending;
 use std::sync::Arc;
 
 use tokio::runtime::{Handle, Id};
@@ -39,15 +38,14 @@ impl RpcService {
             address: self.address_of(""),
         });
         homes.insert(home.runtime.id(), Arc::clone(&home));
-        // If the runtime is shut down already, the task is dropped in here.
         drop(homes);
         let shelter = Shelter(Arc::clone(&home));
-        let standing = async move {
+        let mut closed = self.inner.closed.subscribe();
+        // Until the service is dropped; at once, and in here, if the runtime is shut down already.
+        home.runtime.spawn(async move {
             let _shelter = shelter;
-            pending().await
-        };
-        let mut tasks = self.inner.tasks.lock();
-        tasks.spawn_on(standing, &home.runtime);
+            while closed.changed().await.is_ok() {}
+        });
         home
     }
 }
