@@ -34,6 +34,7 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
         true => None,
         false => args.slot_timeout.or(graph.slot_wait).or(Some(SLOT_WAIT)),
     };
+    graph.restart = args.restart.clone().or(graph.restart);
     let plan = graph.plan(&*operators).map_err(|error| match &args.job {
         Some(file) => CliError::usage(format!("{}: {}", file.display(), chain(&error))),
         None => CliError::wrong(&error),
@@ -159,11 +160,7 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
     };
     drop(progress);
     match result.map_err(|error| CliError::job(&[chain(&error)]))? {
-        Followed::Ended(result) => match result.status {
-            JobStatus::Finished => Ok(()),
-            JobStatus::Failed => Err(CliError::job(&result.failure)),
-            status => Err(CliError::job(&[format!("job {job} is {status}")])),
-        },
+        Followed::Ended(result) => ended(client, &result).await,
         Followed::Interrupted => cancel(client, job, "it was interrupted", &mut signals).await,
         Followed::Unwritten(error) => {
             let why = match error.kind() {
@@ -172,6 +169,29 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
             };
             cancel(client, job, &why, &mut signals).await
         }
+    }
+}
+
+/// Says how a job ended, and that it did not run undisturbed.
+async fn ended(client: &ClusterClient, result: &JobResult) -> Result<(), CliError> {
+    let job = result.job;
+    if result.restarts > 0 {
+        // Why is worth a question, but not a failure.
+        let info = client.job(job).await.ok();
+        let causes = info.and_then(|mut info| info.restart_causes.pop());
+        let why = causes.map_or_else(String::new, |it| format!(": {}", it.failure.join(": ")));
+        let times = match result.restarts {
+            1 => String::from("once"),
+            restarts => format!("{restarts} times, the last time because"),
+        };
+        output::say(&output::shown(&format!(
+            "job {job} was restarted {times}{why}"
+        )));
+    }
+    match result.status {
+        JobStatus::Finished => Ok(()),
+        JobStatus::Failed => Err(CliError::job(&result.failure)),
+        status => Err(CliError::job(&[format!("job {job} is {status}")])),
     }
 }
 

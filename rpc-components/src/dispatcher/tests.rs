@@ -208,6 +208,7 @@ fn graph_of(source: OperatorSpec) -> JobGraph {
             ship: Ship::Forward,
         }],
         slot_wait: None,
+        restart: None,
     }
 }
 

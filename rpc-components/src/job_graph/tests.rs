@@ -28,6 +28,7 @@ fn job(vertices: Vec<Vertex>, edges: &[(u32, u32, Ship)]) -> JobGraph {
         vertices,
         edges: edges.iter().map(edge).collect(),
         slot_wait: None,
+        restart: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Results<S, F> {
     waiting: VecDeque<(AttemptId, Bytes, S)>,
     /// A client that waits for the next piece.
     fetching: Option<F>,
+    /// Whether a client was given anything.
+    is_given: bool,
     /// Since when something is there that nobody has fetched, as far as was looked.
     unfetched_since: Option<Instant>,
     has_ended: bool,
@@ -56,6 +58,7 @@ impl<S, F> Results<S, F> {
             position: 0,
             waiting: VecDeque::new(),
             fetching: None,
+            is_given: false,
             unfetched_since: None,
             has_ended: false,
             bytes_max,
@@ -97,6 +100,21 @@ impl<S, F> Results<S, F> {
             replaced,
             ..self.answers()
         })
+    }
+
+    /// Forgets what was printed, because all of it will be printed anew; returns the sinks that
+    /// waited, which are to end. What a client was [given](Self::is_given) cannot be taken back.
+    pub(crate) fn restart(&mut self) -> Vec<S> {
+        self.pieces.clear();
+        self.length = 0;
+        self.unfetched_since = None;
+        let waiting = self.waiting.drain(..);
+        waiting.map(|(.., sink)| sink).collect()
+    }
+
+    /// Tells whether a client was given some of what was printed.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.is_given
     }
 
     /// Takes the end of the job: nothing more is printed, and nobody is to wait.
@@ -153,6 +171,7 @@ impl<S, F> Results<S, F> {
         }
         let ready = self.length > 0 || self.has_ended;
         let client = self.fetching.take_if(|_| ready);
+        self.is_given |= client.is_some() && self.length > 0;
         Answers {
             sinks,
             client: client.map(|client| (client, self.next_piece())),
@@ -258,6 +277,29 @@ mod tests {
                 .expect_err("it is not there");
             assert_eq!(gone, (Gone { position: 1 }, "client"));
         }
+    }
+
+    #[test]
+    fn what_was_given_to_nobody_is_forgotten_when_the_job_restarts() {
+        let (mut results, sink) = results(4);
+        assert_eq!(results.fetch(0, "client").unwrap().client, None);
+        results.fetch(0, "client").unwrap();
+        let (mut results, _) = (results, ());
+        assert!(!results.is_given());
+        let mut alone = Results::<u32, &str>::new(4);
+        alone.send(sink, bytes("abcd"), 1).unwrap();
+        alone.send(sink, bytes("efgh"), 2).unwrap();
+        assert_eq!(alone.restart(), [2]);
+        assert!(!alone.is_given());
+        alone.send(attempt(1, 1), bytes("ijkl"), 3).unwrap();
+        let answers = alone.fetch(0, "client").unwrap();
+        assert_eq!(answers.client, answered("client", "ijkl"));
+        assert!(alone.is_given());
+        // A client that waits goes on to wait.
+        assert_eq!(results.restart(), []);
+        let answers = results.send(sink, bytes("abc"), 1).unwrap();
+        assert_eq!(answers.client, answered("client", "abc"));
+        assert!(results.is_given());
     }
 
     #[test]

@@ -158,6 +158,7 @@ fn plan(vertices: &[(&str, u32)], edges: &[(u32, u32, Ship)]) -> JobPlan {
         vertices: vertices.iter().map(vertex).collect(),
         edges: edges.iter().map(edge).collect(),
         slot_wait: None,
+        restart: None,
     }
 }
 
