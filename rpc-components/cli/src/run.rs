@@ -175,24 +175,23 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
 /// Says how a job ended, and that it did not run undisturbed.
 async fn ended(client: &ClusterClient, result: &JobResult) -> Result<(), CliError> {
     let job = result.job;
-    if result.restarts > 0 {
-        // Why is worth a question, but not a failure.
-        let info = client.job(job).await.ok();
-        let causes = info.and_then(|mut info| info.restart_causes.pop());
-        let why = causes.map_or_else(String::new, |it| format!(": {}", it.failure.join(": ")));
-        let times = match result.restarts {
-            1 => String::from("once"),
-            restarts => format!("{restarts} times, the last time because"),
-        };
-        output::say(&output::shown(&format!(
-            "job {job} was restarted {times}{why}"
-        )));
-    }
     match result.status {
-        JobStatus::Finished => Ok(()),
-        JobStatus::Failed => Err(CliError::job(&result.failure)),
-        status => Err(CliError::job(&[format!("job {job} is {status}")])),
+        JobStatus::Finished => {}
+        JobStatus::Failed => return Err(CliError::job(&result.failure)),
+        status => return Err(CliError::job(&[format!("job {job} is {status}")])),
     }
+    let times = match result.restarts {
+        0 => return Ok(()),
+        1 => String::from("once"),
+        restarts => format!("{restarts} times, the last time"),
+    };
+    // Worth a question, and no failure if there is no answer.
+    let info = client.job(job).await.ok();
+    let cause = info.and_then(|mut info| info.restart_causes.pop());
+    let cause = cause.map_or_else(Vec::new, |cause| cause.failure);
+    let said = format!("job {job} was restarted {times}: {}", cause.join(": "));
+    output::say(&output::shown(&said));
+    Ok(())
 }
 
 /// How it ended to follow a job.

@@ -12,9 +12,7 @@ use rpc_core::{
 };
 use tokio::time::Instant;
 
-use super::execution_graph::{
-    Deploy, ExecutionGraph, ExecutionGraphConfig, GraphAction, PlanError,
-};
+use super::execution_graph::{ExecutionGraph, ExecutionGraphConfig, GraphAction, PlanError};
 use super::links::ResourceManagerLink;
 use super::restart::RestartBackoff;
 use super::results::{Answers, Results};
@@ -273,78 +271,11 @@ impl JobMaster {
         self.deploy_if_possible(cx);
     }
 
-    fn deploy(&mut self, cx: &mut Context<Self>, deploy: Deploy) {
-        let attempt = deploy.descriptor.attempt;
-        let resource = deploy.task_manager.resource;
-        let (Some(task_manager), Some(id)) = (self.task_managers.get(&resource), self.id) else {
-            let failure = vec![format!("task manager {resource} is gone")];
-            let actions = self.graph.deploy_failed(attempt, failure, self.now_ms());
-            return self.run(cx, actions);
-        };
-        let (gateway, descriptor) = (Arc::clone(&task_manager.gateway), deploy.descriptor);
-        // Made outside of the handler: it is not to end with the call that brought the last slot.
-        let submitted = async move { gateway.submit_task(Box::new(descriptor), id).await };
-        cx.pipe(submitted, move |job_master, cx, result| {
-            job_master.called(&resource, &result);
-            match result {
-                Ok(()) => job_master.graph.deployed(attempt),
-                // As of a call to cancel. It is not to be given the next attempt either.
-                Err(RpcError::Disconnected { .. } | RpcError::Unreachable { .. })
-                    if job_master.graph.is_live(attempt) =>
-                {
-                    job_master.close_task_manager(cx, &resource, &lost(&resource));
-                }
-                Err(error) => {
-                    let failure = texts(&error, format!("task {attempt} could not be deployed"));
-                    let actions =
-                        job_master
-                            .graph
-                            .deploy_failed(attempt, failure, job_master.now_ms());
-                    job_master.run(cx, actions);
-                }
-            }
-        });
-    }
-
-    fn cancel_task(&mut self, cx: &mut Context<Self>, attempt: AttemptId, resource: &ResourceId) {
-        let Some(task_manager) = self.task_managers.get(resource) else {
-            let actions = self.graph.cancel_failed(attempt, self.now_ms());
-            return self.run(cx, actions);
-        };
-        let (gateway, resource) = (Arc::clone(&task_manager.gateway), resource.clone());
-        let cancelled = async move { gateway.cancel_task(attempt).await };
-        cx.pipe(cancelled, move |job_master, cx, result| {
-            job_master.called(&resource, &result);
-            match result {
-                Ok(()) => {}
-                Err(RpcError::Disconnected { .. } | RpcError::Unreachable { .. }) => {
-                    // It has died, and that may be why the job fails.
-                    job_master.close_task_manager(cx, &resource, &lost(&resource));
-                }
-                Err(RpcError::Timeout { .. }) => {
-                    // It may hang, and would not run the next attempt either. If it does not, it
-                    // registers anew.
-                    let cause = format!("task manager {resource} does not answer");
-                    job_master.close_task_manager(cx, &resource, &cause);
-                }
-                Err(_) => {
-                    let actions = job_master.graph.cancel_failed(attempt, job_master.now_ms());
-                    job_master.run(cx, actions);
-                }
-            }
-        });
-    }
-
     /// The time of day, but that it is not set back.
     pub(super) fn now_ms(&self) -> u64 {
         let (made_ms, made) = self.made;
         let passed = now().saturating_duration_since(made).as_millis();
         made_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
-    }
-
-    /// Takes note of whether a call has reached a TaskExecutor: one that is dead is noticed by it.
-    pub(super) fn called<T, E>(&mut self, resource: &ResourceId, result: &RpcResult<T, E>) {
-        self.task_manager_heartbeats.called(resource, result, now());
     }
 
     fn release_slots(&mut self) {
@@ -448,16 +379,6 @@ impl fmt::Debug for JobMaster {
             .field("status", &self.graph.status())
             .finish_non_exhaustive()
     }
-}
-
-/// The texts of an error's chain, under one that says what failed.
-pub(super) fn texts<E: std::error::Error + 'static>(
-    error: &RpcError<E>,
-    what: String,
-) -> Vec<String> {
-    let mut texts = vec![what];
-    texts.extend(Failure::new(error).texts());
-    texts
 }
 
 /// What is said of a TaskManager that cannot be reached any more.

@@ -263,7 +263,11 @@ impl JobMaster {
     }
 
     /// Tells whether this gateway is the one to the TaskExecutor that is registered.
-    fn is_connected(&self, resource: &ResourceId, gateway: &Arc<dyn TaskExecutorGateway>) -> bool {
+    pub(super) fn is_connected(
+        &self,
+        resource: &ResourceId,
+        gateway: &Arc<dyn TaskExecutorGateway>,
+    ) -> bool {
         let known = self.task_managers.get(resource);
         known.is_some_and(|it| Arc::ptr_eq(&it.gateway, gateway))
     }

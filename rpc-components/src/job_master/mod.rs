@@ -16,6 +16,7 @@ mod restart;
 mod results;
 pub(crate) mod slot_pool;
 mod splits;
+mod tasks;
 
 pub(crate) use self::endpoint::now_ms;
 pub use self::endpoint::{JobEnd, JobMaster, JobMasterConfig};

@@ -67,7 +67,10 @@ impl RunError {
     /// Tells whether another attempt would fail in the same way.
     fn is_fatal(&self) -> bool {
         match self {
-            Self::Empty | Self::Misplaced { .. } | Self::Spec(_) => true,
+            Self::Empty
+            | Self::Misplaced { .. }
+            | Self::Partition(PartitionError::Subpartitions { .. })
+            | Self::Spec(_) => true,
             Self::Operator(OperatorError::Output(source)) => matches!(
                 source.downcast_ref(),
                 Some(WriteError::RecordTooLarge { .. })

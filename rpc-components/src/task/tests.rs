@@ -411,10 +411,7 @@ async fn what_is_wrong_with_a_descriptor_fails_the_task() {
         panic!("there is one");
     };
     let failure = async |descriptor| match Task::spawn(descriptor, environment).ended().await {
-        TaskOutcome::Failed {
-            kind: FailureKind::Fatal,
-            causes,
-        } => causes.join(": "),
+        TaskOutcome::Failed { causes, .. } => causes.join(": "),
         outcome => panic!("{outcome:?}"),
     };
     assert_eq!(failure(alone(vec![])).await, "the task has no operator");

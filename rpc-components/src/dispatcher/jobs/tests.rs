@@ -203,6 +203,7 @@ fn a_job_that_has_ended_is_remembered() {
             job,
             status: JobStatus::Failed,
             failure: vec!["why".into()],
+            restarts: 0,
             duration_ms: 0,
         };
         assert_eq!(jobs.result(job), Some(result));
