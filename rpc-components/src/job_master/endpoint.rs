@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rpc_core::{
-    BoxError, Call, Context, Failure, MainThread, ReplyTo, RpcEndpoint, RpcError, RpcResult,
-    RpcServer, TimerHandle, gateways,
+    BoxError, Call, Context, Failure, MainThread, ReplyTo, RpcEndpoint, RpcServer, TimerHandle,
+    gateways,
 };
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use crate::gateway::{
     UnknownAttempt,
 };
 use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
-use crate::id::{AttemptId, InstanceId, JobId, JobMasterId, ResourceId, VertexId};
+use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, VertexId};
 use crate::job_graph::{JobPlan, RestartStrategy};
 use crate::leader::LeaderRetrieval;
 use crate::registration::RegistrationConfig;

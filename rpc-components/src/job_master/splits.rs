@@ -58,3 +58,51 @@ impl Splits {
 
 /// A task gets no more than this share of the parts that are left.
 const SPLITS_LEFT_SHARES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use super::{FileSplit, Splits, VertexId};
+
+    const READER: VertexId = VertexId(0);
+
+    fn splits(count: u64) -> Splits {
+        let split = |start| FileSplit {
+            path: PathBuf::from("file"),
+            start,
+            length: 1,
+        };
+        Splits::new(BTreeMap::from([(READER, (0..count).map(split).collect())]))
+    }
+
+    fn next(splits: &mut Splits) -> Vec<u64> {
+        let next = splits.next(READER, 2);
+        next.into_iter().map(|it| it.start).collect()
+    }
+
+    #[test]
+    fn splits_are_handed_out_once_and_all_anew_after_a_restart() {
+        // Flink: JobMasterTest#testRequestNextInputSplitWithGlobalFailover
+        let mut splits = splits(66);
+        assert_eq!(next(&mut splits), [0, 1]);
+        assert_eq!(next(&mut splits), [2, 3]);
+        // Fewer towards the end.
+        assert_eq!(next(&mut splits), [4, 5]);
+        for _ in 0..28 {
+            next(&mut splits);
+        }
+        splits.restart();
+        assert_eq!(next(&mut splits), [0, 1]);
+        let left: Vec<_> = std::iter::repeat_with(|| next(&mut splits))
+            .take_while(|next| !next.is_empty())
+            .flatten()
+            .collect();
+        assert_eq!(left, (2..66).collect::<Vec<_>>());
+        assert_eq!(splits.next(VertexId(1), 2), []);
+        splits.restart();
+        splits.clear();
+        assert_eq!(next(&mut splits), []);
+    }
+}

@@ -442,3 +442,44 @@ async fn what_is_wrong_with_a_descriptor_fails_the_task() {
             .starts_with("cannot write /no/such/folder/out: No such file")
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_fail_again_in_the_same_way_is_fatal() {
+    let root = tempfile::tempdir().unwrap();
+    let missing = root.path().join("no/such/folder");
+    let file_sink = OperatorSpec::new("file-sink").with("path", missing.to_str().unwrap());
+    let memory = OperatorSpec::new("sort").with("memory_bytes_max", 1);
+    let sink = || OperatorSpec::new("discard-sink");
+    let number = OperatorSpec::new("parse").with("as", "int");
+    for (operators, kind) in [
+        (vec![file_sink], FailureKind::Fatal),
+        (vec![memory, sink()], FailureKind::Fatal),
+        (vec![number, sink()], FailureKind::Fatal),
+        (
+            vec![OperatorSpec::new("no-such"), sink()],
+            FailureKind::Fatal,
+        ),
+        (
+            vec![sink(), OperatorSpec::new("generator-source")],
+            FailureKind::Fatal,
+        ),
+        (
+            vec![OperatorSpec::new("fail"), sink()],
+            FailureKind::Recoverable,
+        ),
+        (
+            vec![OperatorSpec::new("panic"), sink()],
+            FailureKind::Recoverable,
+        ),
+    ] {
+        let cluster = Cluster::new(&["a"], JobMasterStub::new(vec![]));
+        let source = OperatorSpec::new("generator-source").with("count", 3);
+        let operators: Vec<_> = [source].into_iter().chain(operators).collect();
+        let text = format!("{operators:?}");
+        let task = Task::spawn(alone(operators), &cluster.task_executors[0]);
+        match task.ended().await {
+            TaskOutcome::Failed { kind: found, .. } => assert_eq!(found, kind, "{text}"),
+            outcome => panic!("{text}: {outcome:?}"),
+        }
+    }
+}
