@@ -77,6 +77,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "gateway",
             "heartbeat",
             "id",
+            "job_graph",
             "leader",
             "metric_query",
             "operator",

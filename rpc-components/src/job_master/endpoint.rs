@@ -298,6 +298,8 @@ impl JobMaster {
     fn status_changed(&mut self, cx: &mut Context<Self>, status: JobStatus) {
         tracing::info!(job = %self.job, %status, "job status");
         if status == JobStatus::Restarting {
+            let cause = self.graph.restart_cause().join(": ");
+            tracing::warn!(job = %self.job, cause, "job restarts");
             self.forget_results();
         }
         if !status.is_terminal() {

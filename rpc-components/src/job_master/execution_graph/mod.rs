@@ -422,9 +422,9 @@ impl ExecutionGraph {
     /// bring them.
     pub(crate) fn fail_for_slots(&mut self, failure: String, now_ms: u64) -> Vec<GraphAction> {
         let mut failure = vec![failure];
-        if let Some(cause) = self.restart_causes.back() {
+        if self.was_restarted() {
             failure.push(String::from("it waits for them since it was restarted"));
-            failure.extend(cause.failure.iter().cloned());
+            failure.extend_from_slice(self.restart_cause());
         }
         self.fail(failure, now_ms)
     }

@@ -24,6 +24,12 @@ impl ExecutionGraph {
         self.has_given_results = true;
     }
 
+    /// Returns why the job was restarted last.
+    pub(crate) fn restart_cause(&self) -> &[String] {
+        let cause = self.restart_causes.back();
+        cause.map_or(&[], |cause| &cause.failure)
+    }
+
     /// Takes the end of the delay before a restart; that before an earlier one says nothing.
     pub(crate) fn restart_due(&mut self, restart: u32, now_ms: u64) -> Vec<GraphAction> {
         let mut actions = Vec::new();
@@ -91,9 +97,6 @@ impl ExecutionGraph {
         now_ms: u64,
         actions: &mut Vec<GraphAction>,
     ) {
-        if !self.change(JobEvent::Restart, actions) {
-            return;
-        }
         self.restarts = self.restarts.saturating_add(1);
         self.is_restart_due = false;
         let failure = self.config.shorten_more(failure);
@@ -103,6 +106,7 @@ impl ExecutionGraph {
         while self.restart_causes.len() > self.config.restart_causes_max {
             self.restart_causes.pop_front();
         }
+        self.change(JobEvent::Restart, actions);
         self.cancel_all(actions);
         let restart = self.restarts;
         actions.push(GraphAction::RestartAfter { delay, restart });
