@@ -337,7 +337,7 @@ async fn a_job_that_does_not_wait_gives_the_resource_manager_time_to_notice_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_manager_that_cannot_be_submitted_to_is_not_given_the_next_attempt() {
+async fn a_task_manager_that_has_died_is_not_given_the_next_attempt() {
     // A restart that picks the dead TaskManager again burns one attempt after the other.
     let network = SimNetwork::seeded(1);
     let (fixture, far) = Fixture::far_with(&network, restarting(1, None)).await;
