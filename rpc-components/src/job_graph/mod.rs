@@ -37,7 +37,9 @@ pub struct JobGraph {
     pub vertices: Vec<Vertex>,
     /// Who feeds whom.
     pub edges: Vec<Edge>,
-    /// How long the job may wait for slots that are not free; for ever if `None`.
+    /// How long the job may wait for slots that are not free; for ever if `None`. When it restarts
+    /// it may wait as long again, and for 10 s at least: the ResourceManager may be the last to
+    /// notice that slots are lost.
     pub slot_wait: Option<Duration>,
     /// How the job is restarted when it fails; as the cluster is configured if `None`.
     pub restart: Option<RestartStrategy>,

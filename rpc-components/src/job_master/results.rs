@@ -94,6 +94,8 @@ impl<S, F> Results<S, F> {
             return Err((gone, client));
         };
         self.forget(skip);
+        // Whoever goes on from there has what lies before.
+        self.is_given |= skip > 0;
         self.unfetched_since = None;
         let replaced = self.fetching.replace(client);
         Ok(Answers {
@@ -282,24 +284,32 @@ mod tests {
     #[test]
     fn what_was_given_to_nobody_is_forgotten_when_the_job_restarts() {
         let (mut results, sink) = results(4);
+        results.send(sink, bytes("abcd"), 1).unwrap();
+        results.send(sink, bytes("efgh"), 2).unwrap();
+        assert_eq!(results.restart(), [2]);
         assert_eq!(results.fetch(0, "client").unwrap().client, None);
-        results.fetch(0, "client").unwrap();
-        let (mut results, _) = (results, ());
-        assert!(!results.is_given());
-        let mut alone = Results::<u32, &str>::new(4);
-        alone.send(sink, bytes("abcd"), 1).unwrap();
-        alone.send(sink, bytes("efgh"), 2).unwrap();
-        assert_eq!(alone.restart(), [2]);
-        assert!(!alone.is_given());
-        alone.send(attempt(1, 1), bytes("ijkl"), 3).unwrap();
-        let answers = alone.fetch(0, "client").unwrap();
-        assert_eq!(answers.client, answered("client", "ijkl"));
-        assert!(alone.is_given());
         // A client that waits goes on to wait.
         assert_eq!(results.restart(), []);
-        let answers = results.send(sink, bytes("abc"), 1).unwrap();
-        assert_eq!(answers.client, answered("client", "abc"));
+        assert!(!results.is_given());
+        let answers = results.send(sink, bytes("ijkl"), 3).unwrap();
+        assert_eq!(answers.client, answered("client", "ijkl"));
         assert!(results.is_given());
+    }
+
+    #[test]
+    fn what_a_client_goes_on_from_it_was_given() {
+        let (mut results, sink) = results(4);
+        results.send(sink, bytes("abcd"), 1).unwrap();
+        assert_eq!(results.fetch(4, "client").unwrap().client, None);
+        assert!(results.is_given());
+    }
+
+    #[test]
+    fn the_end_alone_gives_a_client_nothing() {
+        let (mut results, _) = results(4);
+        results.fetch(0, "client").unwrap();
+        assert_eq!(results.end().client, answered("client", ""));
+        assert!(!results.is_given());
     }
 
     #[test]

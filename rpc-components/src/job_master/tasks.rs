@@ -12,6 +12,10 @@ use crate::id::{AttemptId, ResourceId};
 impl JobMaster {
     pub(super) fn deploy(&mut self, cx: &mut Context<Self>, deploy: Deploy) {
         let attempt = deploy.descriptor.attempt;
+        if !self.graph.is_deploying(attempt) {
+            // The failure of another to be deployed has ended it.
+            return;
+        }
         let resource = deploy.task_manager.resource;
         let (Some(task_manager), Some(id)) = (self.task_managers.get(&resource), self.id) else {
             let failure = vec![format!("task manager {resource} is gone")];

@@ -177,6 +177,12 @@ impl ExecutionGraph {
         execution.is_some_and(|execution| !execution.state.is_terminal())
     }
 
+    /// Tells whether an attempt is one of the job's that is on its way to its TaskExecutor.
+    pub(crate) fn is_deploying(&self, attempt: AttemptId) -> bool {
+        let execution = self.execution(attempt);
+        execution.is_some_and(|execution| execution.state == ExecutionState::Deploying)
+    }
+
     /// Tells whether an attempt is one of the job's that its TaskExecutor may have.
     fn is_submitted(&self, attempt: AttemptId) -> bool {
         use ExecutionState::{Created, Scheduled};

@@ -66,36 +66,42 @@ fn random_event(fixture: &mut Fixture, rng: &mut fastrand::Rng) -> Vec<GraphActi
             let restart = rng.u32(..=fixture.graph.restarts);
             fixture.graph.restart_due(restart, NOW)
         }
-        _ => {
-            // Mostly what follows, so that some jobs get far.
-            let state = fixture
-                .graph
-                .execution(attempt)
-                .map(|execution| execution.state);
-            let next = match state {
-                Some(ExecutionState::Deploying) => ExecutionState::Initializing,
-                Some(ExecutionState::Initializing) => ExecutionState::Running,
-                Some(ExecutionState::Running) => ExecutionState::Finished,
-                _ => STATES[rng.usize(..STATES.len())],
-            };
-            let state = if rng.u8(..40) == 0 {
-                STATES[rng.usize(..STATES.len())]
-            } else {
-                next
-            };
-            let kinds = [
-                FailureKind::Neighbour,
-                FailureKind::Recoverable,
-                FailureKind::Recoverable,
-                FailureKind::Fatal,
-            ];
-            let told = TaskExecutionState {
-                kind: kinds[rng.usize(..kinds.len())],
-                ..update(attempt, state, failure)
-            };
-            fixture.graph.update_state(told, NOW).unwrap_or_default()
-        }
+        _ => random_report(fixture, rng, attempt),
     }
+}
+
+/// What a TaskExecutor says of an attempt: mostly what follows, so that some jobs get far.
+fn random_report(
+    fixture: &mut Fixture,
+    rng: &mut fastrand::Rng,
+    attempt: AttemptId,
+) -> Vec<GraphAction> {
+    let state = fixture
+        .graph
+        .execution(attempt)
+        .map(|execution| execution.state);
+    let next = match state {
+        Some(ExecutionState::Deploying) => ExecutionState::Initializing,
+        Some(ExecutionState::Initializing) => ExecutionState::Running,
+        Some(ExecutionState::Running) => ExecutionState::Finished,
+        _ => STATES[rng.usize(..STATES.len())],
+    };
+    let state = if rng.u8(..40) == 0 {
+        STATES[rng.usize(..STATES.len())]
+    } else {
+        next
+    };
+    let kinds = [
+        FailureKind::Neighbour,
+        FailureKind::Recoverable,
+        FailureKind::Recoverable,
+        FailureKind::Fatal,
+    ];
+    let told = TaskExecutionState {
+        kind: kinds[rng.usize(..kinds.len())],
+        ..update(attempt, state, vec!["random".to_owned()])
+    };
+    fixture.graph.update_state(told, NOW).unwrap_or_default()
 }
 
 fn assert_is_true_to_itself(fixture: &Fixture, actions: &[GraphAction], releases: usize) {
