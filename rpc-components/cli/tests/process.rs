@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use self::child::{Child, Ended};
 
@@ -529,9 +530,11 @@ fn names_in(folder: &str) -> Vec<String> {
     names
 }
 
-/// Waits until something holds, which it does soon.
+/// Waits until something holds, but not for ever.
 fn until(mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + child::DEADLINE;
     while !holds() {
+        assert!(Instant::now() < deadline, "it does not come to hold");
         std::thread::yield_now();
     }
 }

@@ -537,6 +537,11 @@ fn a_file_says_how_the_job_is_restarted() {
             "strategy = 'exponential-delay'\nmax_seconds = 0.5",
             "job.toml:33: `max_seconds` is 0.5, not at least `initial_seconds`",
         ),
+        // What is not said is wrong with the table.
+        (
+            "strategy = 'exponential-delay'\ninitial_seconds = 90",
+            "job.toml:31: `max_seconds` is 60, not at least `initial_seconds`",
+        ),
     ] {
         assert_eq!(with(table).unwrap_err().to_string(), expected);
     }

@@ -349,7 +349,8 @@ impl<'a> Section<'a> {
     }
 
     fn line_of(&self, key: &str) -> usize {
-        self.source.line(self.table.get(key).map(Spanned::span))
+        let span = self.table.get(key).map_or(self.span.clone(), Spanned::span);
+        self.source.line(Some(span))
     }
 }
 

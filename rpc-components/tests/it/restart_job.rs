@@ -152,8 +152,7 @@ async fn until_status(client: &ClusterClient, job: JobId, status: JobStatus) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_survives_the_death_of_a_task_manager() {
-    // Flink: TaskExecutorITCase#testJobRecoveryWithFailingTaskExecutor,
-    //   #testJobReExecutionAfterTaskExecutorTermination
+    // Flink: TaskExecutorITCase#testJobRecoveryWithFailingTaskExecutor
     let folder = TempDir::new().unwrap();
     let ([a, b], expected) = files(&folder);
     for (place, transport) in transports().into_iter().enumerate() {

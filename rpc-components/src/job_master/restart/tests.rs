@@ -82,7 +82,7 @@ fn the_times_of_failures_are_not_kept_for_ever() {
 #[test]
 fn an_exponential_delay_grows_up_to_its_maximum() {
     // Flink: ExponentialDelayRestartBackoffTimeStrategyTest#testMaxBackoff,
-    //   #testAlwaysRestart, #testBackoffMultiplier
+    //   #testInitialBackoff, #testBackoffMultiplier
     let mut backoff = backoff("exponential-delay:1:10:2:1000:0");
     let mut now_ms = 0;
     let delays = [(); 6].map(|()| backoff.wait(&mut now_ms));
@@ -109,8 +109,7 @@ fn an_exponential_delay_is_the_first_again_after_a_quiet_time() {
 
 #[test]
 fn an_exponential_delay_may_have_an_end() {
-    // Flink: ExponentialDelayRestartBackoffTimeStrategyTest#testMaxAttempts,
-    //   #testNotCallNotifyFailure
+    // Flink: ExponentialDelayRestartBackoffTimeStrategyTest#testMaxAttempts
     let mut backoff = backoff("exponential-delay:1:10:2:5:0:3");
     let mut now_ms = 0;
     for _ in 0..3 {

@@ -67,9 +67,7 @@ impl Fixture {
 
 #[test]
 fn a_failed_task_restarts_all_when_all_have_ended_and_the_delay_is_over() {
-    // Flink: DefaultSchedulerTest#scheduleOnlyIfVertexIsCreated,
-    //   #restartAfterDeploymentFails, #vertexIsResetBeforeRestarted,
-    //   RestartPipelinedRegionFailoverStrategyTest#testRegionFailoverForPipelinedResultPartitions
+    // Flink: DefaultSchedulerTest#vertexIsResetBeforeRestarted
     for delay_is_first in [false, true] {
         let mut fixture = running(pair());
         let all = fixture.all();
@@ -217,8 +215,7 @@ fn fixture_cancel(fixture: &Fixture, subtask: u32) -> GraphAction {
 
 #[test]
 fn every_kind_of_loss_restarts() {
-    // Flink: DefaultSchedulerTest#restartAfterDeploymentFails,
-    //   #failJobWillIncrementVertexVersions, in part
+    // Flink: DefaultSchedulerTest#restartAfterDeploymentFails, and of other losses
     let lose: [fn(&mut Fixture, AttemptId) -> Vec<GraphAction>; 5] = [
         |fixture, attempt| fixture.graph.deploy_failed(attempt, vec![], NOW),
         |fixture, _| {
