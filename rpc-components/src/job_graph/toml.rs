@@ -349,7 +349,10 @@ impl<'a> Section<'a> {
     }
 
     fn line_of(&self, key: &str) -> usize {
-        let span = self.table.get(key).map_or(self.span.clone(), Spanned::span);
+        let span = self
+            .table
+            .get(key)
+            .map_or_else(|| self.span.clone(), Spanned::span);
         self.source.line(Some(span))
     }
 }
