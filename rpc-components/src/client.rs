@@ -83,7 +83,8 @@ impl ClusterClient {
     ///
     /// There is one copy of what a job prints: only one client can follow it, from the beginning,
     /// and a job that prints much waits for it, but [not for ever](crate::JobMasterConfig) once it is
-    /// gone. While `take` takes its time the cluster hears that the client is there.
+    /// gone. While `take` takes its time the cluster hears that the client is there. From the first
+    /// piece on the job is not restarted any more: it would print all of it again.
     ///
     /// # Errors
     ///

@@ -51,17 +51,30 @@
 //!
 //! # What happens when a process dies
 //!
-//! A TaskManager that dies fails the jobs that have tasks in it, and its slots are gone; the others
+//! A TaskManager that dies fails the tasks that it has, and its slots are gone. Their jobs are
+//! [restarted](job_graph::RestartStrategy), in the slots that are left and in others; the other jobs
 //! go on, and when it is started again it registers by itself. A JobManager that dies takes its jobs
 //! with it: TaskManagers fail the tasks, look for it for
 //! [as long as they may](TaskExecutorConfig::registration_timeout), and register at the one that
 //! comes next, whose term is later, so that calls meant for its predecessor are refused.
 //!
 //! A process that is stopped says so before it goes. One that dies is noticed as its connections
-//! break: it is given no task from then on, and jobs fail and tasks end unless it is reached again
+//! break: it is given no task from then on, and its tasks fail unless it is reached again
 //! [within moments](HeartbeatConfig::reconnect_timeout), as after a short break of the network. Where
 //! nothing breaks, as when a host has lost its power, it is noticed by the first
 //! [two calls](HeartbeatConfig::rpc_failures_max) that fail, or by its silence.
+//!
+//! # What happens when a job restarts
+//!
+//! All of its tasks are ended and run again, from the beginning of what they read: a job has an end,
+//! and its sources can be read again. New attempts begin when none of the old ones is left and the
+//! delay is over, and an old one that comes back to life has no say: the JobMaster does not know it
+//! any more, and its hidden files are gone. The `file-sink` replaces a file when it is complete, so
+//! that each has what one attempt wrote. What was printed and given to nobody is forgotten; once a
+//! client was given some of it the job fails instead, for all of it would be printed again.
+//!
+//! Not restarted is a job that would fail again in the same way: for what is
+//! [in its records](operator::OperatorError::is_fatal), or for want of slots.
 //!
 //! # Features
 //!
@@ -76,8 +89,10 @@
 //!
 //! # Non-goals
 //!
-//! So far a job is neither restarted nor checkpointed, and one JobManager leads for as long as it
-//! lives. Whoever may submit a job may read and write files as the cluster's processes may.
+//! So far a job is not checkpointed, and one JobManager leads for as long as it lives. What several
+//! subtasks write to files is replaced file by file, and not all at once when the job ends: a job that
+//! fails may leave some of its parts, and a TaskManager that hung while the job restarted and ended
+//! without it may yet finish a part and replace that of the later attempt. Whoever may submit a job may read and write files as the cluster's processes may.
 
 pub mod client;
 mod dispatcher;

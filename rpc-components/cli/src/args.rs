@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand};
 use rpc_components::id::{JobId, check_name};
+use rpc_components::job_graph::RestartStrategy;
 use rpc_components::transport::Security;
 
 /// A Flink-shaped cluster: run jobs in one process, or start its processes and talk to them.
@@ -174,6 +175,12 @@ pub(crate) struct RunArgs {
     /// Wait for slots for ever.
     #[arg(long, conflicts_with = "slot_timeout")]
     pub(crate) wait_for_slots: bool,
+    /// How the job is restarted, from its beginning, when a task fails or a TaskManager is lost: none,
+    /// fixed-delay[:ATTEMPTS[:DELAY]], failure-rate[:FAILURES[:INTERVAL[:DELAY]]] or
+    /// exponential-delay[:INITIAL[:MAX[:MULTIPLIER[:RESET_AFTER[:JITTER[:ATTEMPTS]]]]]], all times in
+    /// seconds; by default as its file says, or else as the cluster does, which is fixed-delay:3:1.
+    #[arg(long, value_name = "STRATEGY")]
+    pub(crate) restart: Option<RestartStrategy>,
     /// The address of the JobManager of a cluster to run the job in, such as tcp://127.0.0.1:6123;
     /// without it, a cluster of this process.
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["transport", "task_managers", "slots"])]

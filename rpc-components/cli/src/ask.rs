@@ -53,7 +53,9 @@ const fn is_refused(error: &ClientError) -> bool {
 pub(crate) async fn list(args: TargetArgs) -> Result<(), CliError> {
     let connected = Connected::to(&args.target, args.security).await?;
     let jobs = connected.client.list_jobs().await.map_err(failed)?;
-    let mut rows = vec![header(&["JOB", "STATUS", "TASKS", "TIME", "NAME"])];
+    let mut rows = vec![header(&[
+        "JOB", "STATUS", "TASKS", "RESTARTS", "TIME", "NAME",
+    ])];
     rows.extend(jobs.iter().map(row));
     output::print(&output::table(&rows))?;
     connected.close().await;
@@ -65,6 +67,7 @@ fn row(job: &JobDetails) -> Vec<String> {
         job.id.to_string(),
         job.status.to_string(),
         format!("{}/{}", job.tasks_finished, job.tasks),
+        job.restarts.to_string(),
         seconds(job.duration_ms),
         job.name.clone(),
     ]
@@ -88,9 +91,14 @@ fn in_full(info: &JobInfo) -> String {
     );
     text.push_str(&format!("status  {}\n", details.status));
     text.push_str(&format!("time    {}\n", seconds(details.duration_ms)));
-    for (place, cause) in info.failure.iter().enumerate() {
-        let label = if place == 0 { "failure" } else { "because" };
-        text.push_str(&format!("{label} {}\n", output::shown(cause)));
+    push_causes(&mut text, "failure", &info.failure);
+    if details.restarts > 0 {
+        text.push_str(&format!("restarts {}\n", output::restarts(info)));
+    }
+    for cause in &info.restart_causes {
+        let after_ms = cause.at_ms.saturating_sub(details.submitted_ms);
+        text.push_str(&format!("\nrestart after {}\n", seconds(after_ms)));
+        push_causes(&mut text, "failure", &cause.failure);
     }
     let head = [
         "VERTEX",
@@ -119,6 +127,13 @@ fn in_full(info: &JobInfo) -> String {
     text.push('\n');
     text.push_str(&output::table(&rows));
     text
+}
+
+fn push_causes(text: &mut String, first: &str, failure: &[String]) {
+    for (place, cause) in failure.iter().enumerate() {
+        let label = if place == 0 { first } else { "because" };
+        text.push_str(&format!("{label} {}\n", output::shown(cause)));
+    }
 }
 
 pub(crate) async fn cancel(args: JobArgs) -> Result<(), CliError> {

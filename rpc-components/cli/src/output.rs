@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use rpc_components::gateway::JobInfo;
+
 use crate::error::CliError;
 
 /// Writes results.
@@ -32,6 +34,14 @@ pub(crate) fn complain(text: &str) {
 /// Says what went wrong, in somebody else's words.
 pub(crate) fn complain_raw(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// How often a job was restarted, and how often it may be.
+pub(crate) fn restarts(info: &JobInfo) -> String {
+    match info.restarts_max {
+        Some(max) => format!("{} of {max}", info.details.restarts),
+        None => info.details.restarts.to_string(),
+    }
 }
 
 /// Makes a text that may have come from anywhere one that does nothing to a terminal.

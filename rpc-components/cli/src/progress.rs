@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use rpc_components::client::ClusterClient;
-use rpc_components::gateway::{ExecutionState, JobInfo};
+use rpc_components::gateway::{ExecutionState, JobInfo, JobStatus};
 use rpc_components::id::JobId;
+
+use crate::output;
 
 /// Shows where a job stands until it is dropped.
 pub(crate) struct Progress {
@@ -60,6 +62,18 @@ fn line(info: &JobInfo) -> String {
         vertex.subtasks.iter().map(|it| it.bytes_in).sum()
     });
     let details = &info.details;
+    if details.status == JobStatus::Restarting {
+        let cause = info.restart_causes.last();
+        // The first says which task failed, the next why.
+        let cause = cause.and_then(|it| it.failure.get(1).or_else(|| it.failure.first()));
+        let cause = cause.map_or("", String::as_str);
+        return output::shown(&format!(
+            "{} {} ({}): {cause}",
+            details.name,
+            details.status,
+            output::restarts(info),
+        ));
+    }
     format!(
         "{} {}: {} running, {} of {} tasks finished, {} MB read",
         details.name,

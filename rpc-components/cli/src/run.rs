@@ -34,6 +34,7 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
         true => None,
         false => args.slot_timeout.or(graph.slot_wait).or(Some(SLOT_WAIT)),
     };
+    graph.restart = args.restart.clone().or(graph.restart);
     let plan = graph.plan(&*operators).map_err(|error| match &args.job {
         Some(file) => CliError::usage(format!("{}: {}", file.display(), chain(&error))),
         None => CliError::wrong(&error),
@@ -159,11 +160,7 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
     };
     drop(progress);
     match result.map_err(|error| CliError::job(&[chain(&error)]))? {
-        Followed::Ended(result) => match result.status {
-            JobStatus::Finished => Ok(()),
-            JobStatus::Failed => Err(CliError::job(&result.failure)),
-            status => Err(CliError::job(&[format!("job {job} is {status}")])),
-        },
+        Followed::Ended(result) => ended(client, &result).await,
         Followed::Interrupted => cancel(client, job, "it was interrupted", &mut signals).await,
         Followed::Unwritten(error) => {
             let why = match error.kind() {
@@ -173,6 +170,28 @@ async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Resu
             cancel(client, job, &why, &mut signals).await
         }
     }
+}
+
+/// Says how a job ended, and that it did not run undisturbed.
+async fn ended(client: &ClusterClient, result: &JobResult) -> Result<(), CliError> {
+    let job = result.job;
+    match result.status {
+        JobStatus::Finished => {}
+        JobStatus::Failed => return Err(CliError::job(&result.failure)),
+        status => return Err(CliError::job(&[format!("job {job} is {status}")])),
+    }
+    let times = match result.restarts {
+        0 => return Ok(()),
+        1 => String::from("once"),
+        restarts => format!("{restarts} times, the last time"),
+    };
+    // Worth a question, and no failure if there is no answer.
+    let info = client.job(job).await.ok();
+    let cause = info.and_then(|mut info| info.restart_causes.pop());
+    let cause = cause.map_or_else(Vec::new, |cause| cause.failure);
+    let said = format!("job {job} was restarted {times}: {}", cause.join(": "));
+    output::say(&output::shown(&said));
+    Ok(())
 }
 
 /// How it ended to follow a job.

@@ -222,6 +222,14 @@ const COMMAND_LINES: &[(&str, &str)] = &[
         "--wait-for-slots",
     ),
     (
+        "run word-count --input in.txt --restart always",
+        "there is no restart strategy `always`",
+    ),
+    (
+        "run word-count --input in.txt --restart fixed-delay:x",
+        "`attempts` of the restart strategy is x",
+    ),
+    (
         "run word-count --input in.txt --slots 2 --target tcp://127.0.0.1:1",
         "--slots",
     ),
@@ -359,6 +367,10 @@ const CONFIGS: &[(&str, &str)] = &[
     (
         "call_timeout_ms = -1",
         "config.toml: line 1: call_timeout_ms",
+    ),
+    (
+        "restart = 'always'",
+        "config.toml: line 1: restart: there is no restart strategy",
     ),
     (
         "jobs_running_max = 'x'",

@@ -1,6 +1,6 @@
 //! The Dispatcher's state, its life cycle, and how a job begins and ends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -137,7 +137,7 @@ impl Dispatcher {
         &mut self,
         cx: &mut Context<Self>,
         plan: JobPlan,
-        splits: BTreeMap<VertexId, VecDeque<FileSplit>>,
+        splits: BTreeMap<VertexId, Vec<FileSplit>>,
     ) -> Result<Runner, BoxError> {
         if self.is_stopping {
             return Err("the dispatcher stops".into());
@@ -257,6 +257,8 @@ impl Dispatcher {
         let info = JobInfo {
             details: JobDetails { status, ..details },
             failure,
+            restarts_max: None,
+            restart_causes: Vec::new(),
             vertices: Vec::new(),
         };
         self.job_ended(info, None);
@@ -264,14 +266,14 @@ impl Dispatcher {
 }
 
 /// What the sources of a plan read.
-fn splits_of(plan: &JobPlan) -> Result<BTreeMap<VertexId, VecDeque<FileSplit>>, BoxError> {
+fn splits_of(plan: &JobPlan) -> Result<BTreeMap<VertexId, Vec<FileSplit>>, BoxError> {
     let mut splits = BTreeMap::new();
     for (id, vertex) in (0..).map(VertexId).zip(&plan.vertices) {
         // A source stands at the front of its chain.
         if let Some(operator) = vertex.operators.first()
             && let Some(files) = file_splits(operator)?
         {
-            splits.insert(id, files.into());
+            splits.insert(id, files);
         }
     }
     Ok(splits)

@@ -7,8 +7,8 @@ use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
 
 use super::{Dispatcher, DispatcherConfig, DispatcherServices};
 use crate::gateway::{
-    CancelError, DispatcherGateway, ExecutionState, FetchError, JobError, JobMasterGateway,
-    JobResult, JobStatus, MockResourceManagerGateway, MockTaskExecutorGateway,
+    CancelError, DispatcherGateway, ExecutionState, FailureKind, FetchError, JobError,
+    JobMasterGateway, JobResult, JobStatus, MockResourceManagerGateway, MockTaskExecutorGateway,
     RegistrationResponse, ResourceOverview, SlotOffer, SubmitError, TaskDeploymentDescriptor,
     TaskExecutionState, TaskIo, TaskManagerLocation,
 };
@@ -152,7 +152,7 @@ impl Fixture {
             attempt,
             state,
             failure: Vec::new(),
-            by_neighbour: false,
+            kind: FailureKind::Recoverable,
             io: TaskIo::default(),
         };
         job_master
@@ -208,6 +208,7 @@ fn graph_of(source: OperatorSpec) -> JobGraph {
             ship: Ship::Forward,
         }],
         slot_wait: None,
+        restart: None,
     }
 }
 

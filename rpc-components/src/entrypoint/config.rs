@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rpc_core::RpcConfig;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::dispatcher::DispatcherConfig;
 use crate::heartbeat::{HeartbeatConfig, HeartbeatConfigError};
+use crate::job_graph::RestartStrategy;
 use crate::operator::count;
 use crate::registration::RegistrationConfig;
 use crate::resource_manager::ResourceManagerConfig;
@@ -94,7 +96,7 @@ pub enum ConfigError {
     },
 }
 
-/// What a file may say; all times in milliseconds.
+/// What a file may say; all times in milliseconds, but those of a restart strategy.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct File {
@@ -106,6 +108,8 @@ struct File {
     call_timeout_ms: Option<u64>,
     frame_bytes_max: Option<usize>,
     results_timeout_ms: Option<u64>,
+    #[serde(deserialize_with = "strategy")]
+    restart: Option<RestartStrategy>,
     jobs_running_max: Option<usize>,
     jobs_completed_max: Option<usize>,
 }
@@ -227,6 +231,7 @@ impl File {
             &mut config.dispatcher.job_master.results_timeout,
             time(self.results_timeout_ms),
         );
+        set(&mut config.dispatcher.job_master.restart, self.restart);
         set(
             &mut config.dispatcher.jobs.running_max,
             self.jobs_running_max,
@@ -237,6 +242,15 @@ impl File {
         );
         config
     }
+}
+
+/// Reads a restart strategy from what the command line takes too.
+fn strategy<'de, D>(deserializer: D) -> Result<Option<RestartStrategy>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    text.parse().map(Some).map_err(D::Error::custom)
 }
 
 /// What is wrong with a file, on one line, with the number of the line that has it and its key.

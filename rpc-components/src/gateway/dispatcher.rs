@@ -169,6 +169,8 @@ pub struct JobDetails {
     pub tasks: u32,
     /// How many of them have finished.
     pub tasks_finished: u32,
+    /// How often it was restarted, or began to be.
+    pub restarts: u32,
     /// When it was submitted, in milliseconds since 1970.
     pub submitted_ms: u64,
     /// How long it has run, in milliseconds.
@@ -182,8 +184,21 @@ pub struct JobInfo {
     pub details: JobDetails,
     /// Why it failed, the outermost cause first; empty if it did not.
     pub failure: Vec<String>,
+    /// How often it may be restarted in all, if its strategy has a limit.
+    pub restarts_max: Option<u32>,
+    /// Why it was restarted, the last time at the end; only the last few times are remembered.
+    pub restart_causes: Vec<RestartCause>,
     /// Its tasks, by vertex.
     pub vertices: Vec<VertexInfo>,
+}
+
+/// Why a job was restarted. Flink's `RootExceptionHistoryEntry`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartCause {
+    /// When the failure came, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The failure, the outermost cause first.
+    pub failure: Vec<String>,
 }
 
 /// A vertex of a running or ended job.
@@ -223,6 +238,8 @@ pub struct JobResult {
     pub status: JobStatus,
     /// Why it failed, the outermost cause first.
     pub failure: Vec<String>,
+    /// How often it was restarted.
+    pub restarts: u32,
     /// How long it ran, in milliseconds.
     pub duration_ms: u64,
 }

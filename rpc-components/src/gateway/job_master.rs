@@ -132,7 +132,7 @@ pub struct Shortage {
 /// Where a job stands. Flink's `JobStatus`.
 ///
 /// ```text
-/// Initializing ─▶ Created ─▶ Running ─▶ Finished
+/// Initializing ─▶ Created ─▶ Running ─▶ Finished        Running ◀─▶ Restarting
 ///       any but Failing ─▶ Cancelling ─▶ Canceled
 ///       any              ─▶ Failing    ─▶ Failed        any ─▶ Suspended
 /// ```
@@ -145,6 +145,9 @@ pub enum JobStatus {
     Created,
     /// Its tasks run.
     Running,
+    /// A task failed, and all of them are run again when they have ended, some time has passed, and
+    /// there are slots for them.
+    Restarting,
     /// A task failed, and the others are being cancelled.
     Failing,
     /// It ended with a failure.
@@ -177,6 +180,7 @@ impl fmt::Display for JobStatus {
             Self::Failing => "FAILING",
             Self::Finished => "FINISHED",
             Self::Initializing => "INITIALIZING",
+            Self::Restarting => "RESTARTING",
             Self::Running => "RUNNING",
             Self::Suspended => "SUSPENDED",
         })
@@ -267,10 +271,23 @@ pub struct TaskExecutionState {
     pub state: ExecutionState,
     /// Why it failed, the outermost cause first; empty unless it did.
     pub failure: Vec<String>,
-    /// Whether it failed only because a task before or after it was gone.
-    pub by_neighbour: bool,
+    /// What the failure says of another attempt.
+    pub kind: FailureKind,
     /// What it has read and written so far.
     pub io: TaskIo,
+}
+
+/// What the failure of an attempt says of another one. Flink's `ThrowableType`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// Another attempt would fail in the same way, and there is none. Flink's `NonRecoverableError`.
+    Fatal,
+    /// It failed only because a task before or after it was gone.
+    Neighbour,
+    /// Another attempt may do better.
+    #[default]
+    Recoverable,
 }
 
 /// What a task has read and written. Flink's `IOMetrics`.

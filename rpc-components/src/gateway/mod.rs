@@ -13,12 +13,12 @@ mod task_executor;
 
 pub use self::dispatcher::{
     CancelError, DispatcherGateway, FetchError, JobDetails, JobError, JobInfo, JobResult,
-    MockDispatcherGateway, SubmitError, SubtaskInfo, VertexInfo,
+    MockDispatcherGateway, RestartCause, SubmitError, SubtaskInfo, VertexInfo,
 };
 pub use self::job_master::{
-    ExecutionState, FileSplit, JobMasterGateway, JobStatus, MockJobMasterGateway, ResultsGone,
-    Shortage, SlotOffer, TaskExecutionState, TaskExecutorReport, TaskIo, TaskManagerLocation,
-    UnknownAttempt, UnknownTaskManager,
+    ExecutionState, FailureKind, FileSplit, JobMasterGateway, JobStatus, MockJobMasterGateway,
+    ResultsGone, Shortage, SlotOffer, TaskExecutionState, TaskExecutorReport, TaskIo,
+    TaskManagerLocation, UnknownAttempt, UnknownTaskManager,
 };
 pub use self::leader::{
     Component, LEADER_ENDPOINT, LeaderGateway, LeaderInformation, MockLeaderGateway,

@@ -57,6 +57,7 @@ impl JobGraph {
             vertices,
             edges,
             slot_wait: self.slot_wait,
+            restart: self.restart.clone(),
         })
     }
 

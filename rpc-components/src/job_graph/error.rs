@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::RestartStrategyError;
 use crate::id::NameError;
 
 /// Why a job graph cannot be run.
@@ -100,6 +101,9 @@ pub enum JobGraphError {
         /// How many subtasks it may have.
         max: u32,
     },
+    /// The restart strategy cannot be used.
+    #[error(transparent)]
+    Restart(#[from] RestartStrategyError),
     /// Two sinks write the same, and one would replace what the other has written.
     #[error("vertices `{first}` and `{second}` both write {path}")]
     SamePath {
@@ -240,7 +244,7 @@ pub enum JobFileError {
         /// The key.
         key: String,
         /// What it should be.
-        expected: &'static str,
+        expected: String,
         /// What it is.
         found: String,
     },

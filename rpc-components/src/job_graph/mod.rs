@@ -10,6 +10,7 @@ mod catalog;
 mod chain;
 mod error;
 mod paths;
+mod restart;
 mod toml;
 mod validate;
 mod word_count;
@@ -21,10 +22,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::catalog::{OperatorCatalog, OperatorKind};
 pub use self::error::{JobFileError, JobGraphError, OperatorSpecError};
+pub use self::restart::{RestartStrategy, RestartStrategyError};
 pub use self::validate::PARALLELISM_MAX;
 use crate::id::{JobId, VertexId};
 
-/// A job: vertices, the edges between them, and how long it may wait for slots.
+/// A job: vertices, the edges between them, and what it may do without being told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobGraph {
     /// Identifies the job in the cluster.
@@ -35,8 +37,12 @@ pub struct JobGraph {
     pub vertices: Vec<Vertex>,
     /// Who feeds whom.
     pub edges: Vec<Edge>,
-    /// How long the job may wait for slots that are not free; for ever if `None`.
+    /// How long the job may wait for slots that are not free; for ever if `None`. When it restarts
+    /// it may wait as long again, and for 10 s at least: the ResourceManager may be the last to
+    /// notice that slots are lost.
     pub slot_wait: Option<Duration>,
+    /// How the job is restarted when it fails; as the cluster is configured if `None`.
+    pub restart: Option<RestartStrategy>,
 }
 
 /// One operator of a job, run as several parallel subtasks.
@@ -183,6 +189,8 @@ pub struct JobPlan {
     pub edges: Vec<Edge>,
     /// As [`JobGraph::slot_wait`].
     pub slot_wait: Option<Duration>,
+    /// As [`JobGraph::restart`].
+    pub restart: Option<RestartStrategy>,
 }
 
 /// A chain of operators that run in one task.

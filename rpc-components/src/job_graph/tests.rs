@@ -28,6 +28,7 @@ fn job(vertices: Vec<Vertex>, edges: &[(u32, u32, Ship)]) -> JobGraph {
         vertices,
         edges: edges.iter().map(edge).collect(),
         slot_wait: None,
+        restart: None,
     }
 }
 
@@ -486,4 +487,79 @@ fn what_is_no_list_of_tables_or_no_toml_is_named() {
 fn a_file_that_is_not_there_is_named() {
     let error = JobGraph::read_toml(Path::new("/no/such/job.toml"), 1).unwrap_err();
     assert_eq!(error.to_string(), "cannot read /no/such/job.toml");
+}
+
+#[test]
+fn a_file_says_how_the_job_is_restarted() {
+    let with = |table: &str| parse(&format!("{FILE}\n[restart]\n{table}"));
+    assert_eq!(parse(FILE).unwrap().restart, None);
+    for (table, expected) in [
+        ("strategy = 'none'", "none"),
+        ("strategy = 'fixed-delay'", "fixed-delay:3:1"),
+        (
+            "delay_seconds = 0.5\nstrategy = 'fixed-delay'",
+            "fixed-delay:3:0.5",
+        ),
+        (
+            "strategy = 'failure-rate'\nfailures_max = 0x10\ninterval_seconds = 5",
+            "failure-rate:16:5:1",
+        ),
+        (
+            "strategy = 'exponential-delay'\nmultiplier = 2\njitter = 0.0\nattempts = 9",
+            "exponential-delay:1:60:2:3600:0:9",
+        ),
+    ] {
+        let job = with(table).unwrap();
+        assert_eq!(job.restart.as_ref().unwrap().to_string(), expected);
+        let plan = job.plan(&OperatorRegistry::new()).unwrap();
+        assert_eq!(plan.restart, job.restart);
+    }
+    for (table, expected) in [
+        ("", "job.toml:31: `restart` needs the key `strategy`"),
+        (
+            "strategy = 'always'",
+            "job.toml:32: `strategy` is `always`, not exponential-delay, failure-rate, fixed-delay \
+             or none",
+        ),
+        (
+            "strategy = 'fixed-delay'\nattempts = 0",
+            "job.toml:33: `attempts` is 0, not a whole number from 1",
+        ),
+        (
+            "strategy = 'fixed-delay'\nattempts = 'x'",
+            "job.toml:33: `attempts` is `x`, not a number",
+        ),
+        (
+            "strategy = 'fixed-delay'\njitter = 1",
+            "job.toml:33: `restart` has no key `jitter`",
+        ),
+        (
+            "strategy = 'exponential-delay'\nmax_seconds = 0.5",
+            "job.toml:33: `max_seconds` is 0.5, not at least `initial_seconds`",
+        ),
+        // What is not said is wrong with the table.
+        (
+            "strategy = 'exponential-delay'\ninitial_seconds = 90",
+            "job.toml:31: `max_seconds` is 60, not at least `initial_seconds`",
+        ),
+    ] {
+        assert_eq!(with(table).unwrap_err().to_string(), expected);
+    }
+    let text = format!("restart = 'none'\n{FILE}");
+    let refusal = parse(&text).unwrap_err().to_string();
+    assert_eq!(refusal, "job.toml:1: `restart` is `none`, not a table");
+}
+
+#[test]
+fn a_restart_strategy_that_is_of_no_use_is_named() {
+    let mut job = parse(FILE).unwrap();
+    job.restart = Some(RestartStrategy::FixedDelay {
+        attempts: 0,
+        delay: Duration::ZERO,
+    });
+    let error = job.validate(&OperatorRegistry::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "`attempts` of the restart strategy is 0, not a whole number from 1"
+    );
 }

@@ -4,6 +4,11 @@
 //! name = "long-words"                 # what people call the job
 //! slot_wait_seconds = 60              # how long it may wait for slots; without it for ever
 //!
+//! [restart]                           # without it as the cluster is configured
+//! strategy = "fixed-delay"            # exponential-delay, failure-rate, fixed-delay or none
+//! attempts = 3                        # every other key is an option of the strategy
+//! delay_seconds = 1
+//!
 //! [[vertex]]
 //! name = "lines"                      # unique in the job
 //! operator = "file-source"            # one of the registry
@@ -39,7 +44,10 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
-use super::{Edge, JobFileError, JobGraph, OperatorSpec, OptionValue, Ship, Vertex};
+use super::{
+    Edge, JobFileError, JobGraph, OperatorSpec, OptionValue, RestartStrategy, RestartStrategyError,
+    Ship, Vertex,
+};
 use crate::id::{JobId, VertexId};
 
 impl JobGraph {
@@ -99,7 +107,7 @@ impl JobGraph {
             message: error.message().into(),
         })?;
         let job = Section::new(source, "job", document.span(), document.get_ref());
-        job.check_keys(&["edge", "name", "slot_wait_seconds", "vertex"])?;
+        job.check_keys(&["edge", "name", "restart", "slot_wait_seconds", "vertex"])?;
         let mut vertices = Vec::new();
         for section in job.sections("vertex")? {
             vertices.push(parse_vertex(&section, parallelism)?);
@@ -119,8 +127,36 @@ impl JobGraph {
             vertices,
             edges,
             slot_wait,
+            restart: job.section("restart")?.map(parse_restart).transpose()?,
         })
     }
+}
+
+fn parse_restart(section: Section<'_>) -> Result<RestartStrategy, JobFileError> {
+    let name = section.required("strategy", "a text", text_of)?;
+    let wrong = |error| match error {
+        RestartStrategyError::UnknownOption { option, .. } => section.unknown_key(&option),
+        RestartStrategyError::Value {
+            option,
+            found,
+            expected,
+        } => section.useless(&option, expected, found),
+        _ => {
+            let expected = "exponential-delay, failure-rate, fixed-delay or none";
+            section.mistyped("strategy", expected)
+        }
+    };
+    let mut strategy = RestartStrategy::named(&name).map_err(&wrong)?;
+    for (key, value) in section.table {
+        let key = key.get_ref().as_ref();
+        if key != "strategy" {
+            let number = number_of(value.get_ref());
+            let number = number.ok_or_else(|| section.mistyped(key, "a number"))?;
+            strategy.set(key, &number).map_err(&wrong)?;
+        }
+    }
+    strategy.check_together().map_err(&wrong)?;
+    Ok(strategy)
 }
 
 fn parse_vertex(section: &Section<'_>, parallelism: u32) -> Result<Vertex, JobFileError> {
@@ -234,6 +270,16 @@ impl<'a> Section<'a> {
         sections.ok_or_else(|| self.mistyped(key, expected))
     }
 
+    /// Returns the table `key`, if it is there.
+    fn section(&self, key: &'static str) -> Result<Option<Self>, JobFileError> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let table = value.get_ref().as_table();
+        let table = table.ok_or_else(|| self.mistyped(key, "a table"))?;
+        Ok(Some(Self::new(self.source, key, value.span(), table)))
+    }
+
     fn required<T>(
         &self,
         key: &'static str,
@@ -265,13 +311,18 @@ impl<'a> Section<'a> {
     fn check_keys(&self, known: &[&str]) -> Result<(), JobFileError> {
         let mut keys = self.table.keys();
         match keys.find(|key| !known.contains(&key.get_ref().as_ref())) {
-            Some(key) => Err(JobFileError::UnknownKey {
-                file: self.source.file.into(),
-                line: self.source.line(Some(key.span())),
-                table: self.name.into(),
-                key: key.get_ref().to_string(),
-            }),
+            Some(key) => Err(self.unknown_key(key.get_ref())),
             None => Ok(()),
+        }
+    }
+
+    fn unknown_key(&self, key: &str) -> JobFileError {
+        let known = self.table.get_key_value(key);
+        JobFileError::UnknownKey {
+            file: self.source.file.into(),
+            line: self.source.line(known.map(|(key, _)| key.span())),
+            table: self.name.into(),
+            key: key.into(),
         }
     }
 
@@ -279,20 +330,30 @@ impl<'a> Section<'a> {
         let value = self.table.get(key);
         let integer = value.and_then(|value| value.get_ref().as_integer());
         let is_too_large = integer.is_some_and(|integer| integer_of(integer).is_none());
+        let expected = match is_too_large {
+            true => "a whole number of at most 64 bits",
+            false => expected,
+        };
+        let found = value.map_or_else(String::new, |value| describe(value.get_ref()));
+        self.useless(key, expected.into(), found)
+    }
+
+    fn useless(&self, key: &str, expected: String, found: String) -> JobFileError {
         JobFileError::Value {
             file: self.source.file.into(),
             line: self.line_of(key),
             key: key.into(),
-            expected: match is_too_large {
-                true => "a whole number of at most 64 bits",
-                false => expected,
-            },
-            found: value.map_or_else(String::new, |value| describe(value.get_ref())),
+            expected,
+            found,
         }
     }
 
     fn line_of(&self, key: &str) -> usize {
-        self.source.line(self.table.get(key).map(Spanned::span))
+        let span = self
+            .table
+            .get(key)
+            .map_or_else(|| self.span.clone(), Spanned::span);
+        self.source.line(Some(span))
     }
 }
 
@@ -320,6 +381,14 @@ fn seconds(value: &DeValue<'_>) -> Option<Duration> {
 
 fn integer_of(number: &DeInteger<'_>) -> Option<i64> {
     i64::from_str_radix(number.as_str(), number.radix()).ok()
+}
+
+fn number_of(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::Integer(number) => integer_of(number).map(|number| number.to_string()),
+        DeValue::Float(number) => Some(number.as_str().to_owned()),
+        _ => None,
+    }
 }
 
 fn ship_of(value: &DeValue<'_>) -> Option<Ship> {

@@ -11,7 +11,8 @@ use crate::id::{VertexId, check_name};
 
 impl JobGraph {
     /// Checks the graph: its names, its edges, that it has no cycle, that its operators exist, stand
-    /// where they may stand and have the options they need, and that no two sinks write the same.
+    /// where they may stand and have the options they need, that no two sinks write the same, and
+    /// that its restart strategy can be used.
     ///
     /// # Errors
     ///
@@ -21,7 +22,11 @@ impl JobGraph {
         self.check_edges()?;
         self.topological_order()?;
         self.check_operators(operators)?;
-        self.check_outputs(operators)
+        self.check_outputs(operators)?;
+        match &self.restart {
+            Some(strategy) => Ok(strategy.check()?),
+            None => Ok(()),
+        }
     }
 
     /// Returns the vertices, producers before their consumers, and otherwise as they are listed.

@@ -57,6 +57,7 @@ impl JobGraph {
             vertices,
             edges: edges.collect(),
             slot_wait: None,
+            restart: None,
         }
     }
 }

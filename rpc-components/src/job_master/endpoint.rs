@@ -1,29 +1,30 @@
 //! The JobMaster's state, its life cycle, and the doing of what its graph decides.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rpc_core::{
-    BoxError, Call, Context, Failure, MainThread, ReplyTo, RpcEndpoint, RpcError, RpcResult,
-    RpcServer, TimerHandle, gateways,
+    BoxError, Call, Context, Failure, MainThread, ReplyTo, RpcEndpoint, RpcServer, TimerHandle,
+    gateways,
 };
 use tokio::time::Instant;
 
-use super::execution_graph::{
-    Deploy, ExecutionGraph, ExecutionGraphConfig, GraphAction, PlanError,
-};
+use super::execution_graph::{ExecutionGraph, ExecutionGraphConfig, GraphAction, PlanError};
 use super::links::ResourceManagerLink;
+use super::restart::RestartBackoff;
 use super::results::{Answers, Results};
 use super::slot_pool::{ReleasedSlot, SlotPool, SlotPoolConfig};
+use super::splits::Splits;
 use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
     UnknownAttempt,
 };
 use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
-use crate::id::{AttemptId, InstanceId, JobId, JobMasterId, ResourceId, VertexId};
-use crate::job_graph::JobPlan;
+use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, VertexId};
+use crate::job_graph::{JobPlan, RestartStrategy};
 use crate::leader::LeaderRetrieval;
 use crate::registration::RegistrationConfig;
 
@@ -37,6 +38,9 @@ pub struct JobMasterConfig {
     pub heartbeat: HeartbeatConfig,
     /// How the JobMaster registers at the ResourceManager.
     pub registration: RegistrationConfig,
+    /// How jobs are restarted that do not say how themselves. The default is that of
+    /// [`RestartStrategy`].
+    pub restart: RestartStrategy,
     /// How many bytes of the job's printed results wait for the client. Too small, and the sinks
     /// wait for every round trip; too large, and a client that does not fetch costs memory. The
     /// default is 4 MiB.
@@ -63,6 +67,7 @@ impl Default for JobMasterConfig {
             execution_graph: ExecutionGraphConfig::default(),
             heartbeat: HeartbeatConfig::default(),
             registration: RegistrationConfig::default(),
+            restart: RestartStrategy::default(),
             results_bytes_max: 4 << 20,
             results_linger: Duration::from_secs(60),
             results_timeout: Duration::from_secs(60),
@@ -93,12 +98,15 @@ pub struct JobMaster {
     pub(super) task_managers: BTreeMap<ResourceId, TaskManager>,
     pub(super) task_manager_heartbeats: HeartbeatMonitor<ResourceId>,
     pub(super) resource_manager_heartbeats: HeartbeatMonitor<ResourceId>,
-    /// What is left to read, by the vertex that reads it.
-    pub(super) splits: BTreeMap<VertexId, VecDeque<FileSplit>>,
+    pub(super) splits: Splits,
     pub(super) results: Results<ReplyTo<(), UnknownAttempt>, ReplyTo<bytes::Bytes, ResultsGone>>,
     /// What the ResourceManager last said of the job's slots.
     pub(super) shortage: Option<Shortage>,
     on_end: Option<JobEnd>,
+    /// When it was made, by both clocks.
+    made: (u64, Instant),
+    /// Fails the job when it has waited for its slots for too long.
+    slot_wait: Option<TimerHandle>,
     /// Stops the JobMaster of a job that has ended when nobody fetches its results.
     linger: Option<TimerHandle>,
 }
@@ -118,13 +126,16 @@ impl JobMaster {
     /// The plan makes no sense, or is too large.
     pub fn new(
         plan: JobPlan,
-        splits: BTreeMap<VertexId, VecDeque<FileSplit>>,
+        splits: BTreeMap<VertexId, Vec<FileSplit>>,
         retrieval: LeaderRetrieval,
         config: JobMasterConfig,
         on_end: JobEnd,
     ) -> Result<Self, BoxError> {
         let job = plan.job;
-        let graph = ExecutionGraph::new(plan, config.execution_graph.clone(), now_ms());
+        let strategy = plan.restart.as_ref().unwrap_or(&config.restart);
+        let backoff = RestartBackoff::new(strategy.clone(), fastrand::u64(..));
+        let made = (now_ms(), now());
+        let graph = ExecutionGraph::new(plan, config.execution_graph.clone(), backoff, made.0);
         let graph = graph.map_err(|error: PlanError| Box::new(error))?;
         Ok(Self {
             job,
@@ -137,10 +148,12 @@ impl JobMaster {
             task_managers: BTreeMap::new(),
             task_manager_heartbeats: HeartbeatMonitor::sender(config.heartbeat.clone()),
             resource_manager_heartbeats: HeartbeatMonitor::receiver(config.heartbeat.clone()),
-            splits,
+            splits: Splits::new(splits),
             results: Results::new(config.results_bytes_max),
             shortage: None,
             on_end: Some(on_end),
+            made,
+            slot_wait: None,
             linger: None,
             config,
         })
@@ -169,14 +182,27 @@ impl JobMaster {
         let needed = self.graph.start_scheduling();
         self.pool.set_required(needed);
         self.connect_resource_manager(cx);
-        // Who does not wait at all fails by the ResourceManager's first word of a shortage.
-        if let Some(wait) = self.graph.plan().slot_wait.filter(|it| !it.is_zero()) {
-            cx.schedule(wait, |job_master, cx| job_master.slots_are_late(cx));
+        self.wait_for_slots(cx);
+    }
+
+    /// Begins to wait for slots, for the first time or to be restarted.
+    fn wait_for_slots(&mut self, cx: &mut Context<Self>) {
+        let wait = self.graph.plan().slot_wait.and_then(|wait| {
+            if self.graph.was_restarted() {
+                // What the JobMaster knows to be lost, the ResourceManager may not know yet.
+                return Some(wait.max(RESTART_SLOT_WAIT_MIN));
+            }
+            // Who does not wait at all fails by the ResourceManager's first word of a shortage.
+            Some(wait).filter(|wait| !wait.is_zero())
+        });
+        let timer = wait.map(|wait| cx.schedule(wait, move |it, cx| it.slots_are_late(cx, wait)));
+        if let Some(before) = mem::replace(&mut self.slot_wait, timer) {
+            before.cancel();
         }
     }
 
     /// The job has waited for its slots as long as it may.
-    fn slots_are_late(&mut self, cx: &mut Context<Self>) {
+    fn slots_are_late(&mut self, cx: &mut Context<Self>, waited: Duration) {
         if !self.graph.is_waiting_for_slots() {
             return;
         }
@@ -186,7 +212,7 @@ impl JobMaster {
                 acquired,
                 ..shortage
             };
-            let actions = self.graph.not_enough_slots(shortage, now_ms());
+            let actions = self.graph.not_enough_slots(shortage, self.now_ms());
             return self.run(cx, actions);
         }
         let needed = self.graph.slots_needed();
@@ -194,11 +220,10 @@ impl JobMaster {
             Some(_) => "the others were promised and have not come",
             None => "no resource manager has answered",
         };
-        let waited = self.graph.plan().slot_wait.unwrap_or_default();
         let failure = format!(
             "not enough slots: the job needs {needed} and has {acquired} after {waited:?}, {why}"
         );
-        let actions = self.graph.fail(vec![failure], now_ms());
+        let actions = self.graph.fail_for_slots(failure, self.now_ms());
         self.run(cx, actions);
     }
 
@@ -207,6 +232,8 @@ impl JobMaster {
         if self.graph.is_waiting_for_slots()
             && let Some(slots) = self.pool.take()
         {
+            // What was said of slots that are there now, or were lost since, is over.
+            self.shortage = None;
             let actions = self.graph.slots_available(slots);
             self.run(cx, actions);
         }
@@ -223,60 +250,32 @@ impl JobMaster {
                 GraphAction::Deploy(deploy) => self.deploy(cx, *deploy),
                 GraphAction::JobStatusChanged { status } => self.status_changed(cx, status),
                 GraphAction::ReleaseSlots => self.release_slots(),
+                GraphAction::RestartAfter { delay, restart } => {
+                    cx.schedule(delay, move |job_master, cx| {
+                        let now_ms = job_master.now_ms();
+                        let actions = job_master.graph.restart_due(restart, now_ms);
+                        job_master.run(cx, actions);
+                    });
+                }
+                GraphAction::WaitForSlots => self.restart(cx),
             }
         }
     }
 
-    fn deploy(&mut self, cx: &mut Context<Self>, deploy: Deploy) {
-        let attempt = deploy.descriptor.attempt;
-        let resource = deploy.task_manager.resource;
-        let (Some(task_manager), Some(id)) = (self.task_managers.get(&resource), self.id) else {
-            let failure = vec![format!("task manager {resource} is gone")];
-            let actions = self.graph.deploy_failed(attempt, failure, now_ms());
-            return self.run(cx, actions);
-        };
-        let (gateway, descriptor) = (Arc::clone(&task_manager.gateway), deploy.descriptor);
-        // Made outside of the handler: it is not to end with the call that brought the last slot.
-        let submitted = async move { gateway.submit_task(Box::new(descriptor), id).await };
-        cx.pipe(submitted, move |job_master, cx, result| {
-            job_master.called(&resource, &result);
-            match result {
-                Ok(()) => job_master.graph.deployed(attempt),
-                Err(error) => {
-                    let failure = texts(&error, format!("task {attempt} could not be deployed"));
-                    let actions = job_master.graph.deploy_failed(attempt, failure, now_ms());
-                    job_master.run(cx, actions);
-                }
-            }
-        });
+    /// Begins anew: nothing of the attempts before is left.
+    fn restart(&mut self, cx: &mut Context<Self>) {
+        tracing::info!(job = %self.job, "job begins anew");
+        self.splits.restart();
+        self.pool.free_all(now());
+        self.wait_for_slots(cx);
+        self.deploy_if_possible(cx);
     }
 
-    fn cancel_task(&mut self, cx: &mut Context<Self>, attempt: AttemptId, resource: &ResourceId) {
-        let Some(task_manager) = self.task_managers.get(resource) else {
-            let actions = self.graph.cancel_failed(attempt, now_ms());
-            return self.run(cx, actions);
-        };
-        let (gateway, resource) = (Arc::clone(&task_manager.gateway), resource.clone());
-        let cancelled = async move { gateway.cancel_task(attempt).await };
-        cx.pipe(cancelled, move |job_master, cx, result| {
-            job_master.called(&resource, &result);
-            match result {
-                Ok(()) => {}
-                Err(RpcError::Disconnected { .. } | RpcError::Unreachable { .. }) => {
-                    // It has died, and that may be why the job fails.
-                    job_master.close_task_manager(cx, &resource, &lost(&resource));
-                }
-                Err(_) => {
-                    let actions = job_master.graph.cancel_failed(attempt, now_ms());
-                    job_master.run(cx, actions);
-                }
-            }
-        });
-    }
-
-    /// Takes note of whether a call has reached a TaskExecutor: one that is dead is noticed by it.
-    pub(super) fn called<T, E>(&mut self, resource: &ResourceId, result: &RpcResult<T, E>) {
-        self.task_manager_heartbeats.called(resource, result, now());
+    /// The time of day, but that it is not set back.
+    pub(super) fn now_ms(&self) -> u64 {
+        let (made_ms, made) = self.made;
+        let passed = now().saturating_duration_since(made).as_millis();
+        made_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
     fn release_slots(&mut self) {
@@ -298,17 +297,31 @@ impl JobMaster {
 
     fn status_changed(&mut self, cx: &mut Context<Self>, status: JobStatus) {
         tracing::info!(job = %self.job, %status, "job status");
+        if status == JobStatus::Restarting {
+            let cause = self.graph.restart_cause().join(": ");
+            tracing::warn!(job = %self.job, cause, "job restarts");
+            self.forget_results();
+        }
         if !status.is_terminal() {
             return;
         }
+        self.splits.clear();
         let goodbyes = self.disconnect_all("the job has ended");
         goodbyes.into_iter().for_each(Call::detach);
         let answers = self.results.end();
         if let Some(on_end) = self.on_end.take() {
-            on_end(self.graph.info(now_ms()), self.results.bytes());
+            on_end(self.graph.info(self.now_ms()), self.results.bytes());
         }
         self.linger(cx);
         self.answer(cx, answers);
+    }
+
+    /// What the attempts that end have printed, those that follow print again.
+    fn forget_results(&mut self) {
+        for sink in self.results.restart() {
+            let reason = Failure::message("the job restarts");
+            sink.answer(Err(reason.into()));
+        }
     }
 
     /// Keeps what the sinks of a job that has ended printed for the client, but not for ever.
@@ -324,7 +337,7 @@ impl JobMaster {
 
     /// Answers sinks and clients; stops when the job has ended and nobody needs it any more.
     pub(super) fn answer(
-        &self,
+        &mut self,
         cx: &mut Context<Self>,
         answers: Answers<ReplyTo<(), UnknownAttempt>, ReplyTo<bytes::Bytes, ResultsGone>>,
     ) {
@@ -338,6 +351,9 @@ impl JobMaster {
             let reason = Failure::message("another client fetches the results of the job");
             replaced.answer(Err(reason.into()));
         }
+        if self.results.is_given() {
+            self.graph.results_given();
+        }
         if self.results.is_drained() {
             cx.stop();
         }
@@ -349,7 +365,7 @@ impl RpcEndpoint for JobMaster {
 
     async fn on_stop(main: MainThread<'_, Self>) -> Result<(), BoxError> {
         let goodbyes = main.run(|job_master, cx| {
-            let actions = job_master.graph.suspend(now_ms());
+            let actions = job_master.graph.suspend(job_master.now_ms());
             job_master.run(cx, actions);
             job_master.disconnect_all("the job master stops")
         });
@@ -367,16 +383,6 @@ impl fmt::Debug for JobMaster {
     }
 }
 
-/// The texts of an error's chain, under one that says what failed.
-pub(super) fn texts<E: std::error::Error + 'static>(
-    error: &RpcError<E>,
-    what: String,
-) -> Vec<String> {
-    let mut texts = vec![what];
-    texts.extend(Failure::new(error).texts());
-    texts
-}
-
 /// What is said of a TaskManager that cannot be reached any more.
 pub(super) fn lost(resource: &ResourceId) -> String {
     format!("task manager {resource} is lost")
@@ -388,6 +394,10 @@ pub(crate) fn now_ms() -> u64 {
     let millis = since_1970.map_or(0, |it| it.as_millis());
     u64::try_from(millis).unwrap_or(u64::MAX)
 }
+
+/// How long a job that restarts waits for its slots at least: longer than the ResourceManager takes to
+/// notice that a TaskManager has died, and to ask another one for a slot.
+const RESTART_SLOT_WAIT_MIN: Duration = Duration::from_secs(10);
 
 /// The time by which heartbeats and slots are judged.
 pub(super) fn now() -> Instant {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rpc_core::{Context, Failure, MainThread, ReplyTo, RpcError, RpcResult, rpc_endpoint};
 
-use super::endpoint::{JobMaster, TaskManager, now, now_ms};
+use super::endpoint::{JobMaster, TaskManager, now};
 use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, RegistrationResponse, ResultsGone, Shortage,
     SlotOffer, TaskExecutionState, TaskExecutorGateway, TaskExecutorReport, TaskManagerLocation,
@@ -18,7 +18,7 @@ use crate::id::{
 #[rpc_endpoint(JobMasterGateway)]
 impl JobMaster {
     fn cancel(&mut self, cx: &mut Context<Self>) -> RpcResult<()> {
-        let actions = self.graph.cancel(now_ms());
+        let actions = self.graph.cancel(self.now_ms());
         self.run(cx, actions);
         Ok(())
     }
@@ -28,7 +28,7 @@ impl JobMaster {
         cx: &mut Context<Self>,
         state: TaskExecutionState,
     ) -> RpcResult<(), UnknownAttempt> {
-        let actions = self.graph.update_state(state, now_ms())?;
+        let actions = self.graph.update_state(state, self.now_ms())?;
         self.run(cx, actions);
         Ok(())
     }
@@ -40,13 +40,8 @@ impl JobMaster {
         if !self.graph.is_live(attempt) {
             Err(UnknownAttempt { attempt })?;
         }
-        let Some(left) = self.splits.get_mut(&attempt.vertex) else {
-            return Ok(Vec::new());
-        };
-        // Towards the end fewer at once, so that all subtasks end at about the same time.
-        let fair = left.len().div_ceil(SPLITS_LEFT_SHARES);
-        let count = fair.min(self.config.splits_per_request);
-        Ok(left.drain(..count).collect())
+        let count_max = self.config.splits_per_request;
+        Ok(self.splits.next(attempt.vertex, count_max))
     }
 
     /// As `JobMaster#registerTaskManager`: the same session is accepted again, and a new one takes
@@ -120,7 +115,7 @@ impl JobMaster {
             return;
         };
         self.free_slot(&slot, &cause);
-        let actions = self.graph.slot_lost(allocation, vec![cause], now_ms());
+        let actions = self.graph.slot_lost(allocation, vec![cause], self.now_ms());
         self.run(cx, actions);
         if !self.pool.has_slots_of(&task_manager) {
             self.close_task_manager(cx, &task_manager, "the job has no more slots there");
@@ -158,8 +153,9 @@ impl JobMaster {
         shortage: Shortage,
     ) {
         self.shortage = Some(shortage);
-        if self.graph.plan().slot_wait.is_some_and(|it| it.is_zero()) {
-            let actions = self.graph.not_enough_slots(shortage, now_ms());
+        let is_first = !self.graph.was_restarted();
+        if is_first && self.graph.plan().slot_wait.is_some_and(|it| it.is_zero()) {
+            let actions = self.graph.not_enough_slots(shortage, self.now_ms());
             self.run(cx, actions);
         }
     }
@@ -171,7 +167,7 @@ impl JobMaster {
         report: TaskExecutorReport,
     ) -> RpcResult<()> {
         if self.task_manager_heartbeats.receive(&task_manager, now()) {
-            let actions = self.graph.reconcile(&task_manager, &report, now_ms());
+            let actions = self.graph.reconcile(&task_manager, &report, self.now_ms());
             self.run(cx, actions);
         }
         Ok(())
@@ -200,7 +196,7 @@ impl JobMaster {
     }
 
     fn request_job(&self) -> RpcResult<JobInfo> {
-        Ok(self.graph.info(now_ms()))
+        Ok(self.graph.info(self.now_ms()))
     }
 
     fn send_results(
@@ -210,7 +206,9 @@ impl JobMaster {
         piece: Bytes,
         reply: ReplyTo<(), UnknownAttempt>,
     ) {
-        if !self.graph.is_live(attempt) {
+        // What is printed by an attempt that is to end is printed again by the next.
+        let is_void = self.graph.status() == JobStatus::Restarting;
+        if is_void || !self.graph.is_live(attempt) {
             return reply.answer(Err(UnknownAttempt { attempt }.into()));
         }
         match self.results.send(attempt, piece, reply) {
@@ -273,6 +271,3 @@ impl JobMaster {
         RegistrationResponse::Success(self.resource.clone())
     }
 }
-
-/// A task gets no more than this share of the parts that are left.
-const SPLITS_LEFT_SHARES: usize = 32;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{AbortHandle, abortable};
 use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 
-use super::endpoint::{JobMaster, TaskManager, lost, now, now_ms};
+use super::endpoint::{JobMaster, TaskManager, lost, now};
 use crate::gateway::{RequirementsError, ResourceManagerGateway, TaskExecutorGateway};
 use crate::heartbeat::{Watch, reached};
 use crate::id::{ResourceId, ResourceManagerId};
@@ -105,7 +105,7 @@ impl JobMaster {
                 }
                 Err(reason) if connection.rejected(attempt) => {
                     let failure = vec![format!("the resource manager rejects the job: {reason}")];
-                    let actions = job_master.graph.fail(failure, now_ms());
+                    let actions = job_master.graph.fail(failure, job_master.now_ms());
                     job_master.run(cx, actions);
                 }
                 Ok(_) | Err(_) => {}
@@ -210,7 +210,7 @@ impl JobMaster {
         let timeout = self.config.results_timeout;
         if self.results.is_abandoned(timeout, now()) {
             let failure = format!("nobody has fetched the results of the job for {timeout:?}");
-            let actions = self.graph.fail(vec![failure], now_ms());
+            let actions = self.graph.fail(vec![failure], self.now_ms());
             self.run(cx, actions);
         }
     }
@@ -226,6 +226,8 @@ impl JobMaster {
         cx.pipe(closed, move |job_master, cx, closed| {
             match closed.filter(|_| job_master.is_connected(&resource, &gateway)) {
                 Some(GatewayClosed::Disconnected) => {
+                    // Until it is known whether it lives no attempt begins there.
+                    job_master.pool.set_doubtful(&resource, true);
                     job_master.reach_task_manager(cx, resource, gateway);
                 }
                 Some(_) => {
@@ -251,13 +253,21 @@ impl JobMaster {
         });
         cx.pipe(reached, move |job_master, cx, reached| match reached {
             _ if !job_master.is_connected(&resource, &gateway) => {}
-            true => job_master.watch_task_manager(cx, resource),
+            true => {
+                job_master.pool.set_doubtful(&resource, false);
+                job_master.watch_task_manager(cx, resource);
+                job_master.deploy_if_possible(cx);
+            }
             false => job_master.close_task_manager(cx, &resource, &lost(&resource)),
         });
     }
 
     /// Tells whether this gateway is the one to the TaskExecutor that is registered.
-    fn is_connected(&self, resource: &ResourceId, gateway: &Arc<dyn TaskExecutorGateway>) -> bool {
+    pub(super) fn is_connected(
+        &self,
+        resource: &ResourceId,
+        gateway: &Arc<dyn TaskExecutorGateway>,
+    ) -> bool {
         let known = self.task_managers.get(resource);
         known.is_some_and(|it| Arc::ptr_eq(&it.gateway, gateway))
     }
@@ -279,7 +289,9 @@ impl JobMaster {
             told.detach();
         }
         let failure = vec![cause.to_owned()];
-        let actions = self.graph.task_manager_lost(resource, failure, now_ms());
+        let actions = self
+            .graph
+            .task_manager_lost(resource, failure, self.now_ms());
         self.run(cx, actions);
     }
 

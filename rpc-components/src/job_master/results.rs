@@ -23,6 +23,8 @@ pub(crate) struct Results<S, F> {
     waiting: VecDeque<(AttemptId, Bytes, S)>,
     /// A client that waits for the next piece.
     fetching: Option<F>,
+    /// Whether a client was given anything.
+    is_given: bool,
     /// Since when something is there that nobody has fetched, as far as was looked.
     unfetched_since: Option<Instant>,
     has_ended: bool,
@@ -56,6 +58,7 @@ impl<S, F> Results<S, F> {
             position: 0,
             waiting: VecDeque::new(),
             fetching: None,
+            is_given: false,
             unfetched_since: None,
             has_ended: false,
             bytes_max,
@@ -91,12 +94,29 @@ impl<S, F> Results<S, F> {
             return Err((gone, client));
         };
         self.forget(skip);
+        // Whoever goes on from there has what lies before.
+        self.is_given |= skip > 0;
         self.unfetched_since = None;
         let replaced = self.fetching.replace(client);
         Ok(Answers {
             replaced,
             ..self.answers()
         })
+    }
+
+    /// Forgets what was printed, because all of it will be printed anew; returns the sinks that
+    /// waited, which are to end. What a client was [given](Self::is_given) cannot be taken back.
+    pub(crate) fn restart(&mut self) -> Vec<S> {
+        self.pieces.clear();
+        self.length = 0;
+        self.unfetched_since = None;
+        let waiting = self.waiting.drain(..);
+        waiting.map(|(.., sink)| sink).collect()
+    }
+
+    /// Tells whether a client was given some of what was printed.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.is_given
     }
 
     /// Takes the end of the job: nothing more is printed, and nobody is to wait.
@@ -153,6 +173,7 @@ impl<S, F> Results<S, F> {
         }
         let ready = self.length > 0 || self.has_ended;
         let client = self.fetching.take_if(|_| ready);
+        self.is_given |= client.is_some() && self.length > 0;
         Answers {
             sinks,
             client: client.map(|client| (client, self.next_piece())),
@@ -258,6 +279,37 @@ mod tests {
                 .expect_err("it is not there");
             assert_eq!(gone, (Gone { position: 1 }, "client"));
         }
+    }
+
+    #[test]
+    fn what_was_given_to_nobody_is_forgotten_when_the_job_restarts() {
+        let (mut results, sink) = results(4);
+        results.send(sink, bytes("abcd"), 1).unwrap();
+        results.send(sink, bytes("efgh"), 2).unwrap();
+        assert_eq!(results.restart(), [2]);
+        assert_eq!(results.fetch(0, "client").unwrap().client, None);
+        // A client that waits goes on to wait.
+        assert_eq!(results.restart(), []);
+        assert!(!results.is_given());
+        let answers = results.send(sink, bytes("ijkl"), 3).unwrap();
+        assert_eq!(answers.client, answered("client", "ijkl"));
+        assert!(results.is_given());
+    }
+
+    #[test]
+    fn what_a_client_goes_on_from_it_was_given() {
+        let (mut results, sink) = results(4);
+        results.send(sink, bytes("abcd"), 1).unwrap();
+        assert_eq!(results.fetch(4, "client").unwrap().client, None);
+        assert!(results.is_given());
+    }
+
+    #[test]
+    fn the_end_alone_gives_a_client_nothing() {
+        let (mut results, _) = results(4);
+        results.fetch(0, "client").unwrap();
+        assert_eq!(results.end().client, answered("client", ""));
+        assert!(!results.is_given());
     }
 
     #[test]

@@ -9,12 +9,18 @@ use super::{BoxError, Canceled, DecodeError};
 use crate::job_graph::OperatorSpecError;
 
 /// Why an operator failed.
+///
+/// Whatever the reason is, it fails the task; whether another attempt may do better is what
+/// [`is_fatal`](Self::is_fatal) tells.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OperatorError {
     /// The task is cancelled.
     #[error(transparent)]
     Canceled(#[from] Canceled),
+    /// An operator that is not built in failed, and would fail again in the same way.
+    #[error(transparent)]
+    Fatal(BoxError),
     /// A file cannot be read or written.
     #[error("cannot {action} {}", .path.display())]
     File {
@@ -46,7 +52,7 @@ pub enum OperatorError {
         /// How much it may hold.
         limit: u64,
     },
-    /// An operator that is not built in failed.
+    /// An operator that is not built in failed, and may do better another time.
     #[error(transparent)]
     Other(BoxError),
     /// Another task does not take the records.
@@ -69,9 +75,38 @@ pub enum OperatorError {
 }
 
 impl OperatorError {
-    /// Makes an operator's own error one that fails the task.
+    /// Makes an operator's own error one that fails the task; the job is
+    /// [restarted](crate::job_graph::RestartStrategy), if it may be.
+    ///
+    /// So is it when an operator panics.
     pub fn other(error: impl Into<BoxError>) -> Self {
         Self::Other(error.into())
+    }
+
+    /// Makes an operator's own error one that fails the task and the job, which is not restarted:
+    /// it would fail again in the same way, as for a record that makes no sense. Flink's
+    /// `SuppressRestartsException`.
+    pub fn fatal(error: impl Into<BoxError>) -> Self {
+        Self::Fatal(error.into())
+    }
+
+    /// Tells whether another attempt would fail in the same way: for what is in the records, for
+    /// memory that the options do not allow, and for a file that is not there or may not be used.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        match self {
+            Self::Fatal(_)
+            | Self::LineTooLong { .. }
+            | Self::Malformed(_)
+            | Self::Memory { .. }
+            | Self::Value { .. } => true,
+            Self::File { source, .. } => is_lasting(source.kind()),
+            Self::Canceled(_)
+            | Self::Other(_)
+            | Self::Output(_)
+            | Self::Results(_)
+            | Self::Splits(_) => false,
+        }
     }
 
     /// Makes the error of something that was done with a file.
@@ -86,6 +121,21 @@ impl OperatorError {
             source,
         }
     }
+}
+
+/// Tells whether what is wrong with a file will be so in a moment, for the same TaskManager: the
+/// tasks of a job that restarts go where they were. Unlike a disk that is full or a read that fails.
+const fn is_lasting(kind: io::ErrorKind) -> bool {
+    matches!(
+        kind,
+        io::ErrorKind::AlreadyExists
+            | io::ErrorKind::InvalidInput
+            | io::ErrorKind::IsADirectory
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+    )
 }
 
 /// Why an operator cannot be registered.

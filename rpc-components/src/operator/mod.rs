@@ -11,6 +11,11 @@
 //! Between two steps of a source, and between two batches that come from another task, no record
 //! is under way within the chain: whatever the operators hold at that moment is their state.
 //!
+//! A job whose task fails is [restarted](crate::job_graph::RestartStrategy): every operator is made
+//! anew, in the next [attempt](OperatorContext::attempt), and is handed all records again. A sink must
+//! not leave behind what a task that failed has written, and an error that another attempt would meet
+//! too is [fatal](OperatorError::fatal).
+//!
 //! The built-in operators and their options:
 //!
 //! | name | records | options |

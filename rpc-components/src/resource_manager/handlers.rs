@@ -125,7 +125,10 @@ impl ResourceManager {
         slot: SlotId,
         allocation: AllocationId,
     ) {
-        if self.slots.slot_available(instance, &slot, allocation) {
+        if self
+            .slots
+            .slot_available(instance, &slot, allocation, Instant::now())
+        {
             self.check_soon(cx);
         }
     }

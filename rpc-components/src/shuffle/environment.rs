@@ -155,6 +155,15 @@ impl ShuffleEnvironment {
             .release(|producer| *producer == attempt);
     }
 
+    /// Forgets what was produced by the attempts of a job before this one: when a job restarts it is
+    /// all that is left of those that had finished.
+    pub fn release_attempts_before(&self, attempt: AttemptId) {
+        self.shared
+            .registry
+            .lock()
+            .release(|producer| producer.job == attempt.job && producer.attempt < attempt.attempt);
+    }
+
     async fn open_channel(&self, descriptor: &InputChannel) -> Result<Channel, ReadError> {
         let opened = if descriptor.task_manager == self.shared.resource {
             let taken = self

@@ -15,6 +15,7 @@ use super::queue::{End, Popped, PushError, Queue, QueueReader};
 use super::stream::{Feeder, receive_queue};
 use super::testing::{Network, gate, partition, partition_id, pipe};
 use super::*;
+use crate::id::{AttemptId, JobId};
 use crate::job_graph::Ship;
 use crate::operator::testing::{JobMasterStub, attempt, context};
 use crate::operator::{OperatorContext, Record, RecordReader, Value};
@@ -383,6 +384,36 @@ async fn a_release_wakes_those_who_write_read_and_wait() {
         producing.release_attempt(attempt(0, 0));
         let error = waiting.await.unwrap_err();
         assert!(with_causes(&error).ends_with("the partition was released"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_attempts_before_one_are_released_and_no_others() {
+    let network = Network::default();
+    let environment = network.add("a", small());
+    let of = |attempt| {
+        let mut partition = partition(0, Ship::Forward, 1);
+        partition.id.producer.attempt = attempt;
+        partition
+    };
+    let mut stranger = of(0);
+    stranger.id.producer.job = JobId::random();
+    for partition in [of(0), of(1), of(2), stranger.clone()] {
+        environment.register_partition(&partition, &task()).unwrap();
+    }
+    environment.release_attempts_before(AttemptId {
+        subtask: 7,
+        attempt: 2,
+        ..of(0).id.producer
+    });
+    for (partition, is_there) in [
+        (of(0), false),
+        (of(1), false),
+        (of(2), true),
+        (stranger, true),
+    ] {
+        let added = environment.register_partition(&partition, &task());
+        assert_eq!(added.is_err(), is_there, "{partition:?}");
     }
 }
 

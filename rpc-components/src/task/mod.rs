@@ -22,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use self::run::Run;
-use crate::gateway::{ExecutionState, TaskDeploymentDescriptor, TaskIo};
+use crate::gateway::{ExecutionState, FailureKind, TaskDeploymentDescriptor, TaskIo};
 use crate::id::AttemptId;
 use crate::operator::{
     Cancellation, IoCounters, OperatorContext, OperatorRegistry, ResultSink, SplitProvider,
@@ -68,10 +68,13 @@ pub struct Task {
 pub enum TaskOutcome {
     /// It was cancelled.
     Canceled,
-    /// It failed; the outermost cause first.
-    Failed(Vec<String>),
-    /// It failed, but only because a task before or after it was gone; the outermost cause first.
-    FailedByNeighbour(Vec<String>),
+    /// It failed.
+    Failed {
+        /// What that says of another attempt.
+        kind: FailureKind,
+        /// Why, the outermost cause first.
+        causes: Vec<String>,
+    },
     /// It has read all its input and written all its output.
     Finished,
 }
@@ -115,8 +118,8 @@ impl Task {
             }
         });
         if let Err(error) = spawned {
-            let failure = vec!["cannot start a thread".into(), error.to_string()];
-            sender.send_replace(Stage::Ended(TaskOutcome::Failed(failure)));
+            let causes = vec!["cannot start a thread".into(), error.to_string()];
+            sender.send_replace(Stage::Ended(TaskOutcome::recoverable(causes)));
         }
         task
     }
@@ -165,7 +168,7 @@ impl Task {
                 .await;
             match stage.as_deref() {
                 Ok(Stage::Ended(outcome)) => outcome.clone(),
-                _ => TaskOutcome::Failed(vec!["the task's thread is gone".into()]),
+                _ => TaskOutcome::recoverable(vec!["the task's thread is gone".into()]),
             }
         }
     }
@@ -178,12 +181,17 @@ impl Drop for Task {
 }
 
 impl TaskOutcome {
+    const fn recoverable(causes: Vec<String>) -> Self {
+        let kind = FailureKind::Recoverable;
+        Self::Failed { kind, causes }
+    }
+
     /// Returns the state that an attempt has after it.
     #[must_use]
     pub const fn state(&self) -> ExecutionState {
         match self {
             Self::Canceled => ExecutionState::Canceled,
-            Self::Failed(_) | Self::FailedByNeighbour(_) => ExecutionState::Failed,
+            Self::Failed { .. } => ExecutionState::Failed,
             Self::Finished => ExecutionState::Finished,
         }
     }

@@ -10,7 +10,7 @@ use tokio::time;
 
 use super::chain::Chain;
 use super::{Stage, TaskEnvironment, TaskOutcome};
-use crate::gateway::{self, TaskDeploymentDescriptor};
+use crate::gateway::{self, FailureKind, TaskDeploymentDescriptor};
 use crate::job_graph::{OperatorSpec, OperatorSpecError};
 use crate::operator::{
     Canceled, Collector, IoCounters, OperatorContext, OperatorError, RecordReader,
@@ -54,6 +54,32 @@ pub(super) enum RunError {
 }
 
 impl RunError {
+    fn kind(&self) -> FailureKind {
+        if self.is_a_neighbours() {
+            FailureKind::Neighbour
+        } else if self.is_fatal() {
+            FailureKind::Fatal
+        } else {
+            FailureKind::Recoverable
+        }
+    }
+
+    /// Tells whether another attempt would fail in the same way.
+    fn is_fatal(&self) -> bool {
+        match self {
+            Self::Empty
+            | Self::Misplaced { .. }
+            | Self::Partition(PartitionError::Subpartitions { .. })
+            | Self::Spec(_) => true,
+            Self::Operator(OperatorError::Output(source)) => matches!(
+                source.downcast_ref(),
+                Some(WriteError::RecordTooLarge { .. })
+            ),
+            Self::Operator(error) => error.is_fatal(),
+            Self::Canceled(_) | Self::Malformed(_) | Self::Partition(_) | Self::Read(_) => false,
+        }
+    }
+
     /// Tells whether it says no more than that a task before or after this one is gone.
     fn is_a_neighbours(&self) -> bool {
         match self {
@@ -104,7 +130,6 @@ impl Run {
             Ok(Ok(())) => TaskOutcome::Finished,
             // Whatever else went wrong because of the cancellation is of no interest.
             Ok(Err(_)) if self.context.cancellation.is_canceled() => TaskOutcome::Canceled,
-            Ok(Err(error)) if error.is_a_neighbours() => by_neighbour(&error),
             Ok(Err(error)) => failed(&error),
             Err(panic) => panicked(panic.as_ref()),
         };
@@ -117,9 +142,7 @@ impl Run {
         }
         stage.send_replace(Stage::Ended(outcome.clone()));
         match &outcome {
-            TaskOutcome::Failed(causes) | TaskOutcome::FailedByNeighbour(causes) => {
-                self.chain.fail(&causes.join(": "))
-            }
+            TaskOutcome::Failed { causes, .. } => self.chain.fail(&causes.join(": ")),
             TaskOutcome::Canceled => self.chain.fail("it was canceled"),
             TaskOutcome::Finished => {}
         }
@@ -225,29 +248,20 @@ fn process(chain: &mut Chain, segment: &Segment, io: &IoCounters) -> Result<(), 
 }
 
 /// Makes the outcome of an error and all its causes.
-pub(super) fn failed(error: &dyn Error) -> TaskOutcome {
-    TaskOutcome::Failed(causes(error))
-}
-
-fn by_neighbour(error: &RunError) -> TaskOutcome {
-    TaskOutcome::FailedByNeighbour(causes(error))
-}
-
-fn causes(error: &dyn Error) -> Vec<String> {
+pub(super) fn failed(error: &RunError) -> TaskOutcome {
     let mut causes = vec![error.to_string()];
     let mut source = error.source();
     while let Some(error) = source {
         causes.push(error.to_string());
         source = error.source();
     }
-    causes
+    let kind = error.kind();
+    TaskOutcome::Failed { kind, causes }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> TaskOutcome {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    TaskOutcome::Failed(vec![format!(
-        "the task panicked: {}",
-        text.unwrap_or("with no message")
-    )])
+    let text = text.unwrap_or("with no message");
+    TaskOutcome::recoverable(vec![format!("the task panicked: {text}")])
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::gateway::{InputChannel, InputGate, ResultPartition};
+use crate::gateway::{FailureKind, InputChannel, InputGate, ResultPartition};
 use crate::id::{AllocationId, JobId, PartitionId, ResourceId, VertexId};
 use crate::job_graph::{Edge, JobGraph, JobPlan, OperatorSpec, Ship, Vertex};
 use crate::operator::testing::{JobMasterStub, attempt};
@@ -146,7 +146,20 @@ async fn outcomes(tasks: &[Task]) -> Vec<TaskOutcome> {
 }
 
 fn is_failed_with(outcome: &TaskOutcome, causes: &[&str]) -> bool {
-    matches!(outcome, TaskOutcome::Failed(failure) if failure == causes)
+    matches!(
+        outcome,
+        TaskOutcome::Failed { kind: FailureKind::Recoverable, causes: failure } if failure == causes
+    )
+}
+
+fn by_neighbour(outcome: &TaskOutcome) -> &[String] {
+    match outcome {
+        TaskOutcome::Failed {
+            kind: FailureKind::Neighbour,
+            causes,
+        } => causes,
+        outcome => panic!("{outcome:?}"),
+    }
 }
 
 fn text(random: &mut fastrand::Rng, words: usize) -> String {
@@ -277,6 +290,7 @@ fn endless(middle: OperatorSpec, sink: OperatorSpec) -> JobPlan {
         vertices: vertices.into(),
         edges: vec![edge(0, 1, Ship::Hash), edge(1, 2, Ship::Rebalance)],
         slot_wait: None,
+        restart: None,
     };
     job.plan(&*registry()).unwrap()
 }
@@ -310,8 +324,9 @@ async fn a_job_without_end_is_cancelled() {
         assert_eq!(outcomes[0], TaskOutcome::Canceled);
         assert_eq!(tasks[0].state(), ExecutionState::Canceled);
         let known = |outcome: &TaskOutcome| match outcome {
-            TaskOutcome::Canceled | TaskOutcome::FailedByNeighbour(_) => true,
-            TaskOutcome::Failed(_) | TaskOutcome::Finished => false,
+            TaskOutcome::Canceled => true,
+            TaskOutcome::Failed { kind, .. } => *kind == FailureKind::Neighbour,
+            TaskOutcome::Finished => false,
         };
         assert!(outcomes.iter().all(known), "{outcomes:?}");
         assert!(fs::read_dir(root.path()).unwrap().next().is_none());
@@ -335,18 +350,14 @@ async fn a_failure_reaches_the_neighbours() {
                 .into_iter()
                 .any(|outcome| is_failed_with(outcome, &causes));
             assert!(failed, "{outcomes:?}");
-            let TaskOutcome::FailedByNeighbour(failure) = sink else {
-                panic!("{sink:?}");
-            };
+            let failure = by_neighbour(sink);
             assert!(
                 failure[0].starts_with("cannot read partition "),
                 "{failure:?}"
             );
             assert_eq!(failure[1], format!("the producer failed: {}", causes[0]));
             for source in sources {
-                let TaskOutcome::FailedByNeighbour(failure) = source else {
-                    panic!("{source:?}");
-                };
+                let failure = by_neighbour(source);
                 assert_eq!(failure[0], "cannot hand records to the next task");
                 assert!(failure[1].ends_with(" is gone"), "{failure:?}");
             }
@@ -400,7 +411,7 @@ async fn what_is_wrong_with_a_descriptor_fails_the_task() {
         panic!("there is one");
     };
     let failure = async |descriptor| match Task::spawn(descriptor, environment).ended().await {
-        TaskOutcome::Failed(failure) => failure.join(": "),
+        TaskOutcome::Failed { causes, .. } => causes.join(": "),
         outcome => panic!("{outcome:?}"),
     };
     assert_eq!(failure(alone(vec![])).await, "the task has no operator");
@@ -430,4 +441,45 @@ async fn what_is_wrong_with_a_descriptor_fails_the_task() {
             .await
             .starts_with("cannot write /no/such/folder/out: No such file")
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_fail_again_in_the_same_way_is_fatal() {
+    let root = tempfile::tempdir().unwrap();
+    let missing = root.path().join("no/such/folder");
+    let file_sink = OperatorSpec::new("file-sink").with("path", missing.to_str().unwrap());
+    let memory = OperatorSpec::new("sort").with("memory_bytes_max", 1);
+    let sink = || OperatorSpec::new("discard-sink");
+    let number = OperatorSpec::new("parse").with("as", "int");
+    for (operators, kind) in [
+        (vec![file_sink], FailureKind::Fatal),
+        (vec![memory, sink()], FailureKind::Fatal),
+        (vec![number, sink()], FailureKind::Fatal),
+        (
+            vec![OperatorSpec::new("no-such"), sink()],
+            FailureKind::Fatal,
+        ),
+        (
+            vec![sink(), OperatorSpec::new("generator-source")],
+            FailureKind::Fatal,
+        ),
+        (
+            vec![OperatorSpec::new("fail"), sink()],
+            FailureKind::Recoverable,
+        ),
+        (
+            vec![OperatorSpec::new("panic"), sink()],
+            FailureKind::Recoverable,
+        ),
+    ] {
+        let cluster = Cluster::new(&["a"], JobMasterStub::new(vec![]));
+        let source = OperatorSpec::new("generator-source").with("count", 3);
+        let operators: Vec<_> = [source].into_iter().chain(operators).collect();
+        let text = format!("{operators:?}");
+        let task = Task::spawn(alone(operators), &cluster.task_executors[0]);
+        match task.ended().await {
+            TaskOutcome::Failed { kind: found, .. } => assert_eq!(found, kind, "{text}"),
+            outcome => panic!("{text}: {outcome:?}"),
+        }
+    }
 }

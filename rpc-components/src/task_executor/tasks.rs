@@ -13,8 +13,8 @@ use rpc_core::{Context, RpcError, RpcResult};
 
 use super::endpoint::TaskExecutor;
 use crate::gateway::{
-    ExecutionState, FileSplit, JobMasterGateway, MetricValue, TaskDeploymentDescriptor,
-    TaskExecutionState, TaskIo, UnknownAttempt,
+    ExecutionState, FailureKind, FileSplit, JobMasterGateway, MetricValue,
+    TaskDeploymentDescriptor, TaskExecutionState, TaskIo, UnknownAttempt,
 };
 use crate::id::{AttemptId, JobId};
 use crate::metric_query::MetricRegistry;
@@ -77,6 +77,9 @@ impl TaskExecutor {
     ) {
         let attempt = descriptor.attempt;
         tracing::debug!(%attempt, name = descriptor.name, "task starts");
+        if attempt.attempt > 0 {
+            self.services.shuffle.release_attempts_before(attempt);
+        }
         let environment = TaskEnvironment {
             registry: Arc::clone(&self.services.operators),
             shuffle: self.services.shuffle.clone(),
@@ -137,7 +140,7 @@ impl TaskExecutor {
             attempt,
             state,
             failure: Vec::new(),
-            by_neighbour: false,
+            kind: FailureKind::Recoverable,
             io: running.task.io(),
         })
     }
@@ -173,18 +176,18 @@ impl TaskExecutor {
             .running
             .get_mut(&attempt)
             .and_then(|it| it.failure.take());
-        let by_neighbour = matches!(outcome, TaskOutcome::FailedByNeighbour(_));
-        let (state, failure) = match (outcome, failure) {
-            (TaskOutcome::Failed(causes) | TaskOutcome::FailedByNeighbour(causes), _) => {
-                (ExecutionState::Failed, causes)
+        let (state, kind, failure) = match (outcome, failure) {
+            (TaskOutcome::Failed { kind, causes }, _) => (ExecutionState::Failed, kind, causes),
+            (TaskOutcome::Canceled, Some(cause)) => {
+                let kind = FailureKind::Recoverable;
+                (ExecutionState::Failed, kind, vec![cause])
             }
-            (TaskOutcome::Canceled, Some(cause)) => (ExecutionState::Failed, vec![cause]),
-            (outcome, _) => (outcome.state(), Vec::new()),
+            (outcome, _) => (outcome.state(), FailureKind::Recoverable, Vec::new()),
         };
         tracing::debug!(%attempt, %state, "task ended");
         if let Some(mut update) = self.update(attempt, state) {
             update.failure = failure;
-            update.by_neighbour = by_neighbour;
+            update.kind = kind;
             self.send(cx, update);
         }
         self.tasks.running.remove(&attempt);

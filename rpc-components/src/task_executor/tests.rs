@@ -13,17 +13,18 @@ use tokio::time::{Instant, advance};
 use super::{TaskExecutor, TaskExecutorConfig, TaskExecutorServices};
 use crate::gateway::{
     AllocatedSlot, ExecutionState, MockJobMasterGateway, MockResourceManagerGateway,
-    RegistrationResponse, SlotOffer, SlotReport, SlotRequest, SlotRequestError,
+    RegistrationResponse, ResultPartition, SlotOffer, SlotReport, SlotRequest, SlotRequestError,
     TaskDeploymentDescriptor, TaskExecutionState, TaskExecutorAccepted, TaskExecutorGateway,
     TaskExecutorReport, TaskNotFound, TaskSubmissionError, UnknownAttempt, UnknownRegistration,
 };
 use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId,
-    VertexId,
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, ResourceId,
+    ResourceManagerId, VertexId,
 };
-use crate::job_graph::OperatorSpec;
+use crate::job_graph::{OperatorSpec, Ship};
 use crate::metric_query::{MetricQueryService, MetricRegistry};
 use crate::operator::OperatorRegistry;
+use crate::operator::testing::{JobMasterStub, context};
 use crate::shuffle::{Dialer, ShuffleConfig, ShuffleEnvironment};
 use crate::testing::{Heard, OfferCall, StubJobMaster, StubResourceManager, retrieval_of, until};
 
@@ -958,6 +959,49 @@ async fn a_task_runs_to_its_end() {
         .await
         .unwrap();
     assert_eq!((fixture.taken().await, fixture.jobs().await), (vec![], 0));
+}
+
+#[tokio::test]
+async fn what_the_attempts_before_a_restart_have_produced_is_forgotten() {
+    let (fixture, _rm) = Fixture::new().await;
+    let job = JobId::random();
+    let _jm = fixture.start_job_master(job);
+    let allocation = fixture.activate(job, 0).await;
+    let run = async |number| {
+        let attempt = AttemptId {
+            attempt: number,
+            ..attempt(job, 0)
+        };
+        let output = ResultPartition {
+            id: PartitionId {
+                producer: attempt,
+                output: 0,
+            },
+            ship: Ship::Forward,
+            subpartitions: 1,
+        };
+        let mut task = short(attempt, allocation);
+        task.operators.truncate(1);
+        task.outputs = vec![output.clone()];
+        fixture.submit(task).await.unwrap();
+        while fixture
+            .told(attempt, ExecutionState::Finished)
+            .await
+            .attempt
+            != attempt
+        {}
+        output
+    };
+    let outputs = [run(0).await, run(1).await];
+    let shuffle = fixture
+        .server
+        .main_thread()
+        .call_async(|te, _| te.services.shuffle.clone());
+    let shuffle = shuffle.await.unwrap();
+    let context = context(0, 1, &JobMasterStub::new(vec![]));
+    // Nobody has read them, and those of the last attempt are there to be read.
+    let is_there = outputs.map(|output| shuffle.register_partition(&output, &context).is_err());
+    assert_eq!(is_there, [false, true]);
 }
 
 #[tokio::test]

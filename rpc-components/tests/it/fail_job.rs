@@ -1,7 +1,7 @@
 //! A job fails for a reason that is told, and the cluster goes on.
 
 use rpc_components::gateway::JobStatus;
-use rpc_components::job_graph::OperatorSpec;
+use rpc_components::job_graph::{OperatorSpec, RestartStrategy};
 use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
 use rpc_components::operator::{
     Collector, Operator, OperatorContext, OperatorError, OperatorRegistry, Record,
@@ -58,7 +58,8 @@ async fn a_job_whose_operator_goes_wrong_fails_with_its_name_and_the_cluster_goe
         let client = cluster.client().await.unwrap();
         for fault in FAULTS {
             let sink = OperatorSpec::new("stdout-sink");
-            let graph = chain([source(1000), OperatorSpec::new(fault), sink], 2);
+            let mut graph = chain([source(1000), OperatorSpec::new(fault), sink], 2);
+            graph.restart = Some(RestartStrategy::None);
             let (result, _) = run(&client, graph).await;
             assert_eq!(result.status, JobStatus::Failed);
             let failure = result.failure.join(": ");

@@ -153,6 +153,7 @@ pub(crate) fn chain(
         edges: (0..).zip(&vertices[1..]).map(edge).collect(),
         vertices,
         slot_wait: None,
+        restart: None,
     }
 }
 

@@ -1,10 +1,11 @@
-//! A TaskManager that is lost takes its job along, and nothing else.
+//! A TaskManager that is lost takes along a job that is not restarted, and nothing else.
 
 use std::fs;
 
 use std::time::Duration;
 
 use rpc_components::gateway::JobStatus;
+use rpc_components::job_graph::{JobGraph, RestartStrategy};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
@@ -12,6 +13,14 @@ use crate::fixture::{
     cluster, endless, finish, in_time, transports, until, until_running, word_count,
 };
 use crate::processes::Processes;
+
+/// Makes a job that runs until it is cancelled or fails.
+fn doomed(parallelism: u32) -> JobGraph {
+    JobGraph {
+        restart: Some(RestartStrategy::None),
+        ..endless(parallelism)
+    }
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_manager_that_was_killed_is_given_no_job() {
@@ -44,7 +53,7 @@ async fn a_stopped_task_manager_fails_its_job_and_the_next_job_runs_on_the_rest(
     for transport in transports() {
         let mut cluster = cluster(transport, 2, 1).await;
         let client = cluster.client().await.unwrap();
-        let job = client.submit(endless(2)).await.unwrap();
+        let job = client.submit(doomed(2)).await.unwrap();
         until_running(&client, job).await;
         in_time(cluster.remove_task_manager()).await.unwrap();
         let result = in_time(client.job_result(job)).await.unwrap();
@@ -83,7 +92,7 @@ async fn a_job_elsewhere_goes_on() {
     let client = cluster.client().await.unwrap();
     let mut jobs = Vec::new();
     for _ in 0..2 {
-        let job = client.submit(endless(1)).await.unwrap();
+        let job = client.submit(doomed(1)).await.unwrap();
         until_running(&client, job).await;
         jobs.push(job);
     }

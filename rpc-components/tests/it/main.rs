@@ -9,6 +9,7 @@ mod lose_job_manager;
 mod lose_task_manager;
 mod processes;
 mod request_slots;
+mod restart_job;
 mod run_together;
 mod show_cluster;
 mod submit_job;

@@ -20,10 +20,15 @@ pub(crate) struct Processes {
 
 impl Processes {
     pub(crate) async fn start(transport: &str) -> Self {
+        Self::start_with(transport, OperatorRegistry::new()).await
+    }
+
+    /// Starts a JobManager that knows these operators.
+    pub(crate) async fn start_with(transport: &str, operators: OperatorRegistry) -> Self {
         let network = Network::new(Security::Embedded).unwrap();
         let rpc = listen(&network, &anywhere(transport)).await;
         Self {
-            job_manager: job_manager(&rpc).await,
+            job_manager: job_manager(&rpc, operators).await,
             network,
             rpc,
         }
@@ -46,7 +51,7 @@ impl Processes {
         };
         let rpc = in_time(listening).await;
         Self {
-            job_manager: job_manager(&rpc).await,
+            job_manager: job_manager(&rpc, OperatorRegistry::new()).await,
             network,
             rpc,
         }
@@ -54,6 +59,15 @@ impl Processes {
 
     /// Starts a TaskManager with one slot.
     pub(crate) async fn task_manager(&self, name: &str) -> (TaskManager, RpcService) {
+        self.task_manager_with(name, OperatorRegistry::new()).await
+    }
+
+    /// Starts a TaskManager with one slot, which has these operators.
+    pub(crate) async fn task_manager_with(
+        &self,
+        name: &str,
+        operators: OperatorRegistry,
+    ) -> (TaskManager, RpcService) {
         let address = self.job_manager.address();
         let (transport, _) = address.split_once("://").unwrap();
         let rpc = listen(&self.network, &anywhere(transport)).await;
@@ -62,7 +76,7 @@ impl Processes {
             &address,
             ResourceId::new(name),
             1,
-            Arc::new(OperatorRegistry::new()),
+            Arc::new(operators),
             ClusterConfig::default(),
         );
         (task_manager.unwrap(), rpc)
@@ -76,8 +90,8 @@ impl Processes {
     }
 }
 
-async fn job_manager(rpc: &RpcService) -> JobManager {
-    let operators = Arc::new(OperatorRegistry::new());
+async fn job_manager(rpc: &RpcService, operators: OperatorRegistry) -> JobManager {
+    let operators = Arc::new(operators);
     let started = JobManager::start(rpc.clone(), operators, ClusterConfig::default()).await;
     started.unwrap()
 }

@@ -159,4 +159,4 @@ impl Lines {
 }
 
 /// Long enough for a machine that does something else too.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -135,6 +135,7 @@ impl Jobs {
             status: JobStatus::Initializing,
             tasks,
             tasks_finished: 0,
+            restarts: 0,
             submitted_ms: now_ms,
             duration_ms: 0,
         };
@@ -221,6 +222,8 @@ impl Jobs {
             Some(known) => Ok(Known::Initializing(JobInfo {
                 details: known.details_at(now_ms),
                 failure: Vec::new(),
+                restarts_max: None,
+                restart_causes: Vec::new(),
                 vertices: Vec::new(),
             })),
             None => self
@@ -310,6 +313,7 @@ pub(crate) fn result_of(info: &JobInfo) -> JobResult {
         job: info.details.id,
         status: info.details.status,
         failure: info.failure.clone(),
+        restarts: info.details.restarts,
         duration_ms: info.details.duration_ms,
     }
 }

@@ -33,6 +33,7 @@ fn details(job: JobId, status: JobStatus) -> JobDetails {
         status,
         tasks: 4,
         tasks_finished: 0,
+        restarts: 0,
         submitted_ms: NOW,
         duration_ms: 0,
     }
@@ -42,6 +43,8 @@ fn info(job: JobId, status: JobStatus) -> JobInfo {
     JobInfo {
         details: details(job, status),
         failure: vec!["why".into()],
+        restarts_max: None,
+        restart_causes: vec![],
         vertices: vec![],
     }
 }
@@ -63,6 +66,8 @@ fn a_submitted_job_is_initialized_and_then_runs() {
             ..details(job, JobStatus::Initializing)
         },
         failure: vec![],
+        restarts_max: None,
+        restart_causes: vec![],
         vertices: vec![],
     };
     assert_eq!(jobs.list(NOW + 5), std::slice::from_ref(&shown.details));
@@ -198,6 +203,7 @@ fn a_job_that_has_ended_is_remembered() {
             job,
             status: JobStatus::Failed,
             failure: vec!["why".into()],
+            restarts: 0,
             duration_ms: 0,
         };
         assert_eq!(jobs.result(job), Some(result));

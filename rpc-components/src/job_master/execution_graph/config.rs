@@ -18,6 +18,9 @@ pub struct ExecutionGraphConfig {
     /// How many bytes of each cause are kept. A message may hold what the user's operator printed,
     /// and is kept as long as the job is remembered. The default is 16 KiB.
     pub failure_cause_bytes_max: usize,
+    /// How many restarts of a job are remembered with their causes, of which only the beginnings are
+    /// kept. Flink's `web.exception-history-size`. The default is 16.
+    pub restart_causes_max: usize,
     /// How many tasks a job may have. Too small, and large jobs are refused; too large, and one can
     /// fill the memory. The default is 65,536.
     pub tasks_max: u64,
@@ -29,6 +32,7 @@ impl Default for ExecutionGraphConfig {
             channels_max: 1 << 20,
             failure_causes_max: 32,
             failure_cause_bytes_max: 16 << 10,
+            restart_causes_max: 16,
             tasks_max: 1 << 16,
         }
     }
@@ -81,20 +85,32 @@ impl ExecutionGraphConfig {
     }
 
     /// Cuts a failure to what is kept of it.
-    pub(super) fn shorten(&self, mut failure: Vec<String>) -> Vec<String> {
-        failure.truncate(self.failure_causes_max);
-        for cause in &mut failure {
-            if cause.len() > self.failure_cause_bytes_max {
-                let mut end = self.failure_cause_bytes_max;
-                while !cause.is_char_boundary(end) {
-                    end -= 1;
-                }
-                cause.truncate(end);
-                cause.push('…');
-            }
-        }
-        failure
+    pub(super) fn shorten(&self, failure: Vec<String>) -> Vec<String> {
+        let (causes_max, bytes_max) = (self.failure_causes_max, self.failure_cause_bytes_max);
+        cut(failure, causes_max, bytes_max)
     }
+
+    /// Cuts a failure to what is kept of one that the job has survived, of which there are several.
+    pub(super) fn shorten_more(&self, failure: Vec<String>) -> Vec<String> {
+        let causes_max = self.failure_causes_max.min(SURVIVED_CAUSES_MAX);
+        let bytes_max = self.failure_cause_bytes_max.min(SURVIVED_CAUSE_BYTES_MAX);
+        cut(failure, causes_max, bytes_max)
+    }
+}
+
+fn cut(mut failure: Vec<String>, causes_max: usize, bytes_max: usize) -> Vec<String> {
+    failure.truncate(causes_max);
+    for cause in &mut failure {
+        if cause.len() > bytes_max {
+            let mut end = bytes_max;
+            while !cause.is_char_boundary(end) {
+                end -= 1;
+            }
+            cause.truncate(end);
+            cause.push('…');
+        }
+    }
+    failure
 }
 
 fn channels_of(plan: &JobPlan, edge: &Edge) -> Result<u64, PlanError> {
@@ -117,3 +133,7 @@ fn channels_of(plan: &JobPlan, edge: &Edge) -> Result<u64, PlanError> {
         }
     }
 }
+
+/// As many, and as much of each, as tell what happened.
+const SURVIVED_CAUSES_MAX: usize = 8;
+const SURVIVED_CAUSE_BYTES_MAX: usize = 1 << 10;

@@ -2,26 +2,31 @@
 //!
 //! A graph is made of a [`JobPlan`]. It waits for as many slots as its widest vertex has subtasks,
 //! for subtask `i` of every vertex shares slot `i`; deploys all tasks once it has them; and follows
-//! them to their ends. It does nothing itself: each event returns the [actions](GraphAction) that
+//! them to their ends. When one fails, all are ended and [restarted](restart), if the job's strategy
+//! allows it. It does nothing itself: each event returns the [actions](GraphAction) that
 //! the JobMaster is to take, in their order.
 //!
 //! Answers to Flink's `DefaultExecutionGraph`, `Execution` and `DefaultScheduler`, for jobs whose
-//! tasks all run at once. Times are milliseconds since 1970 and are passed in.
+//! tasks all run at once. Times are milliseconds since 1970, of a clock that is not set back, and are
+//! passed in.
 
 mod config;
 mod deploy;
+mod restart;
 mod snapshot;
 mod state;
 mod steps;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
 pub use self::config::ExecutionGraphConfig;
 pub(crate) use self::config::PlanError;
 use self::state::{JobEvent, TaskEvent, TaskStep, next_state};
+use super::restart::RestartBackoff;
 use crate::gateway::{
-    ExecutionState, JobStatus, Shortage, TaskDeploymentDescriptor, TaskExecutionState,
-    TaskExecutorReport, TaskIo, TaskManagerLocation, UnknownAttempt,
+    ExecutionState, FailureKind, JobStatus, RestartCause, Shortage, TaskDeploymentDescriptor,
+    TaskExecutionState, TaskExecutorReport, TaskIo, TaskManagerLocation, UnknownAttempt,
 };
 use crate::id::{AllocationId, AttemptId, ResourceId, VertexId};
 use crate::job_graph::JobPlan;
@@ -41,6 +46,11 @@ pub(crate) enum GraphAction {
     JobStatusChanged { status: JobStatus },
     /// Return the job's slots. Comes once, before the job's last status.
     ReleaseSlots,
+    /// Tell after that time [that it is over](ExecutionGraph::restart_due), and for which restart.
+    RestartAfter { delay: Duration, restart: u32 },
+    /// All tasks are to run anew: what their slots are is free, and the job waits for as many as
+    /// before.
+    WaitForSlots,
 }
 
 /// A task and where it is to run.
@@ -58,8 +68,19 @@ pub(crate) struct ExecutionGraph {
     status: JobStatus,
     /// Why the job failed, the outermost cause first.
     failure: Vec<String>,
-    /// Whether that is only what a task told whose neighbour was gone.
+    /// Why it was not restarted instead, if that is worth telling.
+    suppressed: Option<String>,
+    /// Whether the job fails or restarts only for what a task told whose neighbour was gone.
     fails_by_neighbour: bool,
+    backoff: RestartBackoff,
+    /// How often the job was restarted, or began to be.
+    restarts: u32,
+    /// Why, as far as it is remembered.
+    restart_causes: VecDeque<RestartCause>,
+    /// The delay before the restart is over.
+    is_restart_due: bool,
+    /// What the sinks printed was given to a client: it cannot be printed again.
+    has_given_results: bool,
     /// The current attempt of every subtask, by vertex and subtask.
     executions: Vec<Vec<Execution>>,
     /// How many of them have not ended.
@@ -81,25 +102,34 @@ struct Execution {
     io: TaskIo,
 }
 
+impl Execution {
+    fn new(attempt: AttemptId) -> Self {
+        Self {
+            attempt,
+            state: ExecutionState::Created,
+            is_deployed: false,
+            is_missed: false,
+            io: TaskIo::default(),
+        }
+    }
+}
+
 impl ExecutionGraph {
     /// Makes the graph of a job that waits to be scheduled.
     pub(crate) fn new(
         plan: JobPlan,
         config: ExecutionGraphConfig,
+        backoff: RestartBackoff,
         now_ms: u64,
     ) -> Result<Self, PlanError> {
         config.check(&plan)?;
-        let execution = |vertex, subtask| Execution {
-            attempt: AttemptId {
+        let execution = |vertex, subtask| {
+            Execution::new(AttemptId {
                 job: plan.job,
                 vertex,
                 subtask,
                 attempt: 0,
-            },
-            state: ExecutionState::Created,
-            is_deployed: false,
-            is_missed: false,
-            io: TaskIo::default(),
+            })
         };
         let executions: Vec<Vec<_>> = (0..)
             .map(VertexId)
@@ -110,7 +140,13 @@ impl ExecutionGraph {
             config,
             status: JobStatus::Created,
             failure: Vec::new(),
+            suppressed: None,
             fails_by_neighbour: false,
+            backoff,
+            restarts: 0,
+            restart_causes: VecDeque::new(),
+            is_restart_due: false,
+            has_given_results: false,
             unended: executions.iter().map(Vec::len).sum(),
             executions,
             slots: Vec::new(),
@@ -141,9 +177,33 @@ impl ExecutionGraph {
         execution.is_some_and(|execution| !execution.state.is_terminal())
     }
 
-    /// Tells whether the job waits for its slots.
+    /// Tells whether an attempt is one of the job's that is on its way to its TaskExecutor.
+    pub(crate) fn is_deploying(&self, attempt: AttemptId) -> bool {
+        let execution = self.execution(attempt);
+        execution.is_some_and(|execution| execution.state == ExecutionState::Deploying)
+    }
+
+    /// Tells whether an attempt is one of the job's that its TaskExecutor may have.
+    fn is_submitted(&self, attempt: AttemptId) -> bool {
+        use ExecutionState::{Created, Scheduled};
+        let execution = self.execution(attempt);
+        let state = execution.map(|execution| execution.state);
+        state.is_some_and(|state| !state.is_terminal() && !matches!(state, Created | Scheduled))
+    }
+
+    /// Tells whether the job waits for its slots, for the first time or to be restarted.
     pub(crate) fn is_waiting_for_slots(&self) -> bool {
-        self.status == JobStatus::Created
+        match self.status {
+            JobStatus::Created => true,
+            // The slots of the attempts that end are forgotten with them.
+            JobStatus::Restarting => self.slots.is_empty(),
+            _ => false,
+        }
+    }
+
+    /// Tells whether the job is restarted, or was.
+    pub(crate) const fn was_restarted(&self) -> bool {
+        self.restarts > 0
     }
 
     /// Returns how many slots the job needs: the largest parallelism.
@@ -208,10 +268,10 @@ impl ExecutionGraph {
         now_ms: u64,
     ) -> Vec<GraphAction> {
         let mut actions = Vec::new();
-        if self.is_live(attempt) {
+        if self.is_submitted(attempt) {
             self.push_cancel(attempt, &mut actions);
+            self.fail_attempts(vec![attempt], failure, now_ms, &mut actions);
         }
-        self.fail_attempts(vec![attempt], failure, now_ms, &mut actions);
         actions
     }
 
@@ -230,19 +290,20 @@ impl ExecutionGraph {
 
     /// Takes a change of a task's state.
     ///
-    /// As `DefaultExecutionGraph#updateState`: an attempt that is not current or has ended is
-    /// unknown, and its TaskExecutor is to end it; a state that does not follow from the attempt's
-    /// fails it. Unlike there a state that is told again, because the answer was lost, is ignored.
+    /// As `DefaultExecutionGraph#updateState`: an attempt that is not current, was not submitted or
+    /// has ended is unknown, and its TaskExecutor is to end it; a state that does not follow from the
+    /// attempt's fails it. Unlike there a state that is told again, because the answer was lost, is ignored.
     pub(crate) fn update_state(
         &mut self,
         update: TaskExecutionState,
         now_ms: u64,
     ) -> Result<Vec<GraphAction>, UnknownAttempt> {
         let attempt = update.attempt;
-        let Some(execution) = self.execution_mut(attempt) else {
+        let known = self.execution(attempt).map(|execution| execution.state);
+        let Some(state) = known.filter(|state| state.is_terminal() || self.is_submitted(attempt))
+        else {
             return Err(UnknownAttempt { attempt });
         };
-        let state = execution.state;
         if state.is_terminal() {
             return if update.state.is_terminal() {
                 Ok(Vec::new())
@@ -250,25 +311,25 @@ impl ExecutionGraph {
                 Err(UnknownAttempt { attempt })
             };
         }
-        execution.io = update.io;
+        if let Some(execution) = self.execution_mut(attempt) {
+            execution.io = update.io;
+        }
         let mut actions = Vec::new();
         if update.state == state {
             return Ok(actions);
         }
         match TaskEvent::reported(update.state) {
             Some(TaskEvent::Failed) => {
-                if !update.by_neighbour {
-                    self.found_root(attempt, &update.failure);
-                }
-                // Before the attempts are failed, which may end the job.
-                self.fails_by_neighbour |= update.by_neighbour && self.status == JobStatus::Running;
-                self.fail_attempts(vec![attempt], update.failure, now_ms, &mut actions);
+                let TaskExecutionState { failure, kind, .. } = update;
+                let failed = [attempt];
+                self.fail_attempts_by(&failed, &failure, kind, now_ms, &mut actions);
             }
             Some(event) if next_state(state, event) != TaskStep::Unexpected => {
                 let next = self.apply(attempt, event);
                 if next == Some(ExecutionState::Canceled) && state != ExecutionState::Canceling {
                     let failure = vec!["its TaskManager cancelled it".to_owned()];
-                    self.handle_task_failure(attempt, failure, &mut actions);
+                    let kind = FailureKind::Recoverable;
+                    self.handle_task_failure(attempt, failure, kind, now_ms, &mut actions);
                 }
                 self.end_if_done(now_ms, &mut actions);
             }
@@ -324,10 +385,8 @@ impl ExecutionGraph {
     ) -> Vec<GraphAction> {
         let mut actions = Vec::new();
         let lost = self.unended_at(task_manager);
-        if let Some(attempt) = lost.first() {
-            self.found_root(*attempt, &failure);
-        }
-        self.fail_attempts(lost, failure, now_ms, &mut actions);
+        let kind = FailureKind::Recoverable;
+        self.fail_attempts_by(&lost, &failure, kind, now_ms, &mut actions);
         actions
     }
 
@@ -362,10 +421,22 @@ impl ExecutionGraph {
             "not enough slots: the job needs {needed} and has {acquired}, \
              the cluster has {slots} and {slots_free} of them are free"
         );
-        self.fail(vec![failure], now_ms)
+        self.fail_for_slots(failure, now_ms)
     }
 
-    /// Fails the job for a reason that is no task's. Flink's `handleGlobalFailure`.
+    /// Fails the job because the slots that it waits for do not come. Another restart would not
+    /// bring them.
+    pub(crate) fn fail_for_slots(&mut self, failure: String, now_ms: u64) -> Vec<GraphAction> {
+        let mut failure = vec![failure];
+        if self.was_restarted() {
+            failure.push(String::from("it waits for them since it was restarted"));
+            failure.extend_from_slice(self.restart_cause());
+        }
+        self.fail(failure, now_ms)
+    }
+
+    /// Fails the job for a reason that is no task's. Flink's `handleGlobalFailure`, but that the
+    /// reasons which there are would be there after a restart too.
     pub(crate) fn fail(&mut self, failure: Vec<String>, now_ms: u64) -> Vec<GraphAction> {
         let mut actions = Vec::new();
         self.fail_job(failure, &mut actions);

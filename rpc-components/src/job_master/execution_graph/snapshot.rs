@@ -17,6 +17,7 @@ impl ExecutionGraph {
             status: self.status,
             tasks: count(executions),
             tasks_finished: count(finished),
+            restarts: self.restarts,
             submitted_ms: self.submitted_ms,
             duration_ms: self.duration_ms(now_ms),
         }
@@ -30,7 +31,14 @@ impl ExecutionGraph {
             .zip(&self.executions);
         JobInfo {
             details: self.details(now_ms),
-            failure: self.failure.clone(),
+            failure: self
+                .suppressed
+                .iter()
+                .chain(&self.failure)
+                .cloned()
+                .collect(),
+            restarts_max: self.backoff.strategy().attempts(),
+            restart_causes: self.restart_causes.iter().cloned().collect(),
             vertices: vertices
                 .map(|((id, vertex), executions)| VertexInfo {
                     id,

@@ -4,24 +4,13 @@ use std::mem;
 
 use super::state::{JobEvent, TaskEvent, TaskStep, next_state, next_status};
 use super::{Execution, ExecutionGraph, GraphAction};
-use crate::gateway::{ExecutionState, JobStatus, TaskIo, TaskManagerLocation};
+use crate::gateway::{ExecutionState, FailureKind, TaskIo, TaskManagerLocation};
 use crate::id::{AllocationId, AttemptId, ResourceId};
 
 /// What follows from an event.
 impl ExecutionGraph {
-    /// Decides what the failure of a task means for the job. There is no restart strategy, as
-    /// Flink's `NoRestartBackoffTimeStrategy`: the job fails.
-    pub(super) fn handle_task_failure(
-        &mut self,
-        attempt: AttemptId,
-        failure: Vec<String>,
-        actions: &mut Vec<GraphAction>,
-    ) {
-        self.fail_job(self.failure_of(attempt, failure), actions);
-    }
-
     /// Says of a failure whose it is.
-    fn failure_of(&self, attempt: AttemptId, failure: Vec<String>) -> Vec<String> {
+    pub(super) fn failure_of(&self, attempt: AttemptId, failure: Vec<String>) -> Vec<String> {
         let name = self.task_name(attempt);
         let place = self
             .location(attempt)
@@ -31,14 +20,24 @@ impl ExecutionGraph {
         chain
     }
 
-    /// Lets the job fail for this reason, if so far it fails for one that follows from another: a
-    /// task often hears that its neighbour is gone before the JobMaster hears why.
-    pub(super) fn found_root(&mut self, attempt: AttemptId, failure: &[String]) {
-        if self.status == JobStatus::Failing && self.fails_by_neighbour {
-            let failure = self.failure_of(attempt, failure.to_vec());
-            self.failure = self.config.shorten(failure);
-            self.fails_by_neighbour = false;
+    /// Fails attempts for a reason that comes from where they are: it counts also for those that are
+    /// being cancelled, which had failed before they heard of it.
+    pub(super) fn fail_attempts_by(
+        &mut self,
+        attempts: &[AttemptId],
+        failure: &[String],
+        kind: FailureKind,
+        now_ms: u64,
+        actions: &mut Vec<GraphAction>,
+    ) {
+        let mut failed = Vec::new();
+        for attempt in attempts {
+            failed.extend(self.apply(*attempt, TaskEvent::Failed).map(|_| *attempt));
         }
+        if let Some(first) = failed.first() {
+            self.handle_task_failure(*first, failure.to_vec(), kind, now_ms, actions);
+        }
+        self.end_if_done(now_ms, actions);
     }
 
     /// Fails attempts, all before what follows from it, so that none of them is cancelled too.
@@ -56,7 +55,8 @@ impl ExecutionGraph {
             }
         }
         if let Some(attempt) = first {
-            self.handle_task_failure(attempt, failure, actions);
+            let kind = FailureKind::Recoverable;
+            self.handle_task_failure(attempt, failure, kind, now_ms, actions);
         }
         self.end_if_done(now_ms, actions);
     }
@@ -93,6 +93,7 @@ impl ExecutionGraph {
             actions.push(GraphAction::ReleaseSlots);
             self.change(JobEvent::AllEnded, actions);
         }
+        self.restart_if_ready(now_ms, actions);
     }
 
     pub(super) fn change(&mut self, event: JobEvent, actions: &mut Vec<GraphAction>) -> bool {

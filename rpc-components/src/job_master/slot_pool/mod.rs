@@ -3,7 +3,7 @@
 //! ```text
 //!        offer, accepted          take
 //!  ─────────────────────▶ Free ─────────▶ In use
-//!                          │                │
+//!                          │  ◀─ free_all ─ │
 //!                          ▼                ▼
 //!        gone: failed, its TaskManager lost, or idle and not needed
 //! ```
@@ -12,7 +12,7 @@
 //! of one size. The job says how many slots it needs; that number is declared to the
 //! ResourceManager and stays until it is set anew, so that a slot that is lost is asked for again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -68,6 +68,8 @@ pub(crate) struct SlotPool {
     config: SlotPoolConfig,
     required: u32,
     task_managers: BTreeMap<ResourceId, TaskManagerLocation>,
+    /// Of those, the ones that may be dead: their slots are not taken.
+    doubtful: BTreeSet<ResourceId>,
     slots: BTreeMap<AllocationId, Slot>,
 }
 
@@ -87,6 +89,7 @@ impl SlotPool {
             config,
             required: 0,
             task_managers: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
             slots: BTreeMap::new(),
         }
     }
@@ -128,7 +131,18 @@ impl SlotPool {
     /// Forgets a TaskManager; returns the slots that are lost with it.
     pub(crate) fn release_task_manager(&mut self, resource: &ResourceId) -> Vec<ReleasedSlot> {
         self.task_managers.remove(resource);
+        self.doubtful.remove(resource);
         self.release(|slot| slot.task_manager == *resource)
+    }
+
+    /// Takes note that a TaskManager may be dead, or that it is not: a job that restarts is not to
+    /// meet the one again for which it restarts.
+    pub(crate) fn set_doubtful(&mut self, resource: &ResourceId, is_doubtful: bool) {
+        if !is_doubtful {
+            self.doubtful.remove(resource);
+        } else if self.task_managers.contains_key(resource) {
+            self.doubtful.insert(resource.clone());
+        }
     }
 
     /// Takes the slots that a TaskExecutor offers, as far as the job needs them.
@@ -184,6 +198,7 @@ impl SlotPool {
             .slots
             .iter_mut()
             .filter(|(_, slot)| slot.free_since.is_some())
+            .filter(|(_, slot)| !self.doubtful.contains(&slot.task_manager))
             .filter_map(|(allocation, slot)| {
                 let location = self.task_managers.get(&slot.task_manager)?;
                 Some((*allocation, slot, location))
@@ -202,6 +217,13 @@ impl SlotPool {
             (allocation, location.clone())
         };
         Some(free.into_iter().map(take).collect())
+    }
+
+    /// Frees all slots that are in use: the tasks that were in them have ended, and others follow.
+    pub(crate) fn free_all(&mut self, now: Instant) {
+        for slot in self.slots.values_mut() {
+            slot.free_since.get_or_insert(now);
+        }
     }
 
     /// Removes a slot that its TaskExecutor failed.

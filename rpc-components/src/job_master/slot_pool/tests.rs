@@ -267,3 +267,42 @@ fn a_cleared_pool_needs_and_has_nothing() {
     assert_eq!((pool.acquired(), pool.missing()), (0, 0));
     assert_eq!(offer(&mut pool, "a", &slots, now), []);
 }
+
+#[test]
+fn freed_slots_are_taken_again() {
+    // Flink: DefaultDeclarativeSlotPoolTest#testFreedSlotWillBeUsedToFulfillOutstandingResourceRequirementsOfSameProfile
+    let mut pool = pool(2);
+    let now = Instant::now();
+    let at_a = offers(0..2);
+    offer(&mut pool, "a", &at_a, now);
+    let taken = pool.take().unwrap();
+    assert_eq!(pool.take(), None);
+    pool.free_all(now);
+    assert_eq!(pool.take().unwrap(), taken);
+    // One that is lost meanwhile is missing.
+    pool.free_all(now);
+    pool.fail(&ResourceId::new("a"), at_a[0].allocation);
+    assert_eq!((pool.take(), pool.missing()), (None, 1));
+}
+
+#[test]
+fn the_slots_of_a_task_manager_that_may_be_dead_are_not_taken() {
+    let mut pool = pool(1);
+    let now = Instant::now();
+    let (a, b) = (ResourceId::new("a"), ResourceId::new("b"));
+    offer(&mut pool, "a", &offers([0]), now);
+    pool.set_doubtful(&b, true);
+    pool.set_doubtful(&a, true);
+    assert_eq!(pool.take(), None);
+    // They are the job's all the same: no other is asked for before it is known.
+    assert_eq!(pool.missing(), 0);
+    pool.set_doubtful(&a, false);
+    assert_eq!(pool.take().map(|it| it.len()), Some(1));
+    pool.free_all(now);
+    pool.set_doubtful(&a, true);
+    pool.release_task_manager(&a);
+    // Its next session is another.
+    assert!(pool.register_task_manager(location("a")));
+    offer(&mut pool, "a", &offers([0]), now);
+    assert_eq!(pool.take().map(|it| it.len()), Some(1));
+}

@@ -16,7 +16,13 @@ use crate::operator::{Collector, Operator, OperatorContext, OperatorError, Optio
 /// folder `path`. The file appears, or replaces an older one, when the subtask finishes: until then
 /// the lines are in a hidden file beside it, which is removed if the task fails or is cancelled. A file
 /// that replaces one has its permissions.
-/// What is there already and is no file, such as a pipe or `/dev/null`, is written to as it is.
+///
+/// When the job restarts, the next attempt first removes the hidden files of the attempts before it,
+/// which a killed process leaves behind; so an attempt that lives on unknown to the JobMaster has
+/// nothing left to rename. The hidden file of a job that ends without another attempt stays.
+///
+/// What is there already and is no file, such as a pipe or `/dev/null`, is written to as it is. What
+/// a pipe or a terminal has taken cannot be taken back, and no next attempt writes to it.
 #[derive(Debug)]
 pub(super) struct FileSink {
     path: PathBuf,
@@ -88,10 +94,17 @@ impl Output {
                 .as_ref()
                 .is_some_and(|metadata| !metadata.is_file())
             {
+                let forgets = behind_links(&path) == Path::new("/dev/null");
+                if context.attempt.attempt > 0 && !forgets {
+                    let message = "it may have what an attempt before the restart has written";
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+                }
                 let file = File::options().write(true).open(&path)?;
                 return Ok((file, None));
             }
-            let temporary = Temporary::beside(behind_links(&path), context.attempt);
+            let target = behind_links(&path);
+            Temporary::remove_before(&target, context.attempt)?;
+            let temporary = Temporary::beside(target, context.attempt);
             let file = File::create(&temporary.path)?;
             if let Some(replaced) = existing {
                 file.set_permissions(replaced.permissions())?;
@@ -138,11 +151,31 @@ struct Temporary {
 }
 
 impl Temporary {
+    /// Removes what the attempts before this one have left behind.
+    fn remove_before(target: &Path, attempt: AttemptId) -> io::Result<()> {
+        let first = attempt.attempt.saturating_sub(ATTEMPTS_SWEPT);
+        for number in first..attempt.attempt {
+            let earlier = AttemptId {
+                attempt: number,
+                ..attempt
+            };
+            match fs::remove_file(Self::path(target, earlier)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn path(target: &Path, attempt: AttemptId) -> PathBuf {
+        target.with_file_name(format!(".{attempt}.tmp"))
+    }
+
     /// Names a file in the same folder, so that it can be renamed, and of this attempt alone. It has
     /// nothing of the target's name, which may be as long as names can be.
     fn beside(target: PathBuf, attempt: AttemptId) -> Self {
         Self {
-            path: target.with_file_name(format!(".{attempt}.tmp")),
+            path: Self::path(&target, attempt),
             target,
         }
     }
@@ -199,6 +232,8 @@ fn existing(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
+/// After how many attempts at the latest the next one removes what one has left behind.
+const ATTEMPTS_SWEPT: u32 = 1000;
 /// How many links in a row Linux follows.
 const LINKS_MAX: usize = 40;
 /// How much is written at once.

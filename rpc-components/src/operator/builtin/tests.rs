@@ -4,6 +4,7 @@ use std::slice;
 use std::sync::Arc;
 
 use crate::gateway::FileSplit;
+use crate::id::VertexId;
 use crate::job_graph::{OperatorSpec, OptionValue};
 use crate::operator::testing::{Collected, JobMasterStub, context, operator, run, run_source};
 use crate::operator::{OperatorContext, Record, Value, splits};
@@ -476,6 +477,74 @@ fn a_sink_that_does_not_finish_leaves_nothing() {
     assert!(names_in(root.path()).is_empty());
 }
 
+/// The task of an attempt.
+fn context_of(attempt: u32) -> OperatorContext {
+    let mut context = context(0, 1, &JobMasterStub::new(vec![]));
+    context.attempt.attempt = attempt;
+    context
+}
+
+#[test]
+fn the_next_attempt_of_a_sink_removes_what_a_killed_one_has_left() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("out");
+    let none = &mut Collected::default();
+    // Nobody drops what is killed; it may also live on, unknown to anyone.
+    let mut killed = operator(&sink_into(&path));
+    killed.open(&context_of(0)).unwrap();
+    killed
+        .process(record("", Value::Text("old")), none)
+        .unwrap();
+    let mut other = operator(&sink_into(&root.path().join("other")));
+    let mut neighbour = context_of(0);
+    neighbour.attempt.vertex = VertexId(1);
+    other.open(&neighbour).unwrap();
+    assert_eq!(names_in(root.path()).len(), 2);
+
+    let mut next = operator(&sink_into(&path));
+    next.open(&context_of(2)).unwrap();
+    assert_eq!(names_in(root.path()).len(), 2);
+    next.process(record("", Value::Text("new")), none).unwrap();
+    // It has nothing to put in the place of what the next attempt writes, before or after.
+    killed.finish(none).unwrap_err();
+    assert!(!path.exists());
+    next.finish(none).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+    drop(killed);
+    other.finish(none).unwrap();
+    assert_eq!(names_in(root.path()), ["other", "out"]);
+}
+
+#[test]
+fn the_next_attempt_of_a_sink_replaces_what_one_has_finished() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("out");
+    for attempt in 0..2 {
+        let mut sink = operator(&sink_into(&path));
+        sink.open(&context_of(attempt)).unwrap();
+        let line = record("", Value::Int(attempt.into()));
+        sink.process(line, &mut Collected::default()).unwrap();
+        sink.finish(&mut Collected::default()).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), "1\n");
+    assert_eq!(names_in(root.path()), ["out"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_pipe_has_taken_is_not_written_again() {
+    let root = tempfile::tempdir().unwrap();
+    let pipe = root.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let error = operator(&sink_into(&pipe)).open(&context_of(1));
+    let error = error.unwrap_err();
+    assert!(error.is_fatal());
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("before the restart"), "{cause}");
+    let null = operator(&sink_into("/dev/null".as_ref())).open(&context_of(1));
+    null.unwrap();
+}
 #[test]
 fn several_sinks_write_parts() {
     let root = tempfile::tempdir().unwrap();

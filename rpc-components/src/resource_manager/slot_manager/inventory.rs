@@ -38,7 +38,7 @@ struct TaskExecutor {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Slot {
     Free {
-        /// When it may be asked for again, if it was refused.
+        /// When it may be asked for again, if it was refused or returned.
         retry_at: Option<Instant>,
     },
     Pending {
@@ -226,18 +226,24 @@ impl Inventory {
         changed
     }
 
+    /// Marks a slot as free, if it has this allocation; returns the job whose it was.
     pub(super) fn free(
         &mut self,
         instance: InstanceId,
         slot: &SlotId,
         allocation: AllocationId,
-    ) -> bool {
+    ) -> Option<JobId> {
         let is_news = self.instance(&slot.task_executor) == Some(instance)
             && self.allocations.get(&allocation) == Some(slot);
-        if is_news {
-            self.set(slot, Slot::FREE);
-        }
-        is_news
+        let job = self.slot(slot).filter(|_| is_news)?.job();
+        self.set(slot, Slot::FREE);
+        job
+    }
+
+    /// Lets a free slot not be asked for before `retry_at`.
+    pub(super) fn leave_alone(&mut self, slot: &SlotId, retry_at: Instant) {
+        let retry_at = Some(retry_at);
+        self.set(slot, Slot::Free { retry_at });
     }
 
     /// Marks a free slot as pending for the job.

@@ -29,7 +29,8 @@ pub struct SlotManagerConfig {
     pub jobs_max: usize,
     /// How slots are chosen. The default is [`SlotPlacement::Fill`].
     pub placement: SlotPlacement,
-    /// How long a slot is left alone after a request for it failed. Too small, and a TaskExecutor
+    /// How long a slot is left alone after a request for it failed, or a job returned it that needs
+    /// it. Too small, and a TaskExecutor
     /// in trouble is flooded; too large, and a job waits although the trouble is over. The default
     /// is 1 s.
     pub request_retry_delay: Duration,
@@ -217,14 +218,26 @@ impl SlotManager {
     /// calls for a check.
     ///
     /// As `ResourceManager#notifySlotAvailable`: word of an instance that is not registered or of
-    /// another allocation than the slot's is ignored.
+    /// another allocation than the slot's is ignored. Unlike there a slot of a job that needs it is
+    /// left alone for a while, like one that was refused: its JobMaster has not noticed yet that it
+    /// lacks one, and would return it again and again.
     pub(crate) fn slot_available(
         &mut self,
         instance: InstanceId,
         slot: &SlotId,
         allocation: AllocationId,
+        now: Instant,
     ) -> bool {
-        self.inventory.free(instance, slot, allocation)
+        let Some(job) = self.inventory.free(instance, slot, allocation) else {
+            return false;
+        };
+        let acquired = self.inventory.acquired().remove(&job).unwrap_or_default();
+        let needed = self.jobs.get(&job).map_or(0, |needs| needs.slots);
+        if acquired < needed {
+            let retry_at = now + self.config.request_retry_delay;
+            self.inventory.leave_alone(slot, retry_at);
+        }
+        true
     }
 
     /// Takes the success of a request; ignored if the slot was freed meanwhile.

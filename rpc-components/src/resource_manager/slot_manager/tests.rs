@@ -483,11 +483,14 @@ fn the_answer_to_a_request_whose_slot_was_freed_is_ignored() {
     fixture.declare(JobId::random(), 1);
     let (requests, _) = fixture.check();
     let Request { at, allocation, .. } = &requests[0];
-    assert!(fixture.manager.slot_available(instance, at, *allocation));
+    let now = fixture.now;
+    let manager = &mut fixture.manager;
+    assert!(manager.slot_available(instance, at, *allocation, now));
     fixture.manager.request_succeeded(*allocation);
     assert_eq!(fixture.slots_free(), 1);
     assert!(!fixture.manager.request_failed(*allocation, fixture.now));
-    assert_eq!(fixture.manager.next_deadline(), None);
+    let later = Some(fixture.now + RETRY_DELAY);
+    assert_eq!(fixture.manager.next_deadline(), later);
 }
 
 #[test]
@@ -498,14 +501,52 @@ fn a_slot_that_became_available_is_free() {
     fixture.declare(JobId::random(), 2);
     let requests = fixture.check_and_allocate();
     let (first, second) = (&requests[0], &requests[1]);
+    let now = fixture.now;
     let manager = &mut fixture.manager;
-    assert!(!manager.slot_available(InstanceId::random(), &first.at, first.allocation));
-    assert!(!manager.slot_available(instance, &first.at, second.allocation));
-    assert!(!manager.slot_available(instance, &first.at, AllocationId::random()));
+    assert!(!manager.slot_available(InstanceId::random(), &first.at, first.allocation, now));
+    assert!(!manager.slot_available(instance, &first.at, second.allocation, now));
+    assert!(!manager.slot_available(instance, &first.at, AllocationId::random(), now));
     assert_eq!(manager.overview().slots_free, 0);
-    assert!(manager.slot_available(instance, &first.at, first.allocation));
-    assert!(!manager.slot_available(instance, &first.at, first.allocation));
+    assert!(manager.slot_available(instance, &first.at, first.allocation, now));
+    assert!(!manager.slot_available(instance, &first.at, first.allocation, now));
     assert_eq!(manager.overview().slots_free, 1);
+}
+
+#[test]
+fn a_slot_that_a_job_returns_though_it_needs_it_is_left_alone_for_a_while() {
+    let mut fixture = Fixture::new(SlotManagerConfig::default());
+    fixture.register("a", 1);
+    let instance = fixture.register("b", 1);
+    let (job, other) = (JobId::random(), JobId::random());
+    fixture.declare(job, 1);
+    let now = fixture.now;
+    // The ResourceManager has lost `a`, and the JobMaster has not.
+    fixture.check_and_allocate();
+    fixture.manager.unregister(&resource("a"));
+    let requests = fixture.check_and_allocate();
+    let Request { at, allocation, .. } = &requests[0];
+    assert_eq!(*at, slot("b", 0));
+    assert!(
+        fixture
+            .manager
+            .slot_available(instance, at, *allocation, now)
+    );
+    // It is no shortage.
+    assert_eq!(fixture.check(), (vec![], vec![]));
+    assert_eq!(fixture.manager.next_deadline(), Some(now + RETRY_DELAY));
+    fixture.now += RETRY_DELAY;
+    let requests = fixture.check_and_allocate();
+    let Request { at, allocation, .. } = &requests[0];
+    // Of a job that does not need it any more it is there for the next at once.
+    fixture.declare(job, 0);
+    let now = fixture.now;
+    assert!(
+        fixture
+            .manager
+            .slot_available(instance, at, *allocation, now)
+    );
+    fixture.declare(other, 1);
+    assert_eq!(fixture.check().0.len(), 1);
 }
 
 /// Every state of a slot under every report of it.
@@ -593,7 +634,7 @@ fn a_report_cannot_break_the_bookkeeping() {
     // Two allocations that changed places.
     assert_eq!(take(manager, &report("a", &[held(x), held(y)])), 1);
     assert_eq!(take(manager, &report("a", &[held(y), held(x)])), 1);
-    assert!(manager.slot_available(instance, &slot("a", 1), x));
+    assert!(manager.slot_available(instance, &slot("a", 1), x, Instant::now()));
     // A slot that is not mentioned is free.
     assert_eq!(take(manager, &report("a", &[held(y)])), 2);
     assert_eq!(take(manager, &SlotReport::default()), 3);

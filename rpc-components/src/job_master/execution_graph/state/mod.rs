@@ -1,11 +1,14 @@
 //! The states of a job and of an attempt, and every step between them. Pure.
 //!
 //! A job, as Flink's `DefaultExecutionGraph`. Unlike there a cancel does not turn a failure into a
-//! cancellation, so that the reason is not lost, and a failure does not end a cancellation.
+//! cancellation, so that the reason is not lost, and a failure does not end a cancellation; and a job
+//! that restarts is shown as such until its tasks are deployed again.
 //!
 //! ```text
 //!  Initializing ─▶ Created ── Deployed ─▶ Running ── AllEnded ─▶ Finished
-//!       └─────────────┴──────────────────────┤
+//!       │             │   Deployed ┌──────▶  │  │
+//!       │             │        Restarting ◀──│──┘ Restart
+//!       └─────────────┴────────────┴─────────┤
 //!                                            ├─ Cancel ──▶ Cancelling ── AllEnded ─▶ Canceled
 //!                                            └─ Failure ─▶ Failing ───── AllEnded ─▶ Failed
 //!  any that has not ended ── Suspend ─▶ Suspended
@@ -35,6 +38,8 @@ pub(super) enum JobEvent {
     Deployed,
     /// It cannot go on.
     Failure,
+    /// It cannot go on, but may begin anew.
+    Restart,
     /// Its JobMaster stops.
     Suspend,
 }
@@ -42,20 +47,23 @@ pub(super) enum JobEvent {
 /// Returns where the event leads; `None` where it is ignored.
 pub(super) const fn next_status(status: JobStatus, event: JobEvent) -> Option<JobStatus> {
     use JobStatus::{
-        Canceled, Cancelling, Created, Failed, Failing, Finished, Initializing, Running, Suspended,
+        Canceled, Cancelling, Created, Failed, Failing, Finished, Initializing, Restarting,
+        Running, Suspended,
     };
     match (status, event) {
         (Canceled | Failed | Finished | Suspended, _) => None,
         (_, JobEvent::Suspend) => Some(Suspended),
-        (Created, JobEvent::Deployed) => Some(Running),
-        (Initializing | Created | Running, JobEvent::Cancel) => Some(Cancelling),
-        (Initializing | Created | Running, JobEvent::Failure) => Some(Failing),
+        (Created | Restarting, JobEvent::Deployed) => Some(Running),
+        (Initializing | Created | Running | Restarting, JobEvent::Cancel) => Some(Cancelling),
+        (Initializing | Created | Running | Restarting, JobEvent::Failure) => Some(Failing),
+        (Running, JobEvent::Restart) => Some(Restarting),
         (Running, JobEvent::AllEnded) => Some(Finished),
         (Cancelling, JobEvent::AllEnded) => Some(Canceled),
         (Failing, JobEvent::AllEnded) => Some(Failed),
-        (Initializing | Created, JobEvent::AllEnded)
+        (Initializing | Created | Restarting, JobEvent::AllEnded)
         | (Initializing | Running | Cancelling | Failing, JobEvent::Deployed)
-        | (Cancelling | Failing, JobEvent::Cancel | JobEvent::Failure) => None,
+        | (Cancelling | Failing, JobEvent::Cancel | JobEvent::Failure)
+        | (_, JobEvent::Restart) => None,
     }
 }
 

@@ -4,7 +4,8 @@ use crate::gateway::{ExecutionState, JobStatus};
 #[test]
 fn every_status_takes_every_event() {
     use JobStatus::{
-        Canceled, Cancelling, Created, Failed, Failing, Finished, Initializing, Running, Suspended,
+        Canceled, Cancelling, Created, Failed, Failing, Finished, Initializing, Restarting,
+        Running, Suspended,
     };
     let events = [
         JobEvent::Deployed,
@@ -12,24 +13,43 @@ fn every_status_takes_every_event() {
         JobEvent::Failure,
         JobEvent::AllEnded,
         JobEvent::Suspend,
+        JobEvent::Restart,
     ];
     let (cancelling, failing, suspended) = (Some(Cancelling), Some(Failing), Some(Suspended));
+    let (running, restarting) = (Some(Running), Some(Restarting));
     let table = [
-        (Initializing, [None, cancelling, failing, None, suspended]),
+        (
+            Initializing,
+            [None, cancelling, failing, None, suspended, None],
+        ),
         (
             Created,
-            [Some(Running), cancelling, failing, None, suspended],
+            [running, cancelling, failing, None, suspended, None],
         ),
         (
             Running,
-            [None, cancelling, failing, Some(Finished), suspended],
+            [
+                None,
+                cancelling,
+                failing,
+                Some(Finished),
+                suspended,
+                restarting,
+            ],
         ),
-        (Cancelling, [None, None, None, Some(Canceled), suspended]),
-        (Failing, [None, None, None, Some(Failed), suspended]),
-        (Canceled, [None; 5]),
-        (Failed, [None; 5]),
-        (Finished, [None; 5]),
-        (Suspended, [None; 5]),
+        (
+            Restarting,
+            [running, cancelling, failing, None, suspended, None],
+        ),
+        (
+            Cancelling,
+            [None, None, None, Some(Canceled), suspended, None],
+        ),
+        (Failing, [None, None, None, Some(Failed), suspended, None]),
+        (Canceled, [None; 6]),
+        (Failed, [None; 6]),
+        (Finished, [None; 6]),
+        (Suspended, [None; 6]),
     ];
     for (status, next) in table {
         for (event, next) in events.into_iter().zip(next) {

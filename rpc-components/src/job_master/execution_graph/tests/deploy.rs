@@ -1,10 +1,10 @@
 //! Plans, slots and descriptors.
 
-use super::{Fixture, NOW, deploys, location, pair, plan, single, slot_at, status};
+use super::{Fixture, NOW, deploys, graph, location, pair, plan, single, slot_at, status};
 use crate::gateway::{ExecutionState, InputChannel, JobStatus, ResultPartition};
 use crate::id::{AllocationId, AttemptId, PartitionId, VertexId};
 use crate::job_graph::{JobPlan, Ship};
-use crate::job_master::execution_graph::{ExecutionGraph, ExecutionGraphConfig, PlanError};
+use crate::job_master::execution_graph::{ExecutionGraphConfig, PlanError};
 
 #[test]
 fn a_plan_is_checked() {
@@ -14,7 +14,7 @@ fn a_plan_is_checked() {
             tasks_max: 10,
             ..ExecutionGraphConfig::default()
         };
-        ExecutionGraph::new(plan, config, NOW).map(|_| ())
+        graph(plan, config).map(|_| ())
     };
     let empty = plan(&[], &[]);
     let job = empty.job;
@@ -52,7 +52,7 @@ fn a_plan_is_checked() {
 fn a_plan_of_absurd_size_is_refused() {
     let config = ExecutionGraphConfig::default();
     let absurd = plan(&[("a", u32::MAX), ("b", u32::MAX)], &[(0, 1, Ship::Hash)]);
-    let refused = ExecutionGraph::new(absurd, config, NOW).map(|_| ());
+    let refused = graph(absurd, config).map(|_| ());
     assert!(matches!(refused, Err(PlanError::TooManyTasks { .. })));
 }
 

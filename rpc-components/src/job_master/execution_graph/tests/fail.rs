@@ -1,11 +1,12 @@
 //! Failures and reconciliation.
 
-use super::{Fixture, NOW, pair, single, status, update};
+use super::{Fixture, NOW, graph, pair, single, status, update};
 use crate::gateway::{
-    ExecutionState, JobStatus, Shortage, TaskExecutionState, TaskExecutorReport, TaskIo,
+    ExecutionState, FailureKind, JobStatus, Shortage, TaskExecutionState, TaskExecutorReport,
+    TaskIo, UnknownAttempt,
 };
 use crate::id::{AllocationId, ResourceId};
-use crate::job_master::execution_graph::{ExecutionGraph, ExecutionGraphConfig, GraphAction};
+use crate::job_master::execution_graph::{ExecutionGraphConfig, GraphAction};
 
 fn cause(text: &str) -> Vec<String> {
     vec![text.to_owned()]
@@ -41,21 +42,21 @@ fn a_failed_task_fails_the_job_and_cancels_the_others() {
 fn a_root_cause_that_comes_late_is_the_reason_all_the_same() {
     let mut fixture = Fixture::running(pair());
     let all = fixture.all();
-    let failed = |attempt, text: &str, by_neighbour| TaskExecutionState {
-        by_neighbour,
+    let failed = |attempt, text: &str, kind| TaskExecutionState {
+        kind,
         ..update(attempt, ExecutionState::Failed, cause(text))
     };
-    let first = failed(all[0], "its consumer is gone", true);
+    let first = failed(all[0], "its consumer is gone", FailureKind::Neighbour);
     fixture.graph.update_state(first, NOW).unwrap();
     assert_eq!(
         fixture.failure(),
         ["task source (1/2) failed on tm0", "its consumer is gone"]
     );
-    let root = failed(all[3], "cannot write", false);
+    let root = failed(all[3], "cannot write", FailureKind::Recoverable);
     fixture.graph.update_state(root, NOW).unwrap();
     // It was being cancelled by then, and counts as such.
     assert_eq!(fixture.state(all[3]), ExecutionState::Canceled);
-    let second = failed(all[1], "cannot read", false);
+    let second = failed(all[1], "cannot read", FailureKind::Recoverable);
     fixture.graph.update_state(second, NOW).unwrap();
     fixture.report(all[2], ExecutionState::Canceled);
     assert_eq!(fixture.graph.status(), JobStatus::Failed);
@@ -136,11 +137,14 @@ fn a_state_that_no_task_executor_reports_fails_the_task() {
 }
 
 #[test]
-fn a_task_that_was_not_deployed_cannot_run() {
+fn a_task_that_was_not_deployed_is_unknown() {
     let mut fixture = Fixture::scheduled(single(1));
     let attempt = fixture.attempt(0, 0);
-    fixture.report(attempt, ExecutionState::Finished);
-    assert_eq!(fixture.graph.status(), JobStatus::Failed);
+    let told = update(attempt, ExecutionState::Finished, vec![]);
+    let unknown = Err(UnknownAttempt { attempt });
+    assert_eq!(fixture.graph.update_state(told, NOW), unknown);
+    assert_eq!(fixture.graph.deploy_failed(attempt, vec![], NOW), []);
+    assert_eq!(fixture.states(), [ExecutionState::Scheduled]);
 }
 
 #[test]
@@ -276,7 +280,7 @@ fn only_so_much_of_a_failure_is_kept() {
         failure_cause_bytes_max: 4,
         ..ExecutionGraphConfig::default()
     };
-    let mut graph = ExecutionGraph::new(single(1), config, NOW).unwrap();
+    let mut graph = graph(single(1), config).unwrap();
     graph.fail(vec!["four".into(), "abcé".into(), "third".into()], NOW);
     assert_eq!(graph.info(NOW).failure, ["four", "abc…"]);
 }

@@ -258,6 +258,7 @@ fn a_job_is_shown() {
         status: JobStatus::Running,
         tasks: 4,
         tasks_finished: 1,
+        restarts: 0,
         submitted_ms: NOW,
         duration_ms: 500,
     };

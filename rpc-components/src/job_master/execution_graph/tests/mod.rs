@@ -2,13 +2,16 @@ mod deploy;
 mod fail;
 mod finish;
 mod random;
+mod restart;
 
-use super::{Deploy, ExecutionGraph, ExecutionGraphConfig, GraphAction};
+use super::{Deploy, ExecutionGraph, ExecutionGraphConfig, GraphAction, PlanError};
 use crate::gateway::{
-    ExecutionState, JobStatus, TaskExecutionState, TaskExecutorReport, TaskIo, TaskManagerLocation,
+    ExecutionState, FailureKind, JobStatus, TaskExecutionState, TaskExecutorReport, TaskIo,
+    TaskManagerLocation,
 };
 use crate::id::{AllocationId, AttemptId, JobId, ResourceId, VertexId};
-use crate::job_graph::{Edge, JobPlan, OperatorSpec, PlanVertex, Ship};
+use crate::job_graph::{Edge, JobPlan, OperatorSpec, PlanVertex, RestartStrategy, Ship};
+use crate::job_master::restart::RestartBackoff;
 
 const NOW: u64 = 1_000;
 
@@ -21,7 +24,7 @@ struct Fixture {
 impl Fixture {
     /// A graph that is not scheduled yet, with enough slots for it: two at each of `tm0`, `tm1` ….
     fn created(plan: JobPlan) -> Self {
-        let graph = ExecutionGraph::new(plan, ExecutionGraphConfig::default(), NOW).unwrap();
+        let graph = graph(plan, ExecutionGraphConfig::default()).unwrap();
         let slots = (0..graph.slots_needed()).map(|slot| slot_at(&format!("tm{}", slot / 2)));
         let slots = slots.collect();
         Self { graph, slots }
@@ -57,7 +60,7 @@ impl Fixture {
             job: self.graph.plan().job,
             vertex: VertexId(vertex),
             subtask,
-            attempt: 0,
+            attempt: self.graph.restarts,
         }
     }
 
@@ -112,12 +115,18 @@ impl Fixture {
     }
 }
 
+/// A graph that is not scheduled yet, which restarts only if the plan says so.
+fn graph(plan: JobPlan, config: ExecutionGraphConfig) -> Result<ExecutionGraph, PlanError> {
+    let strategy = plan.restart.clone().unwrap_or(RestartStrategy::None);
+    ExecutionGraph::new(plan, config, RestartBackoff::new(strategy, 1), NOW)
+}
+
 fn update(attempt: AttemptId, state: ExecutionState, failure: Vec<String>) -> TaskExecutionState {
     TaskExecutionState {
         attempt,
         state,
         failure,
-        by_neighbour: false,
+        kind: FailureKind::Recoverable,
         io: TaskIo::default(),
     }
 }
@@ -158,6 +167,7 @@ fn plan(vertices: &[(&str, u32)], edges: &[(u32, u32, Ship)]) -> JobPlan {
         vertices: vertices.iter().map(vertex).collect(),
         edges: edges.iter().map(edge).collect(),
         slot_wait: None,
+        restart: None,
     }
 }
 

@@ -1,3 +1,5 @@
+mod restart;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use tokio::time::{Instant, advance, timeout};
 
 use super::{JobMaster, JobMasterConfig};
 use crate::gateway::{
-    AllocatedSlot, ExecutionState, FileSplit, JobInfo, JobMasterGateway, JobStatus,
+    AllocatedSlot, ExecutionState, FailureKind, FileSplit, JobInfo, JobMasterGateway, JobStatus,
     MockResourceManagerGateway, MockTaskExecutorGateway, RegistrationResponse, RequirementsError,
     ResultsGone, Shortage, SlotOffer, TaskDeploymentDescriptor, TaskExecutionState,
     TaskExecutorReport, TaskIo, TaskManagerLocation, TaskSubmissionError, UnknownAttempt,
@@ -20,7 +22,7 @@ use crate::id::{
     AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId,
     VertexId,
 };
-use crate::job_graph::{Edge, JobGraph, OperatorSpec, Ship, Vertex};
+use crate::job_graph::{Edge, JobGraph, OperatorSpec, RestartStrategy, Ship, Vertex};
 use crate::operator::OperatorRegistry;
 use crate::testing::{Heard, StubResourceManager, StubTaskExecutor, retrieval_of};
 
@@ -48,7 +50,7 @@ struct Fixture {
 const RM: ResourceManagerId = ResourceManagerId::new(FencingToken::new(7));
 const ID: JobMasterId = JobMasterId::new(FencingToken::new(1));
 
-/// A job of one vertex, whose subtasks print lines.
+/// A job of one vertex, whose subtasks print lines, and which is not restarted.
 fn graph(parallelism: u32, slot_wait: Option<Duration>) -> JobGraph {
     let vertex = |name: &str| Vertex {
         name: name.to_owned(),
@@ -65,6 +67,7 @@ fn graph(parallelism: u32, slot_wait: Option<Duration>) -> JobGraph {
             ship: Ship::Forward,
         }],
         slot_wait,
+        restart: Some(RestartStrategy::None),
     }
 }
 
@@ -76,9 +79,14 @@ impl Fixture {
 
     /// Starts the JobMaster of a job that needs one slot, and a service that is far from it.
     async fn far(network: &SimNetwork) -> (Self, RpcService) {
+        Self::far_with(network, graph(1, None)).await
+    }
+
+    /// Starts the JobMaster of a job, and a service that is far from it.
+    async fn far_with(network: &SimNetwork, graph: JobGraph) -> (Self, RpcService) {
         let rpc = RpcService::builder().transport(network.node("jm").transport());
         let far = RpcService::builder().transport(network.node("te").transport());
-        let fixture = Self::within(rpc.build().await.unwrap(), graph(1, None), |_| {}).await;
+        let fixture = Self::within(rpc.build().await.unwrap(), graph, |_| {}).await;
         (fixture, far.build().await.unwrap())
     }
 
@@ -269,7 +277,7 @@ impl Fixture {
             attempt,
             state,
             failure: Vec::new(),
-            by_neighbour: false,
+            kind: FailureKind::Recoverable,
             io: TaskIo::default(),
         };
         self.gateway.update_task_execution_state(update).await
