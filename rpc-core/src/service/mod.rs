@@ -3,6 +3,7 @@
 mod accept;
 mod awake;
 mod backoff;
+mod builder;
 mod channel;
 mod connect;
 mod error;
@@ -13,6 +14,7 @@ mod peers;
 mod quota;
 mod registry;
 
+pub use self::builder::RpcServiceBuilder;
 pub use self::channel::ChannelListener;
 pub use self::error::{BuildError, ConnectError, StartError};
 pub use self::executor::{ScheduledExecutor, ScheduledTask, TaskError};
@@ -33,7 +35,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Instrument, Span};
 
-use self::accept::{Accepted, listen};
+use self::accept::Accepted;
 use self::awake::Awake;
 use self::channel::Channels;
 use self::error::NO_RUNTIME;
@@ -47,7 +49,6 @@ use crate::connection::{Hello, Purpose};
 use crate::endpoint::RpcEndpoint;
 use crate::error::EndpointError;
 use crate::main_loop::Resting;
-use crate::metering;
 use crate::server::RpcServer;
 use crate::shared::EndpointCore;
 use crate::transport::Transport;
@@ -144,53 +145,6 @@ impl WeakService {
 }
 
 impl RpcService {
-    /// Starts to describe a service.
-    #[must_use]
-    pub fn builder() -> RpcServiceBuilder {
-        RpcServiceBuilder::default()
-    }
-
-    /// Makes a service without transports: its endpoints are for its own gateways.
-    #[must_use]
-    pub fn local() -> Self {
-        Self::from_parts(RpcServiceBuilder::default(), BTreeMap::new())
-    }
-
-    fn from_parts(builder: RpcServiceBuilder, transports: BTreeMap<&'static str, Reach>) -> Self {
-        let id = fastrand::u128(..);
-        let caller = Arc::new(builder.caller(id));
-        let RpcServiceBuilder {
-            config,
-            cluster,
-            roles_needed,
-            ..
-        } = builder;
-        if config.metrics {
-            metering::describe();
-        }
-        let inner = Arc::new(Inner {
-            id,
-            cluster: cluster.as_deref().map_or(0, cluster_id),
-            channels: Channels::new(config.channel_backlog_max),
-            caller,
-            config,
-            transports,
-            registry: Registry::default(),
-            peers: Peers::default(),
-            dialled: AtomicU64::new(0),
-            accepted: Arc::default(),
-            roles_needed,
-            runtime: Handle::try_current().ok(),
-            tasks: Mutex::new(JoinSet::new()),
-            homes: Mutex::default(),
-            awake: Arc::default(),
-            closed: watch::Sender::new(false),
-            span: Span::current(),
-            watching: Once::new(),
-        });
-        Self { inner }
-    }
-
     /// Returns the service's configuration.
     #[must_use]
     pub fn config(&self) -> &RpcConfig {
@@ -389,125 +343,6 @@ impl fmt::Debug for RpcService {
             .field("address", &self.address_of(""))
             .finish_non_exhaustive()
     }
-}
-
-/// Describes a service: its transports, and its limits.
-#[derive(Debug, Default)]
-pub struct RpcServiceBuilder {
-    config: RpcConfig,
-    cluster: Option<String>,
-    roles_needed: bool,
-    transports: Vec<Arc<dyn Transport>>,
-    #[cfg(feature = "testing")]
-    faults: crate::testing::Faults,
-}
-
-impl RpcServiceBuilder {
-    /// Lets the service listen and dial by a transport.
-    #[must_use]
-    pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transports.push(Arc::new(transport));
-        self
-    }
-
-    /// Replaces the limits and times.
-    #[must_use]
-    pub fn config(mut self, config: RpcConfig) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Names the cluster: services of differently named clusters refuse each other.
-    #[must_use]
-    pub fn cluster(mut self, name: impl Into<String>) -> Self {
-        self.cluster = Some(name.into());
-        self
-    }
-
-    /// Lets peers call only what their certificates give them a role for.
-    ///
-    /// A method says who may call it by `#[rpc(roles = "..")]`; one that says nothing may then be
-    /// called by nobody, and a peer without a certificate may call nothing. Calls within the service
-    /// are not judged, and channels are open to whoever has a certificate. A connection keeps the
-    /// roles that it was made with.
-    #[must_use]
-    pub const fn require_roles(mut self) -> Self {
-        self.roles_needed = true;
-        self
-    }
-
-    /// Lets calls go wrong as a test asks.
-    #[cfg(feature = "testing")]
-    #[must_use]
-    pub fn faults(mut self, faults: &crate::testing::Faults) -> Self {
-        self.faults = faults.clone();
-        self
-    }
-
-    fn caller(&self, service: u128) -> Caller {
-        Caller {
-            #[cfg(feature = "testing")]
-            faults: self.faults.clone(),
-            ..Caller::new(service, &self.config)
-        }
-    }
-
-    /// Binds the transports, and starts to accept.
-    ///
-    /// # Errors
-    ///
-    /// The configuration cannot work, a transport cannot be bound, or two have the same scheme; or one
-    /// listens, and this is not polled in a runtime.
-    ///
-    /// # Panics
-    ///
-    /// Outside of a runtime, if a transport listens that needs one, as those over sockets do.
-    pub async fn build(mut self) -> Result<RpcService, BuildError> {
-        check(&self.config)?;
-        let mut transports = BTreeMap::new();
-        let mut listeners = Vec::new();
-        for transport in std::mem::take(&mut self.transports) {
-            let scheme = transport.scheme();
-            let listener = transport.listen().await?;
-            let authority = listener
-                .as_ref()
-                .map(|it| it.authority().to_ascii_lowercase());
-            listeners.extend(listener);
-            let reach = Reach {
-                transport,
-                authority,
-            };
-            if transports.insert(scheme, reach).is_some() {
-                return Err(BuildError::Twice { scheme });
-            }
-        }
-        let service = RpcService::from_parts(self, transports);
-        for listener in listeners {
-            let listening = service.try_spawn(listen(service.downgrade(), listener));
-            listening.map_err(|NoRuntime| BuildError::NoRuntime)?;
-        }
-        Ok(service)
-    }
-}
-
-fn check(config: &RpcConfig) -> Result<(), BuildError> {
-    let refusal = |field, reason| Err(BuildError::Config { field, reason });
-    if config.redial_delay_max < config.redial_delay_min {
-        return refusal("redial_delay_max", "is less than redial_delay_min");
-    }
-    if config.channel_backlog_max == 0 {
-        return refusal("channel_backlog_max", "is 0: no channel could be accepted");
-    }
-    Ok(())
-}
-
-/// Hashes a cluster's name (FNV-1a): it only has to tell clusters apart, not to keep anyone out.
-fn cluster_id(name: &str) -> u128 {
-    let step = |hash: u128, byte: u8| {
-        (hash ^ u128::from(byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
-    };
-    name.bytes()
-        .fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }
 
 #[cfg(all(test, feature = "testing"))]
