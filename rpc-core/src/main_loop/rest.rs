@@ -28,15 +28,14 @@ pub(super) struct Stand {
 
 impl<E: RpcEndpoint> Resting<E> {
     /// Makes an endpoint that was not started yet.
-    pub(crate) fn new(core: Arc<EndpointCore<E>>, endpoint: E, span: Span) -> Box<Self> {
+    pub(crate) fn new(core: Arc<EndpointCore<E>>, endpoint: E, span: Option<Span>) -> Box<Self> {
         Box::new(Self {
             cell: EndpointCell::new(endpoint, Context::new(core)),
             stand: Stand {
                 state: State::Created,
                 trust: Trust::default(),
             },
-            // Not for nothing: with its feature `log`, tracing tells of a span too that nobody records.
-            span: (!span.is_disabled()).then(|| Box::new(span)),
+            span: span.map(Box::new),
         })
     }
 

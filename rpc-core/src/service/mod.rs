@@ -181,8 +181,9 @@ impl RpcService {
         name: &str,
         endpoint: E,
     ) -> Result<RpcServer<E>, StartError> {
+        // Only whether it is one: few ever need it.
         let address = self.address_of(name).parse::<Address>();
-        let _parsed = address.map_err(StartError::Name)?;
+        address.map_err(StartError::Name)?;
         let runtime = Handle::try_current().ok().or_else(|| self.runtime());
         let home = self.home(runtime.ok_or(StartError::NoRuntime)?);
         let core = Arc::new(EndpointCore::new(
@@ -200,7 +201,7 @@ impl RpcService {
         }
         // What its code logs tells whose it is.
         let span = tracing::info_span!(parent: &self.inner.span, "endpoint", %name);
-        core.settle(Resting::new(Arc::clone(&core), endpoint, span));
+        core.settle(Resting::new(Arc::clone(&core), endpoint, recorded(span)));
         let server = RpcServer::new(core);
         self.start_watching();
         Ok(server)
@@ -330,11 +331,15 @@ fn spawn_within(
     task: impl Future<Output = ()> + Send + 'static,
 ) {
     while tasks.try_join_next().is_some() {}
-    // Not for nothing: with its feature `log`, tracing tells of a span too that nobody records.
-    match span.is_disabled() {
-        true => tasks.spawn_on(task, runtime),
-        false => tasks.spawn_on(task.instrument(span), runtime),
+    match recorded(span) {
+        None => tasks.spawn_on(task, runtime),
+        Some(span) => tasks.spawn_on(task.instrument(span), runtime),
     };
+}
+
+/// Returns a span that somebody records: with its feature `log`, tracing tells of the others too.
+fn recorded(span: Span) -> Option<Span> {
+    (!span.is_disabled()).then_some(span)
 }
 
 impl fmt::Debug for RpcService {
