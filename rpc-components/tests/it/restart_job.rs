@@ -15,7 +15,7 @@ use rpc_components::operator::{
 use tempfile::TempDir;
 
 use crate::fixture::{
-    chain, cluster_with, counted, follow, in_time, transports, until, until_running,
+    chain, cluster_with, counted, follow, in_time, run, transports, until, until_running,
 };
 use crate::processes::Processes;
 
@@ -235,8 +235,7 @@ async fn a_job_whose_operator_fails_begins_anew() {
     let client = cluster.client().await.unwrap();
     for fault in ["fails", "panics"] {
         let graph = word_count(&[&a, &b], None, fault);
-        let job = client.submit(graph).await.unwrap();
-        let (result, printed) = follow(&client, job).await;
+        let (result, printed) = run(&client, graph).await;
         assert_eq!((result.status, result.restarts), (JobStatus::Finished, 2));
         assert_eq!(printed, expected);
     }
@@ -251,8 +250,7 @@ async fn a_job_that_cannot_be_helped_fails() {
     let client = cluster.client().await.unwrap();
     for (fault, restarts) in [("always-fails", 2), ("is-fatal", 0)] {
         let graph = word_count(&[&a, &b], None, fault);
-        let job = client.submit(graph).await.unwrap();
-        let (result, printed) = follow(&client, job).await;
+        let (result, printed) = run(&client, graph).await;
         assert_eq!((result.status, printed.as_str()), (JobStatus::Failed, ""));
         assert_eq!(result.restarts, restarts);
         let failure = result.failure.join(": ");

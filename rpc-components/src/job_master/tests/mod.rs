@@ -251,6 +251,13 @@ impl Fixture {
         self.offer(name, slots).await.unwrap()
     }
 
+    /// Starts a TaskExecutor in a far service, and has it offer a slot.
+    async fn bring_far(&self, far: &RpcService, name: &'static str) -> RpcServer<StubTaskExecutor> {
+        let server = StubTaskExecutor::new(self.mock_task_executor(name)).start(far, name);
+        self.bring_from(name, &format!("sim://te/{name}"), 1).await;
+        server
+    }
+
     async fn offer(
         &self,
         name: &str,

@@ -12,7 +12,7 @@ use crate::gateway::{ExecutionState, JobStatus, Shortage, UnknownAttempt};
 use crate::id::{AttemptId, ResourceId};
 use crate::job_graph::JobGraph;
 use crate::job_master::JobMasterConfig;
-use crate::testing::{StubTaskExecutor, until};
+use crate::testing::until;
 
 /// A job that needs so many slots, and may be restarted twice, after 1 s each.
 fn restarting(slots: u32, slot_wait: Option<Duration>) -> JobGraph {
@@ -341,9 +341,7 @@ async fn a_task_manager_that_has_died_is_not_given_the_next_attempt() {
     // A restart that picks the dead TaskManager again burns one attempt after the other.
     let network = SimNetwork::seeded(1);
     let (fixture, far) = Fixture::far_with(&network, restarting(1, None)).await;
-    let mock = fixture.mock_task_executor("far");
-    let far_te = StubTaskExecutor::new(mock).start(&far, "far");
-    fixture.bring_from("far", "sim://te/far", 1).await;
+    let far_te = fixture.bring_far(&far, "far").await;
     fixture.run().await;
     let _near = fixture.start_task_executor("near");
     far.abort();
@@ -360,9 +358,7 @@ async fn a_slot_of_a_task_manager_that_may_be_dead_is_not_taken() {
     let network = SimNetwork::seeded(1);
     let (fixture, far) = Fixture::far_with(&network, restarting(2, None)).await;
     let near = fixture.start_task_executor("near");
-    let mock = fixture.mock_task_executor("far");
-    let _far = StubTaskExecutor::new(mock).start(&far, "far");
-    fixture.bring_from("far", "sim://te/far", 1).await;
+    let _far = fixture.bring_far(&far, "far").await;
     fixture.bring_from("near", "sim://jm/near", 1).await;
     let [at_far, at_near] = fixture.run_two().await;
     fixture
@@ -386,9 +382,7 @@ async fn a_task_manager_that_does_not_answer_a_cancel_is_left() {
     let network = SimNetwork::seeded(1);
     let (fixture, far) = Fixture::far_with(&network, restarting(2, None)).await;
     let _near = fixture.start_task_executor("near");
-    let mock = fixture.mock_task_executor("hung");
-    let _hung = StubTaskExecutor::new(mock).start(&far, "hung");
-    fixture.bring_from("hung", "sim://te/hung", 1).await;
+    let _hung = fixture.bring_far(&far, "hung").await;
     fixture.bring_from("near", "sim://jm/near", 1).await;
     let [at_hung, at_near] = fixture.run_two().await;
     network.pause("te");
