@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
 use crate::call::{Call, ReplyTo, Time, Waiting};
 use crate::connection::Ask;
 use crate::context::{Context, TimerHandle};
@@ -15,12 +13,13 @@ use crate::lifecycle::Command;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::scope;
 use crate::shared::{EndpointCore, Fence, Mail, Run};
+use crate::sync::{Mutex, MutexGuard};
 
 /// An endpoint's state as its own task holds it.
 pub(crate) struct EndpointCell<E: RpcEndpoint>(Mutex<(E, Context<E>)>);
 
 impl<E: RpcEndpoint> EndpointCell<E> {
-    pub(crate) const fn new(endpoint: E, cx: Context<E>) -> Self {
+    pub(crate) fn new(endpoint: E, cx: Context<E>) -> Self {
         Self(Mutex::new((endpoint, cx)))
     }
 
