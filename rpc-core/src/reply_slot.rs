@@ -29,10 +29,12 @@ use crate::turn;
 /// One answer on its way, seen from both sides.
 pub(crate) struct ReplySlot<T, E> {
     /// One of the stages below. It is changed while the state is locked, but for the beginning of a
-    /// call, which nobody else knows of, and that of a wait.
+    /// call, which nobody else knows of.
     stage: AtomicU8,
     /// Whether the caller has gone.
     abandoned: AtomicBool,
+    /// Whether the caller lends its thread to the callee just now, and is about to wait.
+    at_hand: AtomicBool,
     clock: Clock,
     /// Its call's place in a trace, written before the call is waited for.
     trace: TraceCell,
@@ -103,6 +105,7 @@ impl<T, E> ReplySlot<T, E> {
         Self {
             stage: AtomicU8::new(OPEN),
             abandoned: AtomicBool::new(false),
+            at_hand: AtomicBool::new(false),
             clock: Clock::new(Time::ENDLESS),
             trace: TraceCell::default(),
             state: Mutex::new(State {
@@ -155,7 +158,11 @@ impl<T, E> ReplySlot<T, E> {
     /// Puts the answer, and wakes the caller when the turn ends. It is dropped if there is one or if
     /// nobody waits.
     pub(crate) fn fill(&self, answer: RpcResult<T, E>) {
-        let answer = answer.map_err(Box::new);
+        self.put(answer.map_err(Box::new));
+    }
+
+    /// As [`fill`](Self::fill).
+    pub(crate) fn put(&self, answer: Answered<T, E>) {
         let mut state = self.state.lock();
         match self.stage.load(Ordering::Relaxed) {
             CLOSED => return,
@@ -164,9 +171,9 @@ impl<T, E> ReplySlot<T, E> {
         }
         state.answer = Answer::Ready(answer);
         // The caller waits already, or finds it settled.
-        let waited = self.stage.swap(SETTLED, Ordering::AcqRel) == WAITED;
-        let caller = state.caller.as_ref().filter(|_| waited);
+        let caller = state.caller.as_ref().filter(|_| self.is_waited_for());
         let caller = caller.and_then(turn::wake_later);
+        self.stage.store(SETTLED, Ordering::Release);
         let callee = state.callee.take();
         // Outside the lock: with a waker may go a task, and other calls with it.
         drop(state);
@@ -187,46 +194,35 @@ impl<T, E> ReplySlot<T, E> {
     /// Takes the answer, or has `cx` woken when it comes or the call's time is over, if somebody looks
     /// after that: the call counts as one that waits.
     pub(crate) fn find(&self, cx: &Context<'_>, told: &mut Told) -> Found<T, E> {
-        if told.waker == Some(parts(cx.waker())) {
-            match self.stage.load(Ordering::Acquire) {
-                WAITED => return Found::Waits,
-                OPEN if told.by_nobody && !scope::is_any_main_thread() => {
-                    self.clock.begin();
-                    // Whoever looks for those who wait sees it, or the caller sees that there was a look.
-                    let (success, failure) = (Ordering::SeqCst, Ordering::Relaxed);
-                    let waits = self.stage.compare_exchange(OPEN, WAITED, success, failure);
-                    if waits.is_ok() {
-                        return Found::Waits;
-                    }
-                }
-                _ => {}
-            }
+        let is_told = told.waker == Some(parts(cx.waker()));
+        if is_told && self.stage.load(Ordering::Relaxed) == WAITED {
+            return Found::Waits;
         }
-        self.find_or_tell(cx, told)
-    }
-
-    fn find_or_tell(&self, cx: &Context<'_>, told: &mut Told) -> Found<T, E> {
         let mut state = self.state.lock();
         let found = self.look_for_answer(&mut state);
         if !matches!(found, Found::Waits) {
             return found;
         }
         let mut before = None;
-        if told.waker != Some(parts(cx.waker())) {
+        if !is_told {
             let waker = cx.waker().clone();
             // Of the one that is kept, which may be made of other parts.
             told.waker = Some(parts(&waker));
             before = state.caller.replace(waker);
         }
         if self.stage.load(Ordering::Relaxed) == OPEN {
-            let who = Who::here();
-            told.by_nobody = who.endpoint.is_none();
-            match &mut state.who {
-                Some(before) => **before = who,
-                None => state.who = Some(Box::new(who)),
+            if !told.by_nobody || scope::is_any_main_thread() {
+                let who = Who::here();
+                told.by_nobody = who.endpoint.is_none();
+                match &mut state.who {
+                    Some(before) => **before = who,
+                    None => state.who = Some(Box::new(who)),
+                }
             }
             self.clock.begin();
-            self.stage.store(WAITED, Ordering::SeqCst);
+            // Whoever looks for those who wait sees it, or has looked before it was locked, which the
+            // caller sees.
+            self.stage.store(WAITED, Ordering::Relaxed);
         }
         drop(state);
         drop(before);
@@ -289,7 +285,7 @@ impl<T, E> ReplySlot<T, E> {
 
     /// The state is locked.
     fn is_waited_for(&self) -> bool {
-        self.stage.load(Ordering::SeqCst) == WAITED
+        self.stage.load(Ordering::Relaxed) == WAITED
     }
 
     /// Sets another time; the caller is to be polled before it counts. Returns whether it is longer.
@@ -307,14 +303,28 @@ impl<T, E> ReplySlot<T, E> {
         time.deadline() > before.deadline()
     }
 
-    /// Starts the clock, unless it runs, and returns how long the call may take.
+    /// Says whether the caller is about to wait.
+    pub(crate) fn set_at_hand(&self, at_hand: bool) {
+        self.at_hand.store(at_hand, Ordering::Relaxed);
+    }
+
+    /// Starts the clock, unless it runs or the caller is about to start it, and returns how long the call
+    /// may take.
     pub(crate) fn begin_at(&self, now: impl FnOnce() -> Moment) -> Time {
-        self.clock.begin_at(now)
+        match self.at_hand.load(Ordering::Relaxed) {
+            true => self.clock.time(),
+            false => self.clock.begin_at(now),
+        }
     }
 
     /// Returns how long the call may take.
     pub(crate) fn time(&self) -> Time {
         self.clock.time()
+    }
+
+    /// Tells whether there is something for the caller.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.stage.load(Ordering::Acquire) == SETTLED
     }
 
     /// Tells whether the caller has gone.

@@ -9,7 +9,7 @@ use crate::connection::{Charges, IncomingCall};
 use crate::error::{Failure, Never, RpcError, RpcResult};
 use crate::method::MethodInfo;
 use crate::moment::Moment;
-use crate::reply_slot::ReplySlot;
+use crate::reply_slot::{Answered, ReplySlot};
 use crate::scope::{self, CallScope};
 use crate::unfinished::Unfinished;
 
@@ -40,7 +40,7 @@ pub(crate) struct Check<T, E> {
 type Checked<T, E> = fn(RpcResult<T, E>, &MethodInfo, usize) -> RpcResult<T, E>;
 
 /// How a result becomes a frame; a plain function, so that no bounds are needed where one answers.
-pub(crate) type Encode<T, E> = fn(&IncomingCall, RpcResult<T, E>);
+pub(crate) type Encode<T, E> = fn(&IncomingCall, Answered<T, E>);
 
 impl<T, E> ReplyTo<T, E> {
     pub(crate) const fn caller(slot: Arc<ReplySlot<T, E>>) -> Self {
@@ -62,16 +62,27 @@ impl<T, E> ReplyTo<T, E> {
     }
 
     /// Answers the call.
-    pub fn answer(mut self, result: RpcResult<T, E>) {
-        if let Some(to) = self.to.take() {
-            to.give(result.map_err(RpcError::into_answer));
+    // Where the result is made: most of its bytes are those of an error that is not there.
+    #[inline]
+    pub fn answer(self, result: RpcResult<T, E>) {
+        self.give(match result {
+            Ok(value) => Ok(value),
+            Err(error) => Err(failure(error)),
+        });
+    }
+
+    fn give(mut self, answer: Answered<T, E>) {
+        // Where it is: to move it takes longer than to look at it.
+        if let Some(to) = &self.to {
+            to.give(answer);
         }
+        self.to = None;
     }
 
     /// Answers with a failure that the runtime found.
     pub(crate) fn deny(mut self, error: RpcError) {
         if let Some(to) = self.to.take() {
-            to.give(Err(error.widen()));
+            to.give(Err(Box::new(error.widen())));
         }
     }
 
@@ -183,19 +194,20 @@ impl<T: Send + 'static, E: Send + 'static> AnyReply for ReplyTo<T, E> {
 }
 
 impl<T, E> To<T, E> {
-    fn give(self, result: RpcResult<T, E>) {
+    fn give(&self, answer: Answered<T, E>) {
         match self {
-            Self::Caller(slot) => slot.fill(result),
+            Self::Caller(slot) => slot.put(answer),
             Self::Strict(slot, check) => {
                 let unfinished = Unfinished::new(|| {
                     let endpoint = scope::endpoint_name();
                     slot.fill(Err(RpcError::Panicked { endpoint }));
                 });
+                let result = answer.map_err(|error| *error);
                 let checked = (check.check)(result, check.method, check.limit);
                 unfinished.done();
                 slot.fill(checked);
             }
-            Self::Peer(call, encode) => encode(&call, result),
+            Self::Peer(call, encode) => encode(call, answer),
         }
     }
 }
@@ -215,8 +227,14 @@ impl<T, E> Drop for ReplyTo<T, E> {
         } else {
             RpcError::Failed(Failure::message("the handler dropped the call unanswered"))
         };
-        to.give(Err(error));
+        to.give(Err(Box::new(error)));
     }
+}
+
+/// Makes an answer of what a handler failed with.
+#[cold]
+fn failure<E>(error: RpcError<E>) -> Box<RpcError<E>> {
+    Box::new(error.into_answer())
 }
 
 impl<T, E> fmt::Debug for ReplyTo<T, E> {

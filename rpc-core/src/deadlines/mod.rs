@@ -153,8 +153,7 @@ impl Shard {
     /// the deadline has passed. `noted` is what was noted of the slot's calls before.
     ///
     /// Whoever changes `earliest` looks at all slots afterwards: either it finds the call waiting, or it
-    /// is found here that there was a sweep. No lock orders the two, but that all such accesses are
-    /// sequentially consistent.
+    /// is found here that there was a sweep. The slot's lock orders the two, which both have had before.
     pub(crate) fn note(self: &Arc<Self>, deadline: Moment, noted: &mut Noted) -> bool {
         let sweeps = self.sweeps.load(Ordering::SeqCst);
         if noted.covers(deadline, sweeps) {

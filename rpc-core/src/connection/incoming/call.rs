@@ -11,10 +11,11 @@ use parking_lot::Mutex;
 
 use super::{Charges, IncomingConnection};
 use crate::call::{Clock, Time};
-use crate::error::{RpcError, RpcResult};
+use crate::error::RpcError;
 use crate::gateway::Message;
 use crate::metering::{EndpointMeter, ResponseMeter};
 use crate::moment::Moment;
+use crate::reply_slot::Answered;
 use crate::scope::{self, CallScope};
 use crate::turn;
 use crate::unfinished::Unfinished;
@@ -139,7 +140,7 @@ impl IncomingCall {
     }
 
     /// Answers the call; a caller that no longer waits gets nothing.
-    pub(crate) fn respond<T: Message, E: Message>(&self, result: RpcResult<T, E>) {
+    pub(crate) fn respond<T: Message, E: Message>(&self, answer: Answered<T, E>) {
         // Of one that is answered before it is handled, if at all.
         self.connection.give_back(self.uncharge());
         let Some(alone) = self.leave() else {
@@ -147,6 +148,7 @@ impl IncomingCall {
         };
         if !self.is_abandoned() {
             let meter = self.meter.as_ref();
+            let result = answer.as_ref().map_err(|error| &**error);
             let unfinished = Unfinished::new(|| self.send_panicked(alone));
             self.connection
                 .respond((self.id, alone), self.method, meter, result);
@@ -158,15 +160,15 @@ impl IncomingCall {
     #[cold]
     fn send_panicked(&self, alone: bool) {
         let endpoint = scope::endpoint_name();
-        let panicked: RpcResult<(), crate::Never> = Err(RpcError::Panicked { endpoint });
+        let panicked: RpcError = RpcError::Panicked { endpoint };
         self.connection
-            .respond((self.id, alone), self.method, None, panicked);
+            .respond::<(), _>((self.id, alone), self.method, None, Err(&panicked));
     }
 
     /// Answers a call with a failure; a one-way message's failure is told to nobody.
     pub(crate) fn deny(call: Option<Arc<Self>>, error: RpcError) {
         match call {
-            Some(call) => call.respond::<(), _>(Err(error)),
+            Some(call) => call.respond::<(), _>(Err(Box::new(error))),
             None => tracing::debug!(%error, "one-way message refused"),
         }
     }
@@ -208,7 +210,7 @@ impl IncomingCall {
             (self.id, false),
             self.method,
             None,
-            Err(RpcError::Timeout {
+            Err(&RpcError::Timeout {
                 method: self.method.to_owned(),
                 after,
             }),

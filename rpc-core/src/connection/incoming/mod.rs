@@ -33,7 +33,7 @@ use super::wire::{BULK_READ_BYTES, Lane, Wire};
 use super::{Directory, FrameReader, ReadError};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
-use crate::error::{RpcError, RpcResult};
+use crate::error::RpcError;
 use crate::frame::{FrameBuffer, Header, Kind};
 use crate::gateway::Message;
 use crate::metering::{Direction, ResponseMeter};
@@ -389,9 +389,9 @@ impl IncomingConnection {
         (id, alone): (u64, bool),
         method: &str,
         meter: Option<&ResponseMeter>,
-        result: RpcResult<T, E>,
+        result: Result<&T, &RpcError<E>>,
     ) {
-        let sent = match &result {
+        let sent = match result {
             Ok(value) => self.send_response(id, alone, false, value),
             Err(error) => self.send_response(id, alone, true, error),
         };

@@ -169,7 +169,7 @@ impl Session {
             .map_err(|_| ReadError::Protocol("a malformed request to resolve"))?;
         let result = self.open_gateway(connection, &resolve);
         let result = result.map_err(RpcError::App);
-        connection.respond((header.call, true), "resolve", None, result);
+        connection.respond((header.call, true), "resolve", None, result.as_ref());
         Ok(())
     }
 
