@@ -1,7 +1,6 @@
 //! How an endpoint has ended, for all who wait for it.
 
 use std::future::Future;
-use std::mem;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
@@ -13,26 +12,16 @@ use crate::main_loop::Resting;
 use crate::shared::EndpointCore;
 
 /// Tells how an endpoint has ended, once it has.
+///
+/// There is nothing before somebody waits or it has: most endpoints have nobody.
 #[derive(Default)]
-pub(crate) struct Termination(Mutex<Progress>);
+pub(crate) struct Termination(Mutex<Option<Arc<End>>>);
 
-enum Progress {
-    /// With those who wait, once there are any: most endpoints have nobody.
-    Running(Option<Arc<Waiting>>),
-    Over(Ended),
-}
-
-/// Those who wait for an endpoint's end.
+/// An endpoint's end, for those who wait for it.
 #[derive(Default)]
-struct Waiting {
+struct End {
     result: OnceLock<Ended>,
     ended: Notify,
-}
-
-impl Default for Progress {
-    fn default() -> Self {
-        Self::Running(None)
-    }
 }
 
 /// An endpoint's state as long as its task lives.
@@ -76,6 +65,15 @@ impl<E: RpcEndpoint> Ending<E> {
         })
     }
 
+    /// The endpoint goes on in another task, as it stands now.
+    pub(crate) fn go_on(mut self, stands: impl FnOnce(&mut Resting<E>)) {
+        let mut endpoint = self.endpoint.take().expect("the task lives");
+        stands(&mut endpoint);
+        // Its timers are the next main loop's.
+        self.core.pulse.change();
+        EndpointCore::begin(endpoint);
+    }
+
     /// The endpoint has ended by itself.
     pub(crate) fn end(mut self, result: Ended) {
         self.result = Some(result);
@@ -102,17 +100,16 @@ impl<E: RpcEndpoint> Drop for Ending<E> {
 impl Termination {
     /// Says how the endpoint has ended.
     pub(crate) fn set(&self, result: Ended) {
-        let before = mem::replace(&mut *self.0.lock(), Progress::Over(result.clone()));
-        if let Progress::Running(Some(waiting)) = before {
-            // It is said once.
-            let _unset = waiting.result.set(result);
-            waiting.ended.notify_waiters();
-        }
+        let end = self.end();
+        // It is said once.
+        let _unset = end.result.set(result);
+        end.ended.notify_waiters();
     }
 
     /// Tells whether it has ended.
     pub(crate) fn is_set(&self) -> bool {
-        matches!(*self.0.lock(), Progress::Over(_))
+        let end = self.0.lock();
+        end.as_ref().is_some_and(|it| it.result.get().is_some())
     }
 
     /// Waits until the endpoint has ended.
@@ -121,21 +118,16 @@ impl Termination {
     ///
     /// Nothing is lost: whoever asks later is told too.
     pub(crate) fn wait(&self) -> impl Future<Output = Result<(), EndpointError>> + use<> {
-        let waits = match &mut *self.0.lock() {
-            Progress::Over(result) => Err(result.clone()),
-            Progress::Running(waiting) => Ok(Arc::clone(waiting.get_or_insert_default())),
-        };
-        async move {
-            let result = match waits {
-                Ok(waiting) => waiting.told().await,
-                Err(result) => result,
-            };
-            result.map_err(|error| *error)
-        }
+        let end = self.end();
+        async move { end.told().await.map_err(|error| *error) }
+    }
+
+    fn end(&self) -> Arc<End> {
+        Arc::clone(self.0.lock().get_or_insert_default())
     }
 }
 
-impl Waiting {
+impl End {
     async fn told(&self) -> Ended {
         loop {
             // Before one looks: what happens from here on is told.
