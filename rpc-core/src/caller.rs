@@ -18,6 +18,8 @@ pub(crate) struct Caller {
     pub(crate) call_timeout: Duration,
     /// How large a message of a strict call may be; `None` if values are moved.
     pub(crate) strict: Option<usize>,
+    /// Whether who awaits a call runs its handler, if that is brief.
+    pub(crate) lends: bool,
     pub(crate) deadlines: Deadlines,
     #[cfg(feature = "testing")]
     pub(crate) faults: crate::testing::faults::Faults,
@@ -30,6 +32,7 @@ impl Caller {
             metrics: config.metrics,
             call_timeout: config.call_timeout,
             strict: config.strict_local.then_some(config.frame_bytes_max),
+            lends: config.lend_threads,
             deadlines: Deadlines::default(),
             #[cfg(feature = "testing")]
             faults: Default::default(),

@@ -66,6 +66,14 @@ pub struct RpcConfig {
     /// and a pause of the peer loses it; too long, and a vanished host is noticed late. The default
     /// is 15 s.
     pub keepalive_timeout: Duration,
+    /// Whether whoever awaits a call within this service runs its handler itself, if that is known to take
+    /// next to no time. It saves both sides a way through the runtime's scheduler, which is most of what
+    /// such a call costs.
+    ///
+    /// Such a handler sees the task-local values of whoever runs it; its runtime, its span and its order
+    /// are the endpoint's. One that takes long all of a sudden keeps that task as well, beyond the call's
+    /// deadline too. The default is yes.
+    pub lend_threads: bool,
     /// How many bytes of requests that came over connections may wait in an endpoint's mailbox. More
     /// are answered `Overloaded`. It is less than `window_bytes`, so that one slow endpoint does not
     /// use up a connection that it shares with others. The default is 16 MiB.
@@ -133,6 +141,7 @@ impl Default for RpcConfig {
             handshakes_per_host_max: 256,
             keepalive_interval: Duration::from_secs(5),
             keepalive_timeout: Duration::from_secs(15),
+            lend_threads: true,
             mailbox_bytes_max: 16 << 20,
             mailbox_messages_max: 1 << 17,
             metrics: true,

@@ -14,9 +14,11 @@ use crate::context::Context;
 use crate::error::{BoxError, RpcError};
 use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
+use crate::main_loop::Borrower;
 use crate::main_thread::{Batch, MainThread};
 use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
+use crate::pulse::Doing;
 use crate::scope::CallScope;
 use crate::shared::{EndpointCore, Mail};
 use crate::trace::TraceContext;
@@ -198,6 +200,29 @@ where
             Mail::Call(head, (self.wrap)(request))
         };
         self.core.push(0, make);
+    }
+
+    fn push_awaited(
+        &self,
+        token: Option<FencingToken>,
+        trace: Option<TraceContext>,
+        request: G::Request,
+        borrower: &mut Borrower,
+    ) -> bool {
+        let request = (self.wrap)(request);
+        let (method, _) = E::Gateways::method_of(&request);
+        let queued = self.core.queued();
+        let make = || {
+            let head = Head {
+                token,
+                trace,
+                charge: None,
+                queued,
+            };
+            Mail::Call(head, request)
+        };
+        self.core
+            .push_awaited(Doing::method(method), make, borrower)
     }
 
     fn ended(&self) -> BoxFuture<'static, ()> {

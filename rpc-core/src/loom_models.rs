@@ -17,7 +17,8 @@ use crate::call::{Call, ReplyTo, Time, Waiting};
 use crate::callee::Callee;
 use crate::connection::{Ask, beside, together};
 use crate::error::RpcResult;
-use crate::mailbox::{Limit, Mailbox, Rejected};
+use crate::mailbox::{Left, Limit, Mailbox, Rejected};
+use crate::main_loop::{Polled, Running};
 use crate::method::{CallTimeout, MethodInfo};
 use crate::reply_slot::{Found, ReplySlot, Told};
 
@@ -259,6 +260,45 @@ fn a_reader_that_goes_to_rest_misses_nothing_and_is_given_back_once() {
             assert_eq!(begun, rests, "one brought something, and begins");
             mailbox.take(&cx, &mut mail, &mut control);
             assert_eq!(seen + mail.len() + control.len(), 2);
+        }
+    });
+}
+
+#[test]
+fn what_is_put_in_is_handled_by_the_task_or_on_a_thread_that_is_lent() {
+    // As above: with this bound, some seconds.
+    check_bounded("a thread that is lent", Some(3), || {
+        let mailbox = Arc::new(Mailbox::<u32, (), ()>::new(messages(9)));
+        let running = Arc::new(Running::new());
+        let mut seen = Vec::new();
+        let main_loop = {
+            let (mailbox, running) = (Arc::clone(&mailbox), Arc::clone(&running));
+            poll_fn(move |cx| {
+                let (mut mail, mut control) = (VecDeque::new(), Vec::new());
+                match running.is_lent() {
+                    true => assert!(mailbox.take_mail(cx, &mut mail)),
+                    false => assert!(mailbox.take(cx, &mut mail, &mut control)),
+                }
+                seen.extend(mail);
+                match seen.len() {
+                    2 => Poll::Ready(()),
+                    _ => Poll::Pending,
+                }
+            })
+        };
+        let callers = [1, 2].map(|number| {
+            let (mailbox, running) = (Arc::clone(&mailbox), Arc::clone(&running));
+            thread::spawn(move || match mailbox.push_awaited(|| number) {
+                Ok(Left::Later { .. }) if running.poll_lent() => {}
+                Ok(Left::Later { .. }) => mailbox.hurry(),
+                Ok(Left::Nothing) => {}
+                Ok(Left::Begin(())) | Err(_) => panic!("it neither rests nor is closed"),
+            })
+        });
+        let mut begun = Some(Polled::new(main_loop) as _);
+        block_on(poll_fn(|cx| running.poll(cx, &mut begun)));
+        for caller in callers {
+            caller.join().unwrap();
         }
     });
 }

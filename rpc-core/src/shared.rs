@@ -1,9 +1,12 @@
 //! What all handles of an endpoint share: its mailbox, its name and its token.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Wake, Waker};
 use std::thread;
+
+use tracing::Instrument;
 
 use crate::callee::Callee;
 use crate::caller::Caller;
@@ -14,11 +17,11 @@ use crate::error::{EndpointError, RpcError};
 use crate::fencing::{FencingToken, StaleToken, Term};
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute};
 use crate::lifecycle::Command;
-use crate::mailbox::{Limit, Mailbox, Rejected};
-use crate::main_loop::{self, Resting};
+use crate::mailbox::{Left, Limit, Mailbox, Rejected};
+use crate::main_loop::{self, Borrower, Briefs, MainTask, Resting, Running};
 use crate::metering::{EndpointMeter, Queued};
 use crate::mutant::{self, Mutant};
-use crate::pulse::Pulse;
+use crate::pulse::{Doing, Pulse};
 use crate::scope::{self, MainThreadName};
 use crate::service::Home;
 use crate::termination::{Ended, Termination};
@@ -34,12 +37,16 @@ pub struct EndpointCore<E: RpcEndpoint> {
     /// `None` if nobody records metrics.
     pub(crate) meter: Option<Arc<EndpointMeter>>,
     pub(crate) mailbox: Mailbox<Mail<E>, Control, Box<Resting<E>>>,
+    /// `None` as long as its main loop was not shared.
+    pub(crate) running: OnceLock<Box<Running>>,
+    /// The methods whose handlers take next to no time, as the main loop knows.
+    pub(crate) brief: Briefs,
     /// The endpoint's token, which only its main thread changes.
     token: Term,
     /// Whether calls are taken, as the main loop last knew.
     serving: AtomicBool,
     /// One-way messages that a full mailbox turned away.
-    dropped: AtomicU64,
+    dropped: AtomicU32,
     pub(crate) caller: Arc<Caller>,
     /// Which start of an endpoint under its name it is.
     pub(crate) incarnation: u64,
@@ -95,9 +102,11 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             meter,
             pulse: Pulse::new(),
             mailbox: Mailbox::new(limit),
+            running: OnceLock::new(),
+            brief: Briefs::default(),
             token: Term::default(),
             serving: AtomicBool::new(false),
-            dropped: AtomicU64::new(0),
+            dropped: AtomicU32::new(0),
             caller,
             incarnation: fastrand::u64(..),
             home,
@@ -161,12 +170,49 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         self.refuse(mail, error);
     }
 
+    /// Queues a request that somebody is about to wait for. If its handler takes next to no time, whoever
+    /// waits is to lend its thread, or to have the task hurry.
+    /// Returns whether that is so, and then it is this endpoint.
+    pub(crate) fn push_awaited(
+        self: &Arc<Self>,
+        method: Doing,
+        make: impl FnOnce() -> Mail<E>,
+        borrower: &mut Borrower,
+    ) -> bool {
+        if !self.brief.has(method) {
+            self.push(0, make);
+            return false;
+        }
+        let (mail, error) = match self.mailbox.push_awaited(make) {
+            Ok(left) => {
+                self.put();
+                match left {
+                    Left::Nothing => {}
+                    Left::Begin(resting) => Self::begin(resting),
+                    Left::Later { is_first } => {
+                        if is_first {
+                            turn::wake_at_leisure(&Waker::from(Arc::clone(self)));
+                        }
+                        borrower.be(self);
+                        return true;
+                    }
+                }
+                return false;
+            }
+            Err(Rejected::Closed(make)) => (make(), self.unreachable()),
+            Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),
+        };
+        self.refuse(mail, error);
+        false
+    }
+
     #[cold]
     fn refuse(&self, mail: Mail<E>, error: RpcError) {
         if let Mail::Call(_, request) = mail {
             let (place, method) = E::Gateways::method_of(&request);
             if method.one_way {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                let (set, get) = (Ordering::Relaxed, Ordering::Relaxed);
+                let _at_most = self.dropped.fetch_update(set, get, |it| it.checked_add(1));
                 self.meter.iter().for_each(|it| it.dropped(place));
             }
             E::Gateways::deny(request, error);
@@ -204,10 +250,19 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Lets an endpoint go on that has rested.
     #[cold]
-    fn begin(mut endpoint: Box<Resting<E>>) {
+    pub(crate) fn begin(mut endpoint: Box<Resting<E>>) {
         let (core, span) = (endpoint.core(), endpoint.span());
         let home = Arc::clone(&core.home);
-        home.begin(&core, span, main_loop::run(Arc::clone(&core), endpoint));
+        let is_shared = core.brief.is_any();
+        let main_loop = main_loop::run(Arc::clone(&core), endpoint, is_shared);
+        if !is_shared {
+            return home.begin(&core, span, main_loop);
+        }
+        let task = match span {
+            None => MainTask::new(&core, main_loop),
+            Some(span) => MainTask::new(&core, main_loop.instrument(span)),
+        };
+        home.begin(&core, None, task);
     }
 
     pub(crate) fn unreachable(&self) -> RpcError {
@@ -329,7 +384,14 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// How many one-way messages were lost because the mailbox was full.
     pub(crate) fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed).into()
+    }
+}
+
+/// Has its task handle what waits, unless it was handled meanwhile.
+impl<E: RpcEndpoint> Wake for EndpointCore<E> {
+    fn wake(self: Arc<Self>) {
+        self.mailbox.hurry_at_last();
     }
 }
 

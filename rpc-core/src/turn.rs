@@ -11,10 +11,12 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Waker;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -42,7 +44,7 @@ struct Debts {
     /// There is a turn.
     taken: Cell<bool>,
     /// The thread's number; 0 until it has one.
-    thread: Cell<u64>,
+    thread: Cell<u32>,
     /// What the handler's waker points to that is polled in the turn.
     polled_by: Cell<usize>,
     /// When it began, if it is known to be short.
@@ -52,6 +54,14 @@ struct Debts {
 }
 
 impl Debts {
+    fn thread(&self) -> u32 {
+        static THREADS: AtomicU32 = AtomicU32::new(1);
+        if self.thread.get() == 0 {
+            self.thread.set(THREADS.fetch_add(1, Ordering::Relaxed));
+        }
+        self.thread.get()
+    }
+
     fn is_empty(&self) -> bool {
         self.frames.borrow().is_empty() && self.wakers.borrow().is_empty()
     }
@@ -144,15 +154,14 @@ pub(crate) fn is_taken() -> bool {
 }
 
 /// Returns which thread's turn this is, if it is one.
-pub(crate) fn current() -> Option<u64> {
-    static THREADS: AtomicU64 = AtomicU64::new(1);
-    let thread = |owed: &Debts| {
-        if owed.thread.get() == 0 {
-            owed.thread.set(THREADS.fetch_add(1, Ordering::Relaxed));
-        }
-        owed.taken.get().then(|| owed.thread.get())
-    };
+pub(crate) fn current() -> Option<u32> {
+    let thread = |owed: &Debts| owed.taken.get().then(|| owed.thread());
     OWED.try_with(thread).ok().flatten()
+}
+
+/// Returns which thread this is; 0 if it ends.
+pub(crate) fn thread() -> u32 {
+    OWED.try_with(Debts::thread).unwrap_or_default()
 }
 
 /// A handler is polled with this waker.
@@ -201,6 +210,13 @@ pub(crate) fn wake_later(waker: &Waker) -> Option<Waker> {
         }
     });
     None
+}
+
+/// Wakes a task when the executor of this thread has done what it has to do, or some of it: so long it
+/// may be that nobody needs to. At once where there is no executor.
+pub(crate) fn wake_at_leisure(waker: &Waker) {
+    let yields = pin!(tokio::task::yield_now());
+    let _pending = yields.poll(&mut Context::from_waker(waker));
 }
 
 /// Pays what is owed so far.

@@ -14,8 +14,10 @@ use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
+
+use tokio::task::coop;
 
 use crate::error::{Never, RpcError, RpcResult};
 use crate::method::CallTimeout;
@@ -27,7 +29,8 @@ use crate::turn;
 ///
 /// The request is sent when the call is made, not when it is first polled, so that calls through one
 /// gateway reach the endpoint in program order. What an endpoint's own code sends is on its way at the
-/// latest when that code awaits or returns.
+/// latest when that code awaits or returns. Who awaits a call within its service may
+/// [run its handler](crate::RpcConfig::lend_threads) meanwhile.
 ///
 /// Its time is that of the method or of the service, and begins when the call is first awaited, or its
 /// handler begins in the same service; within a handler it began with the call that is handled.
@@ -126,8 +129,11 @@ impl<T, E> Drop for Call<T, E> {
 }
 
 impl<T, E> Waiting<T, E> {
-    fn poll(&mut self, cx: &Context<'_>) -> Poll<RpcResult<T, E>> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<RpcResult<T, E>> {
         assert!(!self.over, "a call is polled until it is ready");
+        if self.lends {
+            ready!(self.lend(cx));
+        }
         let answer = match self.slot.find(cx, &mut self.told) {
             Found::Answer(answer) => answer,
             Found::Waits if !self.is_over() => {
@@ -149,6 +155,21 @@ impl<T, E> Waiting<T, E> {
             Ok(value) => Ok(value),
             Err(error) => Err(self.failed(error)),
         })
+    }
+
+    /// Lets the endpoint have this thread, once, unless it is time for other tasks to have it.
+    fn lend(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.lent.is_multiple_of(LENDS_PER_TURN) {
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
+        self.lends = false;
+        if !self.slot.is_settled() {
+            self.lent = self.lent.wrapping_add(1);
+            self.slot.set_at_hand(true);
+            self.borrower.lend();
+            self.slot.set_at_hand(false);
+        }
+        Poll::Ready(())
     }
 
     #[cold]
@@ -189,6 +210,9 @@ impl<T, E> Waiting<T, E> {
 
     /// Nobody waits any more, unless the call is to run on by itself.
     pub(super) fn leave(&mut self) {
+        if mem::take(&mut self.lends) {
+            self.borrower.hurry();
+        }
         if self.detached {
             self.slot.detach();
         } else {
@@ -196,6 +220,9 @@ impl<T, E> Waiting<T, E> {
         }
     }
 }
+
+/// So many calls that never wait count as one piece of work of their task: they are brief.
+const LENDS_PER_TURN: u8 = 8;
 
 /// What is known of a call that is given up.
 enum GivenUp<T, E> {

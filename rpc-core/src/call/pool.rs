@@ -16,6 +16,7 @@ use super::Time;
 use crate::callee::Callee;
 use crate::connection::{Ask, RemoteCall};
 use crate::deadlines::{Deadlines, Noted, Shard};
+use crate::main_loop::Borrower;
 use crate::reply_slot::{ReplySlot, Told};
 
 /// A call whose answer is to come.
@@ -27,6 +28,12 @@ pub(crate) struct Waiting<T, E> {
     pub(super) told: Told,
     pub(super) noted: Noted,
     pub(crate) remote: RemoteCall,
+    /// Who waits first is to lend its thread.
+    pub(crate) lends: bool,
+    /// To whom.
+    pub(crate) borrower: Borrower,
+    /// How often that was done for calls with this slot.
+    pub(super) lent: u8,
     pub(super) detached: bool,
     /// The answer was taken.
     pub(super) over: bool,
@@ -61,6 +68,9 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             told: Told::default(),
             noted: Noted::default(),
             remote: RemoteCall::default(),
+            lends: false,
+            borrower: Borrower::default(),
+            lent: 0,
             detached: false,
             over: false,
             keep,

@@ -21,6 +21,7 @@ use crate::codec;
 use crate::connection::{Charge, IncomingCall};
 use crate::error::{RpcError, RpcResult};
 use crate::fencing::FencingToken;
+use crate::main_loop::Borrower;
 use crate::metering::{EndpointMeter, Queued};
 use crate::method::MethodInfo;
 use crate::trace::TraceContext;
@@ -94,6 +95,16 @@ pub(crate) trait LocalRoute<R>: Send + Sync {
     /// Hands on a request, and what comes with it: piece by piece, since to put them together and take
     /// them apart again would be much of what it costs.
     fn push(&self, token: Option<FencingToken>, trace: Option<TraceContext>, request: R);
+
+    /// The same with a request whose answer is about to be waited for. Returns whether who waits is to lend
+    /// its thread, and then to whom.
+    fn push_awaited(
+        &self,
+        token: Option<FencingToken>,
+        trace: Option<TraceContext>,
+        request: R,
+        borrower: &mut Borrower,
+    ) -> bool;
 
     /// Waits until the endpoint has ended.
     fn ended(&self) -> BoxFuture<'static, ()>;

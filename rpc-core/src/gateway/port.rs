@@ -147,7 +147,10 @@ impl<R: Send + 'static> Port<R> {
         };
         let (token, trace, slot) = (ask.token, ask.trace, Arc::clone(slot));
         match self.strict(ask.info) {
-            None => route.push(token, trace, request(arguments, ReplyTo::caller(slot))),
+            None => {
+                let request = request(arguments, ReplyTo::caller(slot));
+                waiting.lends = route.push_awaited(token, trace, request, &mut waiting.borrower);
+            }
             Some(limit) => match strict::arguments(&arguments, ask.info, limit) {
                 Ok(arguments) => {
                     let check = Check {

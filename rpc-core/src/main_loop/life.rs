@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
 use std::thread;
 
-use super::MainLoop;
 use super::rest::{Resting, Stand};
+use super::{MainLoop, Over};
 use crate::endpoint::{PanicPolicy, RpcEndpoint};
 use crate::error::{EndpointError, Failure};
 use crate::lifecycle::{Command, Hook, State};
@@ -25,13 +25,14 @@ use crate::termination::{Ended, Ending};
 pub(crate) fn run<E: RpcEndpoint>(
     core: Arc<EndpointCore<E>>,
     endpoint: Box<Resting<E>>,
+    is_shared: bool,
 ) -> impl Future<Output = ()> + Send {
     let mut ending = Ending::new(core, endpoint);
     async move {
         loop {
             let outcome = {
                 let (core, endpoint) = ending.parts();
-                let mut main_loop = MainLoop::new(endpoint, core);
+                let mut main_loop = MainLoop::new(endpoint, core, is_shared);
                 let mut name = MainThreadName::new(Arc::clone(&core.name));
                 let mut tally = MainTally::new(core.meter.as_ref());
                 poll_fn(|cx| {
@@ -46,6 +47,7 @@ pub(crate) fn run<E: RpcEndpoint>(
                 Outcome::Ended(result) => return ending.end(result),
                 // Which is told when it is dropped.
                 Outcome::Aborted => return,
+                Outcome::GoesOn(stand) => return ending.go_on(|endpoint| endpoint.stand = stand),
                 Outcome::Rests(stand) => match ending.rest(|endpoint| endpoint.stand = stand) {
                     Ok(()) => return,
                     Err(awaited) => ending = awaited,
@@ -61,6 +63,8 @@ pub(super) enum Outcome {
     Aborted,
     /// The endpoint is to rest as it stands.
     Rests(Stand),
+    /// It is to go on as it stands, in another task.
+    GoesOn(Stand),
 }
 
 impl<E: RpcEndpoint> MainLoop<'_, E> {
@@ -73,7 +77,7 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
                 self.guard(Doing::Timer, |_| drop(timer));
             }
             Control::Rest => self.is_to_rest = true,
-            Control::Abort => self.aborted = true,
+            Control::Abort => self.over = Some(Over::Aborted),
         }
     }
 
@@ -173,29 +177,50 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
 
     /// Tells whether nothing is under way, nor is to be at some time.
     pub(super) fn is_idle(&self) -> bool {
-        let under_way = self.handlers.len() + self.piped.len();
-        under_way == 0 && self.timer.is_none() && self.stopping.is_none()
+        self.is_quiet() && self.timer.is_none()
     }
 
-    /// There is nothing to do until something comes; ready if the endpoint is to rest until then.
+    /// Tells whether nothing is under way.
+    fn is_quiet(&self) -> bool {
+        let under_way = self.handlers.len() + self.piped.len();
+        under_way == 0 && self.stopping.is_none()
+    }
+
+    /// There is nothing to do until something comes; ready if the endpoint is to rest until then, or to go
+    /// on in another way.
     pub(super) fn rest(&mut self) -> Poll<()> {
-        self.rests = self.is_to_rest && self.is_idle() && self.failure.is_none();
-        match self.rests {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        if self.failure.is_some() {
+            return Poll::Pending;
         }
+        let is_to_share = !self.is_shared && self.core.brief.is_any();
+        if (self.is_to_rest || is_to_share) && self.is_idle() {
+            self.over = Some(Over::Rests);
+        } else if is_to_share && self.is_quiet() {
+            self.over = Some(Over::GoesOn);
+        }
+        match self.over {
+            Some(_) => Poll::Ready(()),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Tells whether the endpoint lives on without this main loop.
+    const fn is_left(&self) -> bool {
+        matches!(self.over, Some(Over::Rests | Over::GoesOn))
     }
 
     /// Ends the task. Answers whoever still waits, unless the endpoint rests.
     pub(super) fn finish(mut self) -> Outcome {
-        if self.rests {
-            return Outcome::Rests(Stand {
-                state: self.state,
-                trust: self.trust,
-            });
-        }
-        let left = self.leave();
-        if self.aborted {
+        let stand = Stand {
+            state: self.state,
+            trust: self.trust,
+        };
+        let left = match self.over {
+            Some(Over::Rests) => return Outcome::Rests(stand),
+            Some(Over::GoesOn) => return Outcome::GoesOn(stand),
+            Some(Over::Aborted) | None => self.leave(),
+        };
+        if self.over.is_some() {
             return Outcome::Aborted;
         }
         let left = left.map_err(|_| Box::new(self.core.panicked()));
@@ -215,7 +240,7 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
 /// Also if the task is dropped.
 impl<E: RpcEndpoint> Drop for MainLoop<'_, E> {
     fn drop(&mut self) {
-        if !self.rests {
+        if !self.is_left() {
             let _left = self.leave();
         }
     }

@@ -1,12 +1,19 @@
 //! The task behind an endpoint: it takes one message after the other, and polls what handlers left.
 
+mod lent;
 mod life;
 mod metered;
+mod request;
 mod rest;
+mod running;
 mod trust;
 
 pub(crate) use self::life::run;
 pub(crate) use self::rest::Resting;
+#[cfg(all(test, rpc_loom))]
+pub(crate) use self::running::Polled;
+pub(crate) use self::running::{Borrower, MainTask, Running};
+pub(crate) use self::trust::Briefs;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,29 +22,24 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
-use std::time::Duration;
 
 use tokio::time::{Instant, Sleep};
 
+use self::request::Handled;
 use self::rest::Stand;
 use self::trust::Trust;
-use crate::call::{AnyReply, Begun, Time};
-use crate::connection::Charge;
+use crate::call::Begun;
 use crate::context::Piped;
 use crate::endpoint::{GatewayList, RpcEndpoint};
 use crate::error::{BoxError, EndpointError, RpcError};
-use crate::gateway::Head;
-use crate::handler::{self, Around, Handler};
+use crate::handler::Handler;
 use crate::lifecycle::State;
 use crate::main_thread::{Batch, MainThread};
 use crate::metering::Laps;
-use crate::method::MethodInfo;
 use crate::moment::Moment;
-use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
-use crate::scope::{Outer, Scope};
 use crate::shared::{EndpointCore, Fence, Mail};
-use crate::turn::{self, Pace};
+use crate::turn::Pace;
 use crate::unordered::Unordered;
 
 struct MainLoop<'a, E: RpcEndpoint> {
@@ -51,6 +53,10 @@ struct MainLoop<'a, E: RpcEndpoint> {
     timer: Option<Pin<Box<Sleep>>>,
     pace: Pace,
     trust: Trust,
+    /// How many pieces of code were begun, of which now and then one is timed.
+    begun: u8,
+    /// It runs on a thread that is lent.
+    lent: bool,
     /// What times handlers that do not await, if that is recorded.
     laps: Option<Box<Laps<'a>>>,
     /// Other tasks are to have their turn before the next message is handled.
@@ -58,14 +64,25 @@ struct MainLoop<'a, E: RpcEndpoint> {
     /// It is to rest when it has nothing to do: always one that has not served since its task began,
     /// and another when it is told to.
     is_to_rest: bool,
-    /// It rests, and leaves nothing.
-    rests: bool,
-    /// It ends without more ado.
-    aborted: bool,
+    /// Others may poll it too, on threads that they lend.
+    is_shared: bool,
+    /// Why it ends though the endpoint has not stopped.
+    over: Option<Over>,
     /// `on_stop` while it runs.
     stopping: Option<Stopping<'a>>,
     /// Elsewhere, since there is hardly ever one.
     failure: Option<Box<EndpointError>>,
+}
+
+/// Why the main loop of an endpoint ends that has not stopped.
+#[derive(Clone, Copy)]
+enum Over {
+    /// The endpoint rests.
+    Rests,
+    /// It goes on in a task that shares its main loop.
+    GoesOn,
+    /// It ends without more ado.
+    Aborted,
 }
 
 /// Messages that are handled one after the other.
@@ -79,7 +96,7 @@ struct Round<'a, E: RpcEndpoint> {
 type Stopping<'a> = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send + 'a>>;
 
 impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
-    fn new(endpoint: &'a Resting<E>, core: &'a Arc<EndpointCore<E>>) -> Self {
+    fn new(endpoint: &'a Resting<E>, core: &'a Arc<EndpointCore<E>>, is_shared: bool) -> Self {
         let Stand { state, trust } = endpoint.stand;
         Self {
             main: MainThread::new(&endpoint.cell),
@@ -91,11 +108,13 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             timer: None,
             pace: Pace::default(),
             trust,
+            begun: 0,
+            lent: false,
             laps: core.meter.as_deref().map(Laps::boxed),
             gives_way: false,
             is_to_rest: true,
-            rests: false,
-            aborted: false,
+            is_shared,
+            over: None,
             stopping: None,
             failure: None,
         }
@@ -103,7 +122,10 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     /// Does what there is to do; ready when the endpoint has stopped, or rests.
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let poll = self.poll_rounds(cx);
+        let poll = match self.is_on_lent_thread() {
+            true => self.poll_lent(cx),
+            false => self.poll_rounds(cx),
+        };
         let (state, handlers) = (self.state, self.handlers.len());
         self.core.pulse.publish(state, handlers, self.is_idle());
         poll
@@ -117,7 +139,7 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
             for control in control {
                 self.control(control);
             }
-            if self.aborted || self.handle(cx).is_ready() {
+            if self.over.is_some() || self.handle(cx).is_ready() {
                 return Poll::Ready(());
             }
             let changed = self.core.pulse.take_changed();
@@ -221,10 +243,15 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                     return self.put_back(Mail::Call(head, request), round);
                 }
                 let begun = self.doubt(doing);
-                if !self.request(cx, (place, method), head, request, round) {
+                let handled = self.request(cx, (place, method), head, request, round);
+                if handled == Handled::Not {
                     return Doing::Nothing;
                 }
                 self.settle(doing, begun);
+                if handled == Handled::Begun {
+                    self.trust.went_on(doing);
+                    self.tell_brief(doing);
+                }
                 doing
             }
             Mail::Run(fence, run) => {
@@ -250,120 +277,6 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
                 self.settle(Doing::Posted, begun);
                 Doing::Posted
             }
-        }
-    }
-
-    /// Tells whether such code is put off until those who are answered have their answers, since it is
-    /// not known to be quick.
-    fn puts_off(&self, doing: Doing) -> bool {
-        !self.trust.has(doing) && turn::owes()
-    }
-
-    /// Handles a message when other tasks have had their turn.
-    fn put_back(&mut self, mail: Mail<E>, round: &mut Round<'a, E>) -> Doing {
-        self.mail.push_front(mail);
-        round.taken -= 1;
-        self.gives_way = true;
-        Doing::Nothing
-    }
-
-    /// Such code begins. Returns when, if it is not known to be quick.
-    fn doubt(&self, doing: Doing) -> Option<Instant> {
-        (!self.trust.has(doing)).then(Instant::now)
-    }
-
-    /// Such code has ended that began then.
-    fn settle(&mut self, doing: Doing, begun: Option<Instant>) {
-        if let Some(begun) = begun {
-            self.ran(doing, begun.elapsed());
-        }
-    }
-
-    /// Such code took so long. If that is long, whoever it has answered does not wait for the next.
-    fn ran(&mut self, doing: Doing, took: Duration) {
-        self.gives_way |= self.trust.ran(doing, took);
-    }
-
-    /// Handles a request for this method, in this place. Returns whether its handler has begun.
-    fn request(
-        &mut self,
-        cx: &mut TaskContext<'_>,
-        (place, method): (usize, &'static MethodInfo),
-        head: Head,
-        request: <E::Gateways as GatewayList<E>>::Request,
-        round: &mut Round<'a, E>,
-    ) -> bool {
-        let Head {
-            token,
-            trace,
-            charge,
-            queued,
-        } = head;
-        let unchecked = method.one_way && mutant::is(Mutant::TokenIgnoredOneWay);
-        if method.fenced
-            && !unchecked
-            && let Err(error) = self.core.check_token(token)
-        {
-            E::Gateways::deny(request, error);
-            return false;
-        }
-        let reply = E::Gateways::reply(&request);
-        let abandoned = reply.is_some_and(|it| it.is_abandoned());
-        if abandoned && !mutant::is(Mutant::AbandonedBegun) {
-            return false;
-        }
-        let span = trace.map(|trace| {
-            let asks = reply.and_then(AnyReply::peer);
-            let peer = asks.or_else(|| charge.as_ref().map(Charge::peer));
-            handler::span(trace, method, &self.core.name, peer)
-        });
-        // A call waits no more: whoever sent it may send the next.
-        let time = reply.map_or(Time::ENDLESS, |it| it.begin(&mut round.begun));
-        let mut around = Around {
-            scope: Scope {
-                call: Outer::Had(time),
-                trace,
-                method: Some(method),
-            },
-            span,
-            pulse: &self.core.pulse,
-            doing: Doing::method(place),
-        };
-        if let (Some(laps), Some(queued)) = (&mut self.laps, queued) {
-            laps.begin(place, queued);
-        }
-        {
-            let _inside = around.enter();
-            E::Gateways::handle(&mut round.batch, request);
-        }
-        let Some(handling) = round.batch.take_left() else {
-            let charges = &mut round.begun.charges;
-            charge.into_iter().for_each(|it| charges.join(it));
-            self.laps.iter_mut().for_each(|it| it.end());
-            return true;
-        };
-        if let Some(call) = handling.call {
-            around.scope.call = Outer::Call(call);
-        }
-        let mut handler = Handler {
-            future: handling.future,
-            around,
-            timing: self.laps.as_mut().map(|it| it.leave()),
-            charge,
-        };
-        // Its beginning, before the next message is handled: calls are begun in their order.
-        let first = self.caught(|_| Pin::new(&mut handler).poll(cx));
-        if first.is_some_and(|poll| poll.is_pending()) {
-            self.handlers.push(handler);
-        }
-        true
-    }
-
-    /// Why a call is not served in this state.
-    fn refusal(&self) -> RpcError {
-        match self.state {
-            State::Created | State::Paused => self.core.not_started(),
-            State::Started | State::Terminating | State::Terminated => self.core.unreachable(),
         }
     }
 

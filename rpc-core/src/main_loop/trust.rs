@@ -1,17 +1,23 @@
-//! Which of an endpoint's code is known to be quick. Pure.
+//! Which of an endpoint's code is known to be quick, or even brief. Pure.
 //!
 //! What quick code answers may wait until those who come after it are answered too: to tell each at
-//! once costs more than most handlers do. So it may not be while code runs that takes long. Nobody knows
-//! that of code before it has run, and so it is told by how long it took before.
+//! once costs more than most handlers do. So it may not be while code runs that takes long. What is
+//! brief takes less time than it takes to have it done elsewhere. Nobody knows that of code before it has
+//! run, and so it is told by how long it took before.
 
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::pulse::Doing;
 
-/// For each kind of code, how many more times it has to be quick before it is trusted. Many kinds may
-/// share a place.
+/// For each kind of code, how many more times it has to be quick before it is trusted, and then how many
+/// times brief. Many kinds may share a place.
 #[derive(Clone, Copy)]
 pub(super) struct Trust([u8; PLACES]);
+
+/// Which code is known to be brief, for those on other threads.
+#[derive(Default)]
+pub(crate) struct Briefs(AtomicU16);
 
 impl Default for Trust {
     fn default() -> Self {
@@ -22,17 +28,59 @@ impl Default for Trust {
 impl Trust {
     /// Tells whether such code was quick of late.
     pub(super) const fn has(&self, doing: Doing) -> bool {
-        self.0[place(doing)] == 0
+        self.0[place(doing)] <= NOT_BRIEF
+    }
+
+    /// Tells whether such code took next to no time of late.
+    pub(super) const fn is_brief(&self, doing: Doing) -> bool {
+        self.0[place(doing)] == BRIEF
+    }
+
+    /// Tells whether it is still to be found out how long such code takes.
+    pub(super) const fn is_to_time(&self, doing: Doing) -> bool {
+        !matches!(self.0[place(doing)], BRIEF | NOT_BRIEF)
     }
 
     /// Such code took so long. Returns whether that is long.
     pub(super) fn ran(&mut self, doing: Doing, took: Duration) -> bool {
         let (is_slow, left) = (took >= SLOW, &mut self.0[place(doing)]);
-        *left = match is_slow {
-            true => KNOWN_SLOW,
-            false => left.saturating_sub(1),
+        *left = match *left {
+            _ if is_slow => KNOWN_SLOW,
+            QUICK => NEARLY_BRIEF,
+            before @ QUICK.. => before - 1,
+            _ if took >= BRIEF_MAX => NOT_BRIEF,
+            NOT_BRIEF => NEARLY_BRIEF,
+            before => before.saturating_sub(1),
         };
         is_slow
+    }
+
+    /// Such code went on after it had begun: however quick that was, it is not brief.
+    pub(super) fn went_on(&mut self, doing: Doing) {
+        let left = &mut self.0[place(doing)];
+        *left = NOT_BRIEF.max(*left);
+    }
+}
+
+impl Briefs {
+    pub(crate) fn has(&self, doing: Doing) -> bool {
+        self.0.load(Ordering::Relaxed) >> place(doing) & 1 == 1
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) != 0
+    }
+
+    /// Says whether such code is brief; the main thread calls it.
+    pub(super) fn set(&self, doing: Doing, is_brief: bool) {
+        let (before, bit) = (self.0.load(Ordering::Relaxed), 1 << place(doing));
+        let places = match is_brief {
+            true => before | bit,
+            false => before & !bit,
+        };
+        if places != before {
+            self.0.store(places, Ordering::Relaxed);
+        }
     }
 }
 
@@ -41,33 +89,79 @@ const fn place(doing: Doing) -> usize {
 }
 
 const PLACES: usize = 16;
-const UNKNOWN: u8 = 2;
-const KNOWN_SLOW: u8 = 32;
+const BRIEF: u8 = 0;
+/// So many times it has to be brief.
+const NEARLY_BRIEF: u8 = 7;
+/// It is quick, and known not to be brief.
+const NOT_BRIEF: u8 = 8;
+/// It is quick from the next time on.
+const QUICK: u8 = NOT_BRIEF + 1;
+const UNKNOWN: u8 = NOT_BRIEF + 2;
+const KNOWN_SLOW: u8 = NOT_BRIEF + 32;
 /// As long as this nobody is to wait for somebody else's handler.
 const SLOW: Duration = Duration::from_millis(1);
+/// To have another thread do it takes about as long; code that is not optimized takes ten times as long.
+const BRIEF_MAX: Duration = Duration::from_micros(if cfg!(debug_assertions) { 50 } else { 5 });
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{SLOW, Trust};
+    use super::{BRIEF_MAX, Briefs, SLOW, Trust};
     use crate::pulse::Doing;
 
     #[test]
     fn code_is_trusted_once_it_was_quick_some_times_and_later_if_it_was_slow() {
-        let (mut trust, method) = (Trust::default(), Doing::Method(3));
-        let runs = |trust: &mut Trust| {
-            let mut runs = 0;
-            while !trust.has(method) {
-                trust.ran(method, Duration::ZERO);
-                runs += 1;
-            }
-            runs
-        };
-        let first = runs(&mut trust);
+        let mut trust = Trust::default();
+        let first = runs(&mut trust, BRIEF_MAX, Trust::has);
         assert!(first > 0);
         assert!(!trust.has(Doing::Method(4)));
-        trust.ran(method, SLOW);
-        assert!(runs(&mut trust) > first);
+        trust.ran(METHOD, SLOW);
+        assert!(runs(&mut trust, BRIEF_MAX, Trust::has) > first);
     }
+
+    #[test]
+    fn code_is_brief_once_it_took_next_to_no_time_some_times() {
+        let mut trust = Trust::default();
+        let first = runs(&mut trust, Duration::ZERO, Trust::is_brief);
+        assert!(first > runs(&mut Trust::default(), Duration::ZERO, Trust::has));
+        assert!(!trust.is_to_time(METHOD), "it is known");
+        trust.ran(METHOD, BRIEF_MAX);
+        assert!(trust.has(METHOD) && !trust.is_brief(METHOD) && !trust.is_to_time(METHOD));
+        runs(&mut trust, Duration::ZERO, Trust::is_brief);
+        trust.ran(METHOD, SLOW);
+        assert!(!trust.has(METHOD) && trust.is_to_time(METHOD));
+    }
+
+    #[test]
+    fn code_that_goes_on_is_not_brief() {
+        let mut trust = Trust::default();
+        trust.went_on(METHOD);
+        assert!(!trust.has(METHOD) && trust.is_to_time(METHOD));
+        runs(&mut trust, Duration::ZERO, Trust::is_brief);
+        trust.went_on(METHOD);
+        assert!(trust.has(METHOD) && !trust.is_brief(METHOD));
+    }
+
+    #[test]
+    fn others_hear_which_code_is_brief() {
+        let briefs = Briefs::default();
+        briefs.set(METHOD, true);
+        assert!(briefs.has(METHOD) && !briefs.has(Doing::Method(4)));
+        briefs.set(Doing::Method(4), true);
+        briefs.set(METHOD, false);
+        assert!(!briefs.has(METHOD) && briefs.has(Doing::Method(4)));
+    }
+
+    /// Returns after how many runs that took so long something is so.
+    fn runs(trust: &mut Trust, took: Duration, is_so: fn(&Trust, Doing) -> bool) -> usize {
+        let mut runs = 0;
+        while !is_so(trust, METHOD) {
+            trust.ran(METHOD, took);
+            runs += 1;
+        }
+        runs
+    }
+
+    const METHOD: Doing = Doing::Method(3);
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroI64;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
@@ -19,7 +19,7 @@ pub(crate) struct EndpointMeter {
     /// How many messages were taken out of the mailbox and handled; only the main loop writes it.
     taken: AtomicU64,
     /// The thread whose turn tells at its end how many messages wait; 0 if there is none.
-    tells: AtomicU64,
+    tells: AtomicU32,
     /// In the order of the endpoint's methods.
     pub(super) methods: Box<[MethodMeter]>,
 }
@@ -60,7 +60,7 @@ impl EndpointMeter {
             Arc::new(Self {
                 mailbox: gauge!("rpc_mailbox_messages", "endpoint" => endpoint.to_owned()),
                 taken: AtomicU64::new(0),
-                tells: AtomicU64::new(0),
+                tells: AtomicU32::new(0),
                 methods: methods.collect(),
             })
         })
@@ -79,7 +79,7 @@ impl EndpointMeter {
 
     /// A message was put into the mailbox in a turn of this thread. Returns whether the turn is to tell
     /// of it at its end; if not, it tells already.
-    pub(crate) fn is_to_tell(&self, thread: u64) -> bool {
+    pub(crate) fn is_to_tell(&self, thread: u32) -> bool {
         let tells = self.tells.load(Ordering::Relaxed) != thread;
         if tells {
             self.tells.store(thread, Ordering::Relaxed);

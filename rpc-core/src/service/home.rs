@@ -60,6 +60,11 @@ impl Home {
         format!("{}{name}", self.address)
     }
 
+    /// Tells whether this is a thread of the runtime.
+    pub(crate) fn is_here(&self) -> bool {
+        Handle::try_current().is_ok_and(|it| it.id() == self.runtime.id())
+    }
+
     /// Runs a task of an endpoint in its span.
     pub(crate) fn begin<E: RpcEndpoint>(
         &self,

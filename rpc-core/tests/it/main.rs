@@ -8,6 +8,7 @@ mod ends;
 mod executor;
 mod fencing;
 mod gateways;
+mod lending;
 mod life_cycle;
 mod main_thread;
 mod names;

@@ -101,6 +101,28 @@ async fn an_endpoints_code_runs_in_the_endpoints_span() {
     assert_eq!(*recorder.0.lock().unwrap(), expected);
 }
 
+#[tokio::test(start_paused = true)]
+async fn code_that_runs_on_a_callers_thread_runs_in_the_endpoints_span() {
+    let (recorder, _recording) = recorded();
+    let service = RpcService::local();
+    let talking = async {
+        let server = service.start_server("loud", Loud).unwrap();
+        server.start();
+        let gateway = server.gateway::<dyn LoudGateway>();
+        for _ in 0..100 {
+            gateway.speak().await.unwrap();
+        }
+        info!("listens");
+    };
+    talking.instrument(info_span!("caller")).await;
+    let events = recorder.0.lock().unwrap();
+    let last = events.iter().rev().take(2).map(String::as_str);
+    assert_eq!(
+        Vec::from_iter(last),
+        ["caller: listens", "endpoint name=loud: speak"]
+    );
+}
+
 #[tokio::test]
 async fn an_endpoint_that_is_aborted_is_dropped_in_its_span() {
     for starts in [false, true] {
