@@ -171,8 +171,8 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 
     /// Queues a request that somebody is about to wait for. If its handler takes next to no time, whoever
-    /// waits is to lend its thread, or to have the task hurry.
-    /// Returns whether that is so, and then it is this endpoint.
+    /// waits is to lend its thread, or to have the task hurry: returns whether that is so, and says that it
+    /// is this endpoint.
     pub(crate) fn push_awaited(
         self: &Arc<Self>,
         method: Doing,

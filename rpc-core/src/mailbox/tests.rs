@@ -3,7 +3,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
 
-use super::{KEPT_MAX, Limit, Mailbox, Rejected};
+use super::{KEPT_MAX, Left, Limit, Mailbox, Rejected};
+use crate::turn;
 
 #[test]
 fn mail_is_taken_in_order_and_all_at_once() {
@@ -130,6 +131,47 @@ fn the_reader_is_woken_once_for_each_time_that_it_has_seen_all() {
     assert_eq!(mail, [1, 2]);
     assert_eq!(mailbox.push_control(()), None);
     assert_eq!(wakes.count(), 3);
+}
+
+#[test]
+fn a_reader_is_not_woken_by_what_whoever_puts_it_in_waits_for() {
+    let mailbox = Mailbox::<_, (), ()>::new(messages(9));
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(Arc::clone(&wakes));
+    let cx = Context::from_waker(&waker);
+    let (mut mail, mut control) = (VecDeque::new(), Vec::new());
+    let later = |is_first| Ok(Left::Later { is_first });
+    let push = |number| mailbox.push_awaited(|| number).map_err(drop);
+    assert_eq!(push(0), Ok(Left::Nothing), "it is about to look");
+    assert!(mailbox.take(&cx, &mut mail, &mut control));
+    mail.clear();
+    mailbox.hurry();
+    assert_eq!(wakes.count(), 0, "there is nothing for it");
+    // The executor is told once, until it has had the reader woken.
+    assert_eq!(push(1), later(true));
+    assert!(mailbox.take_mail(&cx, &mut mail));
+    assert_eq!(push(2), later(false));
+    assert_eq!(wakes.count(), 0);
+    mailbox.hurry_at_last();
+    assert_eq!(wakes.count(), 1);
+    assert_eq!(push(3), Ok(Left::Nothing), "it is woken");
+    mail.clear();
+    assert!(mailbox.take(&cx, &mut mail, &mut control));
+    assert_eq!(mail, [2, 3]);
+    mail.clear();
+    assert_eq!(push(4), later(true));
+    mailbox.hurry();
+    assert_eq!(wakes.count(), 2);
+    assert!(mailbox.take(&cx, &mut mail, &mut control));
+    mail.clear();
+    // A turn wakes it at its end.
+    assert_eq!(turn::take(|| push(5)), Ok(Left::Nothing));
+    assert_eq!(wakes.count(), 3);
+    assert_eq!(mailbox.push_control(()), None);
+    assert!(
+        !mailbox.take_mail(&cx, &mut mail),
+        "what steers it comes first"
+    );
 }
 
 #[test]
