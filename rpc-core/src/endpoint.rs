@@ -182,6 +182,29 @@ struct RouteTo<E: RpcEndpoint, G: ?Sized, W> {
     gateway: PhantomData<fn() -> Box<G>>,
 }
 
+impl<E: RpcEndpoint, G: ?Sized, W> RouteTo<E, G, W> {
+    /// Makes what makes a message, where that is to be.
+    #[inline(always)]
+    fn mail(
+        &self,
+        token: Option<FencingToken>,
+        trace: Option<TraceContext>,
+        charge: Option<Charge>,
+        request: <E::Gateways as GatewayList<E>>::Request,
+    ) -> impl FnOnce() -> Mail<E> + use<E, G, W> {
+        let queued = self.core.queued();
+        move || {
+            let head = Head {
+                token,
+                trace,
+                charge,
+                queued,
+            };
+            Mail::Call(head, request)
+        }
+    }
+}
+
 impl<E, G, W> LocalRoute<G::Request> for RouteTo<E, G, W>
 where
     E: RpcEndpoint,
@@ -189,17 +212,8 @@ where
     W: Wrap<E, G>,
 {
     fn push(&self, token: Option<FencingToken>, trace: Option<TraceContext>, request: G::Request) {
-        let queued = self.core.queued();
-        let make = || {
-            let head = Head {
-                token,
-                trace,
-                charge: None,
-                queued,
-            };
-            Mail::Call(head, (self.wrap)(request))
-        };
-        self.core.push(0, make);
+        let request = (self.wrap)(request);
+        self.core.push(0, self.mail(token, trace, None, request));
     }
 
     fn push_awaited(
@@ -211,16 +225,7 @@ where
     ) -> bool {
         let request = (self.wrap)(request);
         let (method, _) = E::Gateways::method_of(&request);
-        let queued = self.core.queued();
-        let make = || {
-            let head = Head {
-                token,
-                trace,
-                charge: None,
-                queued,
-            };
-            Mail::Call(head, request)
-        };
+        let make = self.mail(token, trace, None, request);
         self.core
             .push_awaited(Doing::method(method), make, borrower)
     }
@@ -266,17 +271,9 @@ where
         };
         match G::decode(method, body, &mut undecoded.call) {
             Ok(request) => {
-                let queued = self.core.queued();
-                let make = || {
-                    let head = Head {
-                        token,
-                        trace,
-                        charge,
-                        queued,
-                    };
-                    Mail::Call(head, (self.wrap)(request))
-                };
-                self.core.push(bytes, make);
+                let request = (self.wrap)(request);
+                self.core
+                    .push(bytes, self.mail(token, trace, charge, request));
             }
             Err(error) => IncomingCall::deny(undecoded.call.take(), error),
         }

@@ -159,15 +159,13 @@ impl<E: RpcEndpoint> EndpointCore<E> {
 
     /// Queues a request, of which so many bytes came over a connection, or says at once why not.
     pub(crate) fn push(self: &Arc<Self>, bytes: usize, make: impl FnOnce() -> Mail<E>) {
-        let (mail, error) = match self.mailbox.push(make, bytes) {
+        match self.mailbox.push(make, bytes) {
             Ok(resting) => {
                 self.put();
-                return resting.into_iter().for_each(Self::begin);
+                resting.into_iter().for_each(Self::begin);
             }
-            Err(Rejected::Closed(make)) => (make(), self.unreachable()),
-            Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),
-        };
-        self.refuse(mail, error);
+            Err(rejected) => self.refuse(rejected),
+        }
     }
 
     /// Queues a request that somebody is about to wait for. If its handler takes next to no time, whoever
@@ -183,31 +181,36 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             self.push(0, make);
             return false;
         }
-        let (mail, error) = match self.mailbox.push_awaited(make) {
-            Ok(left) => {
-                self.put();
-                match left {
-                    Left::Nothing => {}
-                    Left::Begin(resting) => Self::begin(resting),
-                    Left::Later { is_first } => {
-                        if is_first {
-                            turn::wake_at_leisure(&Waker::from(Arc::clone(self)));
-                        }
-                        borrower.be(self);
-                        return true;
-                    }
-                }
+        let left = match self.mailbox.push_awaited(make) {
+            Ok(left) => left,
+            Err(rejected) => {
+                self.refuse(rejected);
                 return false;
             }
-            Err(Rejected::Closed(make)) => (make(), self.unreachable()),
-            Err(Rejected::Full(make, limit)) => (make(), self.overloaded(limit)),
         };
-        self.refuse(mail, error);
-        false
+        self.put();
+        match left {
+            Left::Nothing => false,
+            Left::Begin(resting) => {
+                Self::begin(resting);
+                false
+            }
+            Left::Later { is_first } => {
+                if is_first {
+                    turn::wake_at_leisure(&Waker::from(Arc::clone(self)));
+                }
+                borrower.be(self);
+                true
+            }
+        }
     }
 
     #[cold]
-    fn refuse(&self, mail: Mail<E>, error: RpcError) {
+    fn refuse(&self, rejected: Rejected<impl FnOnce() -> Mail<E>>) {
+        let (mail, error) = match rejected {
+            Rejected::Closed(make) => (make(), self.unreachable()),
+            Rejected::Full(make, limit) => (make(), self.overloaded(limit)),
+        };
         if let Mail::Call(_, request) = mail {
             let (place, method) = E::Gateways::method_of(&request);
             if method.one_way {
@@ -252,17 +255,24 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     #[cold]
     pub(crate) fn begin(mut endpoint: Box<Resting<E>>) {
         let (core, span) = (endpoint.core(), endpoint.span());
-        let home = Arc::clone(&core.home);
         let is_shared = core.brief.is_any();
         let main_loop = main_loop::run(Arc::clone(&core), endpoint, is_shared);
-        if !is_shared {
-            return home.begin(&core, span, main_loop);
+        match span {
+            None => core.spawn(main_loop, is_shared),
+            Some(span) => core.spawn(main_loop.instrument(span), is_shared),
         }
-        let task = match span {
-            None => MainTask::new(&core, main_loop),
-            Some(span) => MainTask::new(&core, main_loop.instrument(span)),
-        };
-        home.begin(&core, None, task);
+    }
+
+    /// Runs a main loop in a task of its own, or in one that shares it.
+    fn spawn(
+        self: &Arc<Self>,
+        main_loop: impl Future<Output = ()> + Send + 'static,
+        is_shared: bool,
+    ) {
+        match is_shared {
+            true => self.home.begin(self, MainTask::new(self, main_loop)),
+            false => self.home.begin(self, main_loop),
+        }
     }
 
     pub(crate) fn unreachable(&self) -> RpcError {

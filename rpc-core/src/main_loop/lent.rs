@@ -18,7 +18,6 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
         let core = self.core;
         let mut is_all = self.stopping.is_none() && core.mailbox.take_mail(cx, &mut self.mail);
         if is_all {
-            self.lent = true;
             for _ in 0..LENT_ROUNDS_MAX {
                 if self.handle(cx).is_ready() {
                     return Poll::Ready(());
@@ -27,7 +26,6 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
                     break;
                 }
             }
-            self.lent = false;
             self.pace.pay();
         }
         is_all &= !mem::take(&mut self.gives_way);

@@ -215,16 +215,16 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
             state: self.state,
             trust: self.trust,
         };
-        let left = match self.over {
-            Some(Over::Rests) => return Outcome::Rests(stand),
-            Some(Over::GoesOn) => return Outcome::GoesOn(stand),
-            Some(Over::Aborted) | None => self.leave(),
-        };
-        if self.over.is_some() {
-            return Outcome::Aborted;
+        match self.over {
+            Some(Over::Rests) => Outcome::Rests(stand),
+            Some(Over::GoesOn) => Outcome::GoesOn(stand),
+            Some(Over::Aborted) => Outcome::Aborted,
+            None => {
+                let left = self.leave();
+                let left = left.map_err(|_| Box::new(self.core.panicked()));
+                Outcome::Ended(self.failure.take().map_or(left, Err))
+            }
         }
-        let left = left.map_err(|_| Box::new(self.core.panicked()));
-        Outcome::Ended(self.failure.take().map_or(left, Err))
     }
 
     /// Answers whoever still waits, and drops what is under way.

@@ -122,7 +122,8 @@ impl<'a, E: RpcEndpoint> MainLoop<'a, E> {
 
     /// Does what there is to do; ready when the endpoint has stopped, or rests.
     fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
-        let poll = match self.is_on_lent_thread() {
+        self.lent = self.is_on_lent_thread();
+        let poll = match self.lent {
             true => self.poll_lent(cx),
             false => self.poll_rounds(cx),
         };

@@ -199,7 +199,6 @@ impl<E: RpcEndpoint> MainTask<E> {
         core: &Arc<EndpointCore<E>>,
         main_loop: impl Future<Output = ()> + Send + 'static,
     ) -> Self {
-        core.running.get_or_init(|| Box::new(Running::new()));
         Self {
             core: Arc::clone(core),
             begun: Some(Polled::new(main_loop)),
@@ -217,10 +216,8 @@ impl<E: RpcEndpoint> Future for MainTask<E> {
             begun,
             is_over,
         } = &mut *self;
-        let poll = match core.running.get() {
-            Some(running) => running.poll(cx, begun),
-            None => Poll::Ready(()),
-        };
+        let running = core.running.get_or_init(|| Box::new(Running::new()));
+        let poll = running.poll(cx, begun);
         *is_over = poll.is_ready();
         poll
     }

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::runtime::{Handle, Id};
-use tracing::{Instrument, Span};
 
 use super::{RpcService, WeakService};
 use crate::endpoint::RpcEndpoint;
@@ -65,20 +64,16 @@ impl Home {
         Handle::try_current().is_ok_and(|it| it.id() == self.runtime.id())
     }
 
-    /// Runs a task of an endpoint in its span.
+    /// Runs a task of an endpoint.
     pub(crate) fn begin<E: RpcEndpoint>(
         &self,
         endpoint: &Arc<EndpointCore<E>>,
-        span: Option<Span>,
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         if let Some(service) = self.service.upgrade() {
             service.inner.awake.add(endpoint);
         }
-        match span {
-            None => self.runtime.spawn(task),
-            Some(span) => self.runtime.spawn(task.instrument(span)),
-        };
+        self.runtime.spawn(task);
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rpc_core::{
-    BoxError, Call, Context, MainThread, RpcEndpoint, RpcResult, RpcService, TaskError, gateways,
-    rpc_endpoint, rpc_gateway,
+    BoxError, Call, Context, MainThread, RpcEndpoint, RpcResult, RpcServer, RpcService, TaskError,
+    gateways, rpc_endpoint, rpc_gateway,
 };
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -64,6 +64,12 @@ impl Loud {
     }
 }
 
+fn start(service: &RpcService) -> RpcServer<Loud> {
+    let server = service.start_server("loud", Loud).unwrap();
+    server.start();
+    server
+}
+
 // Flink: ContextClassLoadingSettingTest#testRpcActor_OnStartCalledWithFlinkContextClassLoader,
 // #testRpcActor_OnStopCalledWithFlinkContextClassLoader,
 // #testRpcActor_CallAsyncCalledWithFlinkContextClassLoader,
@@ -75,8 +81,7 @@ async fn an_endpoints_code_runs_in_the_endpoints_span() {
     let (recorder, _recording) = recorded();
     let service = RpcService::local();
     let talking = async {
-        let server = service.start_server("loud", Loud).unwrap();
-        server.start();
+        let server = start(&service);
         let gateway = server.gateway::<dyn LoudGateway>();
         gateway.tell();
         gateway.think().await.unwrap();
@@ -106,8 +111,7 @@ async fn code_that_runs_on_a_callers_thread_runs_in_the_endpoints_span() {
     let (recorder, _recording) = recorded();
     let service = RpcService::local();
     let talking = async {
-        let server = service.start_server("loud", Loud).unwrap();
-        server.start();
+        let server = start(&service);
         let gateway = server.gateway::<dyn LoudGateway>();
         for _ in 0..100 {
             gateway.speak().await.unwrap();
@@ -151,8 +155,7 @@ async fn whoever_waits_goes_on_in_its_own_span() {
     let (recorder, _recording) = recorded();
     let service = RpcService::local();
     let waiting = async {
-        let server = service.start_server("loud", Loud).unwrap();
-        server.start();
+        let server = start(&service);
         let gateway = service.connect::<dyn LoudGateway>("loud").await.unwrap();
         info!("connected");
         gateway.think().await.unwrap();
