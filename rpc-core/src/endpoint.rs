@@ -190,8 +190,8 @@ impl<E: RpcEndpoint, G: ?Sized, W> RouteTo<E, G, W> {
         token: Option<FencingToken>,
         trace: Option<TraceContext>,
         charge: Option<Charge>,
-        request: <E::Gateways as GatewayList<E>>::Request,
-    ) -> impl FnOnce() -> Mail<E> + use<E, G, W> {
+        request: impl FnOnce() -> <E::Gateways as GatewayList<E>>::Request,
+    ) -> impl FnOnce() -> Mail<E> {
         let queued = self.core.queued();
         move || {
             let head = Head {
@@ -200,7 +200,7 @@ impl<E: RpcEndpoint, G: ?Sized, W> RouteTo<E, G, W> {
                 charge,
                 queued,
             };
-            Mail::Call(head, request)
+            Mail::Call(head, request())
         }
     }
 }
@@ -212,7 +212,7 @@ where
     W: Wrap<E, G>,
 {
     fn push(&self, token: Option<FencingToken>, trace: Option<TraceContext>, request: G::Request) {
-        let request = (self.wrap)(request);
+        let request = || (self.wrap)(request);
         self.core.push(0, self.mail(token, trace, None, request));
     }
 
@@ -225,7 +225,7 @@ where
     ) -> bool {
         let request = (self.wrap)(request);
         let (method, _) = E::Gateways::method_of(&request);
-        let make = self.mail(token, trace, None, request);
+        let make = self.mail(token, trace, None, || request);
         self.core
             .push_awaited(Doing::method(method), make, borrower)
     }
@@ -271,7 +271,7 @@ where
         };
         match G::decode(method, body, &mut undecoded.call) {
             Ok(request) => {
-                let request = (self.wrap)(request);
+                let request = || (self.wrap)(request);
                 self.core
                     .push(bytes, self.mail(token, trace, charge, request));
             }
