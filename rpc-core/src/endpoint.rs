@@ -144,8 +144,10 @@ impl Routes {
         G: Gateway + ?Sized,
         W: Wrap<E, G>,
     {
+        let first = self.0.iter().map(|it| it.methods.len()).sum();
         let route = Arc::new(RouteTo {
             core: Arc::clone(core),
+            first,
             wrap,
             gateway: PhantomData,
         });
@@ -153,7 +155,7 @@ impl Routes {
         self.0.push(Exposed {
             name: G::NAME,
             methods: G::METHODS,
-            first: self.0.iter().map(|it| it.methods.len()).sum(),
+            first,
             meter: core.meter.clone(),
             local: Arc::new(local) as Arc<dyn Any + Send + Sync>,
             wire: route,
@@ -178,6 +180,8 @@ where
 /// The way to one gateway of one endpoint.
 struct RouteTo<E: RpcEndpoint, G: ?Sized, W> {
     core: Arc<EndpointCore<E>>,
+    /// The place of its first method among those of all the endpoint's gateways.
+    first: usize,
     wrap: W,
     gateway: PhantomData<fn() -> Box<G>>,
 }
@@ -272,8 +276,9 @@ where
         match G::decode(method, body, &mut undecoded.call) {
             Ok(request) => {
                 let request = || (self.wrap)(request);
-                self.core
-                    .push(bytes, self.mail(token, trace, charge, request));
+                let make = self.mail(token, trace, charge, request);
+                let doing = Doing::method(self.first + method);
+                self.core.push_handed_on(doing, bytes, make);
             }
             Err(error) => IncomingCall::deny(undecoded.call.take(), error),
         }

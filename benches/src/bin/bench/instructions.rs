@@ -25,6 +25,8 @@ pub(crate) enum Counted {
     LocalAsk,
     /// One-way messages as frames in memory.
     LocalOneWay,
+    /// Calls as frames in memory, 64 at a time.
+    LocalAskMany,
 }
 
 impl Counted {
@@ -34,6 +36,7 @@ impl Counted {
             Self::OneWay => "a one-way message within a process",
             Self::LocalAsk => "a call as frames in memory: two of them",
             Self::LocalOneWay => "a one-way message as a frame in memory",
+            Self::LocalAskMany => "one of 64 calls at once, as frames in memory",
         }
     }
 
@@ -44,6 +47,7 @@ impl Counted {
             Self::OneWay => run::<Rpc<SameService, Quick>>(Load::Tell, calls).await,
             Self::LocalAsk => run::<Rpc<Local, Quick>>(Load::ask(1, 1), calls).await,
             Self::LocalOneWay => run::<Rpc<Local, Quick>>(Load::Tell, calls).await,
+            Self::LocalAskMany => run::<Rpc<Local, Quick>>(Load::ask(1, 64), calls).await,
         }
     }
 
