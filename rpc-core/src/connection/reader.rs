@@ -1,6 +1,10 @@
 //! Frames, cut from a stream.
 
+use std::cell::Cell;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::mem;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
@@ -12,12 +16,12 @@ use crate::frame::{Frame, FrameCutter, FrameError, Hash};
 
 /// Cuts a stream into frames, all of a read one after the other.
 ///
-/// Small frames are read many at once, into memory that is used again. A large one has its memory for
-/// itself from when it begins to come, and is read straight into it: its payloads outlive it, and are
-/// not copied.
+/// Small frames are read many at once, into memory that a thread lends to whoever reads there: of many
+/// connections most are silent. A large one has its memory for itself from when it begins to come, and is
+/// read straight into it: its payloads outlive it, and are not copied.
 pub(super) struct FrameReader<'a, R> {
     reader: R,
-    /// Small frames, and then perhaps the beginning of a large one.
+    /// Small frames, and then perhaps the beginning of a large one. It has no memory while nothing comes.
     input: BytesMut,
     /// How much of the input is cut already.
     cut: usize,
@@ -52,7 +56,7 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
     pub(super) fn new(reader: R, limit: usize, at_once: usize, heard: &'a Heard) -> Self {
         Self {
             reader,
-            input: BytesMut::with_capacity(READ_BYTES),
+            input: BytesMut::new(),
             cut: 0,
             coming: None,
             large: Bytes::new(),
@@ -136,14 +140,14 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         self.heard
             .within_frame
             .store(within_frame, Ordering::Relaxed);
-        let (into, at_once) = if let Some(coming) = &mut self.coming {
+        let read = if let Some(coming) = &mut self.coming {
             let (there, missing) = (coming.frame.len(), coming.missing());
             if there == coming.frame.capacity() {
                 coming.frame.reserve(missing.min(there));
             }
-            (&mut coming.frame, missing)
+            let mut into = (&mut coming.frame).limit(missing.min(self.at_once));
+            self.reader.read_buf(&mut into).await?
         } else {
-            self.input.reserve(READ_BYTES);
             // Another large one is likely to follow, and what is read of it here is moved.
             let at_once = if after_large {
                 HEAD_BYTES
@@ -151,10 +155,8 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
                 self.spares.cool();
                 usize::MAX
             };
-            (&mut self.input, at_once)
+            self.read_input(at_once.min(self.at_once)).await?
         };
-        let mut into = into.limit(at_once.min(self.at_once));
-        let read = self.reader.read_buf(&mut into).await?;
         Heard::add(&self.heard.bytes, read as u64);
         self.read = self.read.saturating_add(read);
         match (read, within_frame) {
@@ -163,10 +165,38 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             _ => Ok(true),
         }
     }
+
+    /// Reads small frames, or the beginning of one, of so many bytes at most.
+    async fn read_input(&mut self, at_once: usize) -> io::Result<usize> {
+        let Self { reader, input, .. } = self;
+        poll_fn(|cx| {
+            if input.capacity() == 0 {
+                *input = LENT.take();
+            }
+            input.reserve(READ_BYTES);
+            let mut into = (&mut *input).limit(at_once);
+            let poll = pin!(reader.read_buf(&mut into)).poll(cx);
+            if poll.is_pending() && input.is_empty() {
+                let memory = mem::take(input);
+                if memory.capacity() <= LENT_BYTES_MAX {
+                    LENT.set(memory);
+                }
+            }
+            poll
+        })
+        .await
+    }
+}
+
+thread_local! {
+    /// What this thread lends to whoever reads here.
+    static LENT: Cell<BytesMut> = Cell::default();
 }
 
 /// How much is read at once, at least, unless it is a large frame.
 const READ_BYTES: usize = 32 << 10;
+/// Larger memory is not lent again.
+const LENT_BYTES_MAX: usize = 2 * READ_BYTES;
 /// How much of a large frame is read at first.
 const HEAD_BYTES: usize = 4 << 10;
 /// A frame that is as large has its memory for itself.
@@ -182,9 +212,12 @@ mod tests {
     use std::task::{Context, Poll};
 
     use bytes::Bytes;
-    use tokio::io::{AsyncRead, ReadBuf};
+    use futures_util::FutureExt;
+    use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 
-    use super::{FrameReader, HEAD_BYTES, LARGE_BYTES, READ_BYTES, TRUSTED_BYTES};
+    use super::{
+        FrameCutter, FrameReader, HEAD_BYTES, LARGE_BYTES, LENT, READ_BYTES, TRUSTED_BYTES,
+    };
     use crate::Payload;
     use crate::connection::{Heard, ReadError};
     use crate::frame::{FrameBuffer, Header, Kind};
@@ -270,6 +303,32 @@ mod tests {
             }
             assert_eq!(expected.next(), None, "seed {seed}");
         }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_frame_to_begin_has_no_memory_for_it() {
+        let (mut writer, stream) = tokio::io::duplex(1 << 20);
+        let heard = Heard::default();
+        let mut reader = FrameReader::new(stream, LIMIT, usize::MAX, &heard);
+        let frames = [String::from("x"), "x".repeat(READ_BYTES - 99)].map(|it| wire(&[it]));
+        for (number, frame) in (0..).zip(frames.into_iter().cycle().take(9)) {
+            assert!(reader.read().now_or_never().is_none());
+            assert_eq!(reader.input.capacity(), 0);
+            // Each is the first of a direction of its own.
+            reader.cutter = FrameCutter::new(LIMIT);
+            let (begin, end) = frame.split_at(frame.len() / 2);
+            writer.write_all(begin).await.unwrap();
+            assert!(reader.read().await.unwrap());
+            assert!(reader.next().unwrap().is_none(), "{number}");
+            assert!(reader.read().now_or_never().is_none());
+            assert_eq!(reader.input, begin);
+            writer.write_all(end).await.unwrap();
+            assert!(reader.read().await.unwrap());
+            assert_eq!(reader.next().unwrap().unwrap().size, frame.len());
+            assert!(reader.next().unwrap().is_none());
+        }
+        assert!(reader.read().now_or_never().is_none());
+        assert!(LENT.take().capacity() >= READ_BYTES, "another may have it");
     }
 
     #[tokio::test]
