@@ -197,7 +197,8 @@ impl<E: RpcEndpoint> EndpointCore<E> {
             }
             Left::Later { is_first } => {
                 if is_first {
-                    turn::wake_at_leisure(&Waker::from(Arc::clone(self)));
+                    let at_leisure = Arc::new(AtLeisure(Arc::clone(self)));
+                    turn::wake_at_leisure(&Waker::from(at_leisure));
                 }
                 borrower.be(self);
                 true
@@ -422,10 +423,17 @@ impl<E: RpcEndpoint> EndpointCore<E> {
     }
 }
 
-/// Has its task handle what waits, unless it was handled meanwhile.
-impl<E: RpcEndpoint> Wake for EndpointCore<E> {
-    fn wake(self: Arc<Self>) {
-        self.mailbox.hurry_at_last();
+/// Has an endpoint's task handle what waits, unless it was handled meanwhile. When it is dropped: it is
+/// then that it was woken, or that its executor has ended, which wakes nobody any more.
+struct AtLeisure<E: RpcEndpoint>(Arc<EndpointCore<E>>);
+
+impl<E: RpcEndpoint> Wake for AtLeisure<E> {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl<E: RpcEndpoint> Drop for AtLeisure<E> {
+    fn drop(&mut self) {
+        self.0.mailbox.hurry_at_last();
     }
 }
 

@@ -352,6 +352,37 @@ async fn a_call_that_nobody_awaits_is_handled_all_the_same() {
     assert_eq!(counted.try_iter().collect::<Vec<_>>(), [2]);
 }
 
+#[test]
+fn a_call_that_nobody_awaits_is_handled_though_its_executor_has_ended() {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_time().start_paused(true).build().unwrap();
+    let (watcher, counted) = mpsc::channel();
+    let (_service, place) = runtime.block_on(async {
+        let service = RpcService::local();
+        let place = Place {
+            watcher: Some(watcher),
+            ..Place::default()
+        };
+        let place = start(&service, place).gateway::<dyn PlaceGateway>();
+        warm(|| place.count(0)).await;
+        (service, place)
+    });
+    let counted = || counted.try_iter().filter(|it| *it > 0).collect::<Vec<_>>();
+    // It is over in one poll.
+    assert_eq!(runtime.block_on(place.count(1)), Ok(1));
+    assert_eq!(counted(), [1]);
+    runtime.block_on(async {
+        let held = place.count(2);
+        let_others_run().await;
+        assert_eq!(counted(), [2]);
+        held.await.unwrap();
+    });
+    let held = runtime.block_on(async { place.count(3) });
+    runtime.block_on(let_others_run());
+    assert_eq!(counted(), [3]);
+    drop(held);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_handler_answers_later_has_its_time() {
     let service = RpcService::local();

@@ -261,13 +261,16 @@ impl RemoteGateway {
         let Some(parked) = parked.send(bound, failed) else {
             return;
         };
+        state.bound = None;
         let reply = Arc::clone(&parked.reply);
         state.front -= 1;
         let place = state.front;
         state.put(place, parked);
-        // Whoever has given it up did so before its place was known, or finds it here.
-        if reply.is_abandoned() {
-            state.remove(place);
+        // Whoever has given it up did so before its place was known, or looks for it there yet.
+        if reply.is_abandoned()
+            && let Some(parked) = state.remove(place)
+        {
+            parked.forget();
         }
     }
 

@@ -1,7 +1,7 @@
 //! The calling side, whose callee is played.
 
 use std::future::{pending, poll_fn};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -10,14 +10,17 @@ use tokio::time::timeout;
 
 use super::{LARGE, LIMIT, PIPE_BYTES, Raw, TASK_BYTES_MAX, config};
 use crate::RpcService;
+use crate::call::Time;
 use crate::closed::GatewayClosed;
 use crate::config::RpcConfig;
 use crate::connection::outgoing::Pending;
-use crate::connection::{Claim, OutgoingConnection, RemoteGateway, Resolve, Resolved, Welcome};
+use crate::connection::{
+    Ask, Claim, OutgoingConnection, RemoteCall, RemoteGateway, Resolve, Resolved, Welcome,
+};
 use crate::error::{RpcError, RpcResult};
 use crate::frame::{Header, Kind};
 use crate::method::{CallTimeout, MethodInfo};
-use crate::reply_slot::ReplySlot;
+use crate::reply_slot::{ReplySlot, Told};
 
 /// A caller whose callee is played.
 struct Caller {
@@ -341,6 +344,36 @@ async fn a_gateway_whose_connection_has_ended_before_it_was_made_knows_that() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_given_up_while_its_connection_is_lost_is_found_nowhere() {
+    let mut caller = Caller::new();
+    let claim = caller.claim(5).await;
+    let Caller {
+        connection, main, ..
+    } = caller;
+    let service = RpcService::local();
+    let address = "sim://peer/probe".parse().unwrap();
+    let gateway = RemoteGateway::new(service.downgrade(), address, resolve(), claim);
+    let (slot, mut remote) = (Arc::new(Slot::new()), RemoteCall::default());
+    let ask = Ask {
+        method: 0,
+        info: &IDEMPOTENT,
+        token: None,
+        trace: None,
+    };
+    gateway.call(&ask, &Time::ENDLESS, &[0_u8; 9], &slot, &mut remote);
+    // Its caller goes, and is about to say so where the call is.
+    assert!(slot.abandon(&mut Told::default()).is_none());
+    drop(main);
+    while !connection.is_closed() {
+        tokio::task::yield_now().await;
+    }
+    let (done, is_done) = mpsc::channel();
+    std::thread::spawn(move || done.send(remote.give_up()));
+    let given_up = is_done.recv_timeout(Duration::from_secs(10));
+    assert_eq!(given_up, Ok(None), "it may have been executed");
+}
+
 fn resolve() -> Resolve {
     Resolve {
         endpoint: String::from("probe"),
@@ -350,3 +383,7 @@ fn resolve() -> Resolve {
 }
 
 static METHOD: MethodInfo = MethodInfo::internal("method", CallTimeout::Never);
+static IDEMPOTENT: MethodInfo = MethodInfo {
+    idempotent: true,
+    ..METHOD
+};
