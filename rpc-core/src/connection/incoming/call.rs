@@ -24,8 +24,8 @@ use crate::unfinished::Unfinished;
 pub struct IncomingCall {
     connection: Arc<IncomingConnection>,
     id: u64,
-    /// The size of its request, of which its handler holds the arguments, until it is answered; only
-    /// changed while the table is locked.
+    /// The size of its request, which is never 0, of which its handler holds the arguments, until it is
+    /// answered; only changed while the table is locked.
     held: AtomicU64,
     /// What its request takes of the connection's window, until it is handled; only changed by whoever
     /// has the right to answer.
@@ -77,7 +77,7 @@ impl IncomingCall {
         } = asked;
         let time = Time::left_at(now, remaining_us);
         let held = bytes as u64;
-        connection.hold(held, 0);
+        connection.count_in(held);
         let deadline = time.deadline();
         if let Some(mut call) = spare.call.take() {
             if let Some(free) = Arc::get_mut(&mut call) {
@@ -185,7 +185,7 @@ impl IncomingCall {
             return None;
         }
         let open = place.remove();
-        self.connection.hold(0, self.held.load(Ordering::Relaxed));
+        self.connection.count_out(self.held.load(Ordering::Relaxed));
         self.held.store(0, Ordering::Relaxed);
         let alone = calls.by_id.is_empty();
         if calls.spare.len() < SPARE_MAX {
@@ -253,7 +253,7 @@ impl Drop for IncomingCall {
         let held = *self.held.get_mut();
         if held > 0 {
             let _table = self.connection.calls.lock();
-            self.connection.hold(0, held);
+            self.connection.count_out(held);
         }
     }
 }

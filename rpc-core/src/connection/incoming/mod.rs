@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -55,8 +55,9 @@ pub(crate) struct IncomingConnection {
     /// The main lane has said something that the bulk lane waits for.
     said: Notify,
     debt: Debt,
-    /// How many bytes of requests the calls hold that are under way; only changed while the table is
-    /// locked.
+    /// How many calls there are that somebody may answer yet, also such whose time is over, and how many
+    /// bytes their requests have; only changed while the table is locked.
+    alive: AtomicUsize,
     held: AtomicU64,
     /// Whether goodbye was said.
     leaving: AtomicBool,
@@ -129,6 +130,7 @@ impl IncomingConnection {
             session: Mutex::new(Session::new(Box::new(directory))),
             said: Notify::new(),
             debt: Debt::new(config.window_bytes, config.frame_bytes_max),
+            alive: AtomicUsize::new(0),
             held: AtomicU64::new(0),
             leaving: AtomicBool::new(false),
             limits: Limits {
@@ -264,8 +266,8 @@ impl IncomingConnection {
         }
     }
 
-    /// Tells whether the peer may make a call now, with which it has so many under way.
-    fn admit(&self, method: &'static str, allowed: &[&str], calls: usize) -> Result<(), RpcError> {
+    /// Tells whether the peer may make a call now, or send a message, which is counted already.
+    fn admit(&self, method: &'static str, allowed: &[&str]) -> Result<(), RpcError> {
         if let Some(roles) = &self.roles
             && !roles.iter().any(|it| allowed.contains(&it.as_str()))
         {
@@ -282,8 +284,8 @@ impl IncomingConnection {
                 limit,
             });
         }
-        let limit = self.limits.calls;
-        if calls > limit {
+        let (alive, limit) = (&self.alive, self.limits.calls);
+        if alive.load(Ordering::Relaxed) > limit {
             return Err(RpcError::Overloaded {
                 queue: String::from("the connection's table of calls"),
                 limit: limit as u64,
@@ -292,12 +294,12 @@ impl IncomingConnection {
         Ok(())
     }
 
-    /// Makes a call, and lists it. Returns also how many there are with it.
+    /// Makes a call, and lists it.
     fn open_call(
         self: &Arc<Self>,
         asked: Asked<'_>,
         now: Moment,
-    ) -> Result<(Arc<IncomingCall>, usize), ReadError> {
+    ) -> Result<Arc<IncomingCall>, ReadError> {
         let mut spare = Spare::default();
         let mut calls = self.calls.lock();
         let calls = &mut *calls;
@@ -307,17 +309,30 @@ impl IncomingConnection {
                 let (call, deadline) = IncomingCall::new(self, &mut spare, asked, now);
                 place.insert(Arc::clone(&call));
                 self.note_deadline(calls, deadline);
-                Ok((call, calls.by_id.len()))
+                Ok(call)
             }
             // The call that has the id stays in the table, to be abandoned with the others.
             Entry::Occupied(_) => Err(ReadError::Protocol("a call id that is in use")),
         }
     }
 
-    /// Counts what calls hold more or less than before. The caller holds the table.
-    fn hold(&self, more: u64, less: u64) {
-        let held = self.held.load(Ordering::Relaxed) + more - less;
-        self.held.store(held, Ordering::Relaxed);
+    /// Counts a call whose request has so many bytes. The caller holds the table.
+    fn count_in(&self, bytes: u64) {
+        let (alive, held) = self.counted();
+        self.alive.store(alive + 1, Ordering::Relaxed);
+        self.held.store(held + bytes, Ordering::Relaxed);
+    }
+
+    /// Counts it no more. The caller holds the table.
+    fn count_out(&self, bytes: u64) {
+        let (alive, held) = self.counted();
+        self.alive.store(alive - 1, Ordering::Relaxed);
+        self.held.store(held - bytes, Ordering::Relaxed);
+    }
+
+    fn counted(&self) -> (usize, u64) {
+        let (alive, held) = (&self.alive, &self.held);
+        (alive.load(Ordering::Relaxed), held.load(Ordering::Relaxed))
     }
 
     /// Sees to it that a call ends in time. The caller holds the table.

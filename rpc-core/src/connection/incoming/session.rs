@@ -116,8 +116,8 @@ impl Session {
         let method = *method.ok_or(ReadError::Protocol("a method that was not resolved"))?;
         let method = method.map(usize::from);
         let name = method.map_or("a method", |it| opened.exposed.methods[it].name);
-        let (call, charge, calls) = match header.kind {
-            Kind::OneWay => (None, Some(Charge::new(connection, size)), 0),
+        let (call, charge) = match header.kind {
+            Kind::OneWay => (None, Some(Charge::new(connection, size))),
             _ => {
                 let meter = opened.exposed.meter.as_ref().zip(method);
                 let meter = meter.map(|(meter, method)| (meter, opened.exposed.first + method));
@@ -128,8 +128,7 @@ impl Session {
                     meter,
                     remaining_us: header.remaining_us,
                 };
-                let (call, calls) = connection.open_call(asked, now)?;
-                (Some(call), None, calls)
+                (Some(connection.open_call(asked, now)?), None)
             }
         };
         let Some(method) = method else {
@@ -147,7 +146,7 @@ impl Session {
                 "a one-way call of a method that answers, or the reverse",
             ));
         }
-        if let Err(error) = connection.admit(info.name, info.roles, calls) {
+        if let Err(error) = connection.admit(info.name, info.roles) {
             IncomingCall::deny(call, error);
             return Ok(());
         }

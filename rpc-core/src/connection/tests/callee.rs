@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::{LARGE, LIMIT, PIPE_BYTES, Raw, TASK_BYTES_MAX, WINDOW, config};
 use crate::codec;
+use crate::config::RpcConfig;
 use crate::connection::{IncomingConnection, Peer, Resolve, ResolveRefusal, Resolved};
 use crate::error::RpcError;
 use crate::frame::{Header, Kind, OwnedFrame};
@@ -29,6 +30,10 @@ struct Callee {
 
 impl Callee {
     async fn new() -> Self {
+        Self::with(&config()).await
+    }
+
+    async fn with(config: &RpcConfig) -> Self {
         let service = RpcService::local();
         let server = service.start_server("probe", Probe::default()).unwrap();
         server.start();
@@ -39,8 +44,8 @@ impl Callee {
         };
         let Stream { reader, writer } = stream;
         let directory = service.downgrade();
-        let connection = IncomingConnection::new(peer, writer, LIMIT as u32, directory, &config());
-        let serving = Arc::clone(&connection).serve(reader, &config());
+        let connection = IncomingConnection::new(peer, writer, LIMIT as u32, directory, config);
+        let serving = Arc::clone(&connection).serve(reader, config);
         assert!(size_of_val(&serving) < TASK_BYTES_MAX);
         tokio::spawn(serving);
         let mut callee = Self {
@@ -183,6 +188,36 @@ async fn a_late_answer_is_not_that_of_a_call_that_has_its_number() {
     let answer = next.expect("the second call is answered").unwrap();
     assert_eq!(answer.header.call, 1);
     assert_eq!(decoded::<u64>(&answer), 7);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_time_is_over_counts_as_long_as_its_handler_has_it() {
+    let mut callee = Callee::with(&RpcConfig {
+        calls_max: 2,
+        ..config()
+    })
+    .await;
+    let mut ask = async |call| {
+        let mut wait = callee.header(Kind::Request, "::wait", call);
+        wait.remaining_us = Some(1_000);
+        callee.main.send(wait, &()).await;
+        let answer = callee.answer().await;
+        assert_eq!((answer.header.call, answer.header.error), (call, true));
+        codec::decode::<RpcError>(&answer.body).unwrap()
+    };
+    for call in [1, 2] {
+        assert!(matches!(ask(call).await, RpcError::Timeout { .. }));
+    }
+    for call in [3, 4] {
+        let refused = ask(call).await;
+        assert!(matches!(refused, RpcError::Overloaded { .. }), "{refused}");
+    }
+    let release = callee.header(Kind::OneWay, "::release", 0);
+    callee.main.send(release, &(7_u64,)).await;
+    for _ in 0..9 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(callee.numbers().await, []);
 }
 
 #[tokio::test(start_paused = true)]
