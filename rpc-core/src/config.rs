@@ -71,8 +71,10 @@ pub struct RpcConfig {
     /// which is most of what a call within a service costs.
     ///
     /// Such a handler sees the task-local values of whoever runs it; its runtime, its span and its order
-    /// are the endpoint's. One that takes long all of a sudden keeps that task as well: the caller's, beyond
-    /// the call's deadline too, or the connection's, which hears nothing meanwhile. The default is yes.
+    /// are the endpoint's. Whoever awaits a call runs the brief handlers of others too that wait before and
+    /// behind it, so that it is to hold no lock that one of those may take. A handler that takes long all of
+    /// a sudden keeps that task as well: the caller's, beyond the call's deadline too, or the connection's,
+    /// which hears nothing meanwhile, not even what such a handler may wait for. The default is yes.
     pub lend_threads: bool,
     /// How many bytes of requests that came over connections may wait in an endpoint's mailbox. More
     /// are answered `Overloaded`. It is less than `window_bytes`, so that one slow endpoint does not

@@ -18,6 +18,7 @@ mod quick {
     use std::time::Duration;
     use std::{hint, thread};
 
+    use parking_lot::Condvar;
     use spin::mutex::{SpinMutex, SpinMutexGuard};
 
     /// A lock that is held for some instructions, and by nobody who waits for anything.
@@ -55,7 +56,7 @@ mod quick {
                 match tries {
                     0..SPINS => hint::spin_loop(),
                     SPINS..YIELDS => thread::yield_now(),
-                    _ => thread::park_timeout(REST),
+                    _ => rest(),
                 }
                 // To look costs others less than to try.
                 if !self.0.is_locked()
@@ -65,6 +66,14 @@ mod quick {
                 }
             }
         }
+    }
+
+    /// Not as a parked thread, which would take a wake-up that is meant for the executor of this one.
+    fn rest() {
+        static BED: (parking_lot::Mutex<()>, Condvar) =
+            (parking_lot::Mutex::new(()), Condvar::new());
+        let (bed, nobody) = &BED;
+        nobody.wait_for(&mut bed.lock(), REST);
     }
 
     /// Some microseconds.

@@ -39,8 +39,8 @@ use crate::turn;
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
 /// method is marked `#[rpc(no_cancel)]`. [`detach`](Self::detach) lets the call run on.
 ///
-/// Any executor may poll it. Its time is kept by the runtime in which it is first awaited, or else by that
-/// of its service.
+/// Any executor may poll it. Its time is kept by the runtime in which its service was made, or else by that
+/// in which a call of the service is first awaited.
 ///
 /// # Panics
 ///

@@ -27,6 +27,8 @@ pub(crate) struct Progress {
     pub(crate) frames: u64,
     /// Whether a part of a further frame is there.
     pub(crate) within_frame: bool,
+    /// Whether nothing is read for now, whatever the peer says.
+    pub(crate) held_up: bool,
     /// How many bytes the stream has taken in all.
     pub(crate) written: u64,
     /// Whether more bytes wait to be written.
@@ -89,6 +91,7 @@ impl Liveness {
                 read: 0,
                 frames: 0,
                 within_frame: false,
+                held_up: false,
                 written: 0,
                 unwritten: false,
             },
@@ -114,11 +117,11 @@ impl Liveness {
     /// Looks at a connection.
     pub(super) fn look(&mut self, now: Instant, progress: Progress) -> Verdict {
         let last = std::mem::replace(&mut self.last, progress);
-        if progress.read != last.read {
+        if progress.read != last.read || progress.held_up {
             self.heard = now;
             self.asked = None;
         }
-        if !progress.within_frame || progress.frames != last.frames {
+        if !progress.within_frame || progress.frames != last.frames || progress.held_up {
             self.frame = now;
         }
         if !progress.unwritten || progress.written != last.written {
@@ -227,6 +230,26 @@ mod tests {
         assert_eq!(look(59, 4, 1, true), Verdict::Fine);
         let lost = Verdict::Lost(Lost::Frame(30 * SECOND));
         assert_eq!(look(60, 5, 1, true), lost);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_listened_to_is_not_called_silent() {
+        let (mut liveness, start) = watched();
+        let mut look = |second: u32, held_up| {
+            let progress = Progress {
+                within_frame: true,
+                held_up,
+                ..Progress::default()
+            };
+            liveness.look(start + second * SECOND, progress)
+        };
+        assert_eq!(look(5, false), Verdict::Ping);
+        assert_eq!(look(14, true), Verdict::Fine);
+        assert_eq!(look(100, true), Verdict::Fine);
+        assert_eq!(look(104, false), Verdict::Fine);
+        assert_eq!(look(105, false), Verdict::Ping);
+        let lost = Verdict::Lost(Lost::Silent(15 * SECOND));
+        assert_eq!(look(115, false), lost);
     }
 
     #[test]

@@ -102,6 +102,17 @@ struct Heard {
     bytes: AtomicU64,
     frames: AtomicU64,
     within_frame: AtomicBool,
+    /// Nothing is read for now, until something has come another way.
+    held_up: AtomicBool,
+}
+
+/// What holds its reader up until it is dropped.
+struct HeldUp<'a>(&'a Heard);
+
+impl Drop for HeldUp<'_> {
+    fn drop(&mut self) {
+        self.0.held_up.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Heard {
@@ -111,12 +122,18 @@ impl Heard {
         counter.store(before + more, Ordering::Relaxed);
     }
 
+    fn hold_up(&self) -> HeldUp<'_> {
+        self.held_up.store(true, Ordering::Relaxed);
+        HeldUp(self)
+    }
+
     fn progress(&self, outbox: &Outbox) -> Progress {
         let (written, unwritten) = outbox.progress();
         Progress {
             read: self.bytes.load(Ordering::Relaxed),
             frames: self.frames.load(Ordering::Relaxed),
             within_frame: self.within_frame.load(Ordering::Relaxed),
+            held_up: self.held_up.load(Ordering::Relaxed),
             written,
             unwritten,
         }

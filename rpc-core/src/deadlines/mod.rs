@@ -78,7 +78,8 @@ pub(crate) struct Shard {
     slots: Mutex<Slots>,
     /// Wakes the sweeper: there is an earlier deadline, or the service is gone.
     changed: Notify,
-    /// Where the sweeper runs if a call needs it that is awaited outside of any runtime.
+    /// Where the sweeper runs: in the service's runtime, since nobody knows how long another is driven.
+    /// `None` if the service was made outside of any; then it is that of the call that needs it first.
     runtime: Option<Handle>,
 }
 
@@ -102,6 +103,8 @@ struct Slots {
     earliest: Moment,
     /// There is a sweeper.
     swept: bool,
+    /// There was one whose runtime was shut down: the service's will run no other.
+    orphaned: bool,
 }
 
 impl Slots {
@@ -124,6 +127,7 @@ impl Shard {
                 full: 0,
                 earliest: Moment::NEVER,
                 swept: false,
+                orphaned: false,
             }),
             changed: Notify::new(),
             runtime: Handle::try_current().ok(),
@@ -177,7 +181,9 @@ impl Shard {
         // Made here, so that it panics where the call is awaited, and before anybody relies on it, if
         // there is no runtime or one without a clock.
         let sweeper = (!slots.swept).then(|| {
-            let runtime = Handle::try_current().ok().or_else(|| self.runtime.clone());
+            let own = || self.runtime.clone();
+            let runtime = own().filter(|_| !slots.orphaned);
+            let runtime = runtime.or_else(|| Handle::try_current().ok()).or_else(own);
             let runtime =
                 runtime.expect("a call that has a deadline is awaited in a tokio runtime");
             let _entered = runtime.enter();
@@ -234,6 +240,7 @@ impl Shard {
     fn orphan(&self) {
         let mut slots = self.slots.lock();
         slots.swept = false;
+        slots.orphaned = true;
         self.forget_earliest(&mut slots);
         drop(slots);
         let orphans = self.waiters();
@@ -265,8 +272,8 @@ impl Shard {
 
 /// The task that wakes a shard's calls; it ends when the service is gone and no call waits.
 ///
-/// It runs on the runtime of the call that needed it first, or of the service if that has none, and moves
-/// on when that is shut down.
+/// It runs on the service's runtime, or of the call that needed it first if that has none, and moves on
+/// when that is shut down.
 struct Sweeper {
     shard: Arc<Shard>,
     /// It has ended of itself.

@@ -5,19 +5,19 @@
 //! brief takes less time than it takes to have it done elsewhere. Nobody knows that of code before it has
 //! run, and so it is told by how long it took before.
 
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use crate::pulse::Doing;
 
 /// For each kind of code, how many more times it has to be quick before it is trusted, and then how many
-/// times brief. Many kinds may share a place.
+/// times brief. The handlers of an endpoint's methods beyond the places that there are never are.
 #[derive(Clone, Copy)]
 pub(super) struct Trust([u8; PLACES]);
 
 /// Which code is known to be brief, for those on other threads.
 #[derive(Default)]
-pub(crate) struct Briefs(AtomicU16);
+pub(crate) struct Briefs(AtomicU32);
 
 impl Default for Trust {
     fn default() -> Self {
@@ -28,22 +28,33 @@ impl Default for Trust {
 impl Trust {
     /// Tells whether such code was quick of late.
     pub(super) const fn has(&self, doing: Doing) -> bool {
-        self.0[place(doing)] <= NOT_BRIEF
+        self.left(doing) <= NOT_BRIEF
     }
 
     /// Tells whether such code took next to no time of late.
     pub(super) const fn is_brief(&self, doing: Doing) -> bool {
-        self.0[place(doing)] == BRIEF
+        self.left(doing) == BRIEF
     }
 
     /// Tells whether it is still to be found out how long such code takes.
     pub(super) const fn is_to_time(&self, doing: Doing) -> bool {
-        !matches!(self.0[place(doing)], BRIEF | NOT_BRIEF)
+        !matches!(self.left(doing), BRIEF | NOT_BRIEF)
+    }
+
+    const fn left(&self, doing: Doing) -> u8 {
+        match place(doing) {
+            Some(place) => self.0[place],
+            None => UNKNOWN,
+        }
     }
 
     /// Such code took so long. Returns whether that is long.
     pub(super) fn ran(&mut self, doing: Doing, took: Duration) -> bool {
-        let (is_slow, left) = (took >= SLOW, &mut self.0[place(doing)]);
+        let is_slow = took >= SLOW;
+        let Some(place) = place(doing) else {
+            return is_slow;
+        };
+        let left = &mut self.0[place];
         *left = match *left {
             _ if is_slow => KNOWN_SLOW,
             QUICK => NEARLY_BRIEF,
@@ -57,14 +68,16 @@ impl Trust {
 
     /// Such code went on after it had begun: however quick that was, it is not brief.
     pub(super) fn went_on(&mut self, doing: Doing) {
-        let left = &mut self.0[place(doing)];
-        *left = NOT_BRIEF.max(*left);
+        if let Some(place) = place(doing) {
+            self.0[place] = NOT_BRIEF.max(self.0[place]);
+        }
     }
 }
 
 impl Briefs {
     pub(crate) fn has(&self, doing: Doing) -> bool {
-        self.0.load(Ordering::Relaxed) >> place(doing) & 1 == 1
+        let places = self.0.load(Ordering::Relaxed);
+        place(doing).is_some_and(|place| places >> place & 1 == 1)
     }
 
     pub(crate) fn is_any(&self) -> bool {
@@ -73,10 +86,11 @@ impl Briefs {
 
     /// Says whether such code is brief; the main thread calls it.
     pub(super) fn set(&self, doing: Doing, is_brief: bool) {
-        let (before, bit) = (self.0.load(Ordering::Relaxed), 1 << place(doing));
+        let Some(place) = place(doing) else { return };
+        let before = self.0.load(Ordering::Relaxed);
         let places = match is_brief {
-            true => before | bit,
-            false => before & !bit,
+            true => before | 1 << place,
+            false => before & !(1 << place),
         };
         if places != before {
             self.0.store(places, Ordering::Relaxed);
@@ -84,11 +98,13 @@ impl Briefs {
     }
 }
 
-const fn place(doing: Doing) -> usize {
-    doing.code() as usize % PLACES
+const fn place(doing: Doing) -> Option<usize> {
+    let code = doing.code() as usize;
+    if code < PLACES { Some(code) } else { None }
 }
 
-const PLACES: usize = 16;
+/// As many as [`Briefs`] has bits.
+const PLACES: usize = 32;
 const BRIEF: u8 = 0;
 /// So many times it has to be brief.
 const NEARLY_BRIEF: u8 = 7;
@@ -151,6 +167,24 @@ mod tests {
         briefs.set(Doing::Method(4), true);
         briefs.set(METHOD, false);
         assert!(!briefs.has(METHOD) && briefs.has(Doing::Method(4)));
+    }
+
+    #[test]
+    fn each_method_has_its_own_place_or_none() {
+        let (mut trust, briefs) = (Trust::default(), Briefs::default());
+        runs(&mut trust, Duration::ZERO, Trust::is_brief);
+        briefs.set(METHOD, true);
+        for method in 4..200 {
+            let other = Doing::Method(method);
+            assert!(!trust.has(other) && trust.is_to_time(other) && !briefs.has(other));
+        }
+        let last = Doing::Method(199);
+        for _ in 0..99 {
+            assert!(!trust.ran(last, Duration::ZERO));
+            briefs.set(last, true);
+        }
+        assert!(!trust.has(last) && !briefs.has(last), "there is none");
+        assert!(trust.ran(last, SLOW));
     }
 
     /// Returns after how many runs that took so long something is so.

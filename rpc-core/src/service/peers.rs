@@ -346,7 +346,13 @@ impl RpcService {
             Ok(Err(RpcError::App(ResolveRefusal::NoEndpoint | ResolveRefusal::NoGateway))) => {
                 Err(Redial::NoEndpoint)
             }
-            Ok(Err(_)) | Err(_) => Err(Redial::Failed),
+            Ok(Err(_)) | Err(_) => {
+                // The next attempt meets this very connection, which may have no room for it yet.
+                if !connection.is_closed() {
+                    tokio::time::sleep(self.inner.config.redial_delay_min).await;
+                }
+                Err(Redial::Failed)
+            }
         }
     }
 }

@@ -85,6 +85,20 @@ fn a_connection_is_looked_for_from_no_runtime() {
     assert_eq!(services.runtime.block_on(own), Ok(3));
 }
 
+#[test]
+fn a_call_has_its_time_though_the_runtime_of_another_is_not_driven() {
+    let services = Services::new();
+    services.start_probe();
+    let probe = services.runtime.block_on(services.probe());
+    let other = Builder::new_current_thread().enable_all().build().unwrap();
+    let answer = other.block_on(probe.add(2).timeout(Duration::from_secs(9)));
+    assert_eq!(answer, Ok(2));
+    let hang = async { probe.hang().timeout(Duration::from_millis(20)).await };
+    let late = services.runtime.block_on(hang);
+    assert!(matches!(late, Err(RpcError::Timeout { .. })), "{late:?}");
+    drop(other);
+}
+
 /// A transport that needs no runtime to listen, if it does.
 #[derive(Debug)]
 struct Outside {

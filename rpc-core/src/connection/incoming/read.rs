@@ -46,7 +46,7 @@ impl IncomingConnection {
     ) -> Result<(), ReadError> {
         while frames.read().await? {
             while let Some(frame) = frames.next()? {
-                self.reach(&frame.header).await?;
+                self.reach(bulk, &frame.header).await?;
                 let (now, mut frame) = (Moment::now(), Some(frame));
                 turn::hand_on(now, || {
                     heed_caught(|| match frame.take() {
@@ -66,7 +66,7 @@ impl IncomingConnection {
     }
 
     /// Waits until the main lane has said that a gateway's frames come by the bulk lane.
-    async fn reach(&self, header: &Header) -> Result<(), ReadError> {
+    async fn reach(&self, bulk: &Lane, header: &Header) -> Result<(), ReadError> {
         match header.kind {
             Kind::Request | Kind::OneWay | Kind::Cancel | Kind::Extend | Kind::Release => {}
             Kind::Ping | Kind::Pong => return Ok(()),
@@ -82,6 +82,7 @@ impl IncomingConnection {
                 (Err(error), _) => return Err(error),
                 (Ok(false), _) => {}
             }
+            let _held_up = bulk.heard.hold_up();
             self.said.notified().await;
         }
     }
