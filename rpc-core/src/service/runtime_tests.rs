@@ -93,6 +93,8 @@ fn a_call_has_its_time_though_the_runtime_of_another_is_not_driven() {
     let other = Builder::new_current_thread().enable_all().build().unwrap();
     let answer = other.block_on(probe.add(2).timeout(Duration::from_secs(9)));
     assert_eq!(answer, Ok(2));
+    // Nor does the callee say that the time is over.
+    services.network.cut("callee", "caller");
     let hang = async { probe.hang().timeout(Duration::from_millis(20)).await };
     let late = services.runtime.block_on(hang);
     assert!(matches!(late, Err(RpcError::Timeout { .. })), "{late:?}");

@@ -14,6 +14,7 @@ mod determinism;
 mod election;
 mod faults;
 mod lanes;
+mod limits;
 mod panics;
 mod processes;
 mod restarts;
