@@ -5,19 +5,19 @@
 //! brief takes less time than it takes to have it done elsewhere. Nobody knows that of code before it has
 //! run, and so it is told by how long it took before.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use crate::pulse::Doing;
 
 /// For each kind of code, how many more times it has to be quick before it is trusted, and then how many
-/// times brief. The handlers of an endpoint's methods beyond the places that there are never are.
+/// times brief. Few endpoints have more methods than there are places; those beyond are never trusted.
 #[derive(Clone, Copy)]
 pub(super) struct Trust([u8; PLACES]);
 
 /// Which code is known to be brief, for those on other threads.
 #[derive(Default)]
-pub(crate) struct Briefs(AtomicU32);
+pub(crate) struct Briefs(AtomicU16);
 
 impl Default for Trust {
     fn default() -> Self {
@@ -99,12 +99,15 @@ impl Briefs {
 }
 
 const fn place(doing: Doing) -> Option<usize> {
-    let code = doing.code() as usize;
-    if code < PLACES { Some(code) } else { None }
+    match doing {
+        Doing::Posted => Some(0),
+        Doing::Method(method) if (method as usize) < PLACES - 1 => Some(method as usize + 1),
+        _ => None,
+    }
 }
 
 /// As many as [`Briefs`] has bits.
-const PLACES: usize = 32;
+const PLACES: usize = 16;
 const BRIEF: u8 = 0;
 /// So many times it has to be brief.
 const NEARLY_BRIEF: u8 = 7;
@@ -174,6 +177,7 @@ mod tests {
         let (mut trust, briefs) = (Trust::default(), Briefs::default());
         runs(&mut trust, Duration::ZERO, Trust::is_brief);
         briefs.set(METHOD, true);
+        assert!(!trust.has(Doing::Posted));
         for method in 4..200 {
             let other = Doing::Method(method);
             assert!(!trust.has(other) && trust.is_to_time(other) && !briefs.has(other));
