@@ -66,15 +66,14 @@ pub struct RpcConfig {
     /// and a pause of the peer loses it; too long, and a vanished host is noticed late. The default
     /// is 15 s.
     pub keepalive_timeout: Duration,
-    /// Whether a handler that is known to take next to no time is run by whoever awaits the call within this
-    /// service, or reads it from a connection. It saves both sides a way through the runtime's scheduler,
-    /// which is most of what a call within a service costs.
+    /// Whether whoever awaits a call within this service runs its handler itself, if that is known to take
+    /// next to no time. It saves both sides a way through the runtime's scheduler, which is most of what
+    /// such a call costs.
     ///
     /// Such a handler sees the task-local values of whoever runs it; its runtime, its span and its order
-    /// are the endpoint's. Whoever awaits a call runs the brief handlers of others too that wait before and
-    /// behind it, so that it is to hold no lock that one of those may take. A handler that takes long all of
-    /// a sudden keeps that task as well: the caller's, beyond the call's deadline too, or the connection's,
-    /// which hears nothing meanwhile, not even what such a handler may wait for. The default is yes.
+    /// are the endpoint's. The brief handlers of calls that wait before and behind it are run as well, so
+    /// that whoever polls a call is to hold no lock that one of those may take. One that takes long all of
+    /// a sudden keeps that task as well, beyond the call's deadline too. The default is yes.
     pub lend_threads: bool,
     /// How many bytes of requests that came over connections may wait in an endpoint's mailbox. More
     /// are answered `Overloaded`. It is less than `window_bytes`, so that one slow endpoint does not

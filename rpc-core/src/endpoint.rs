@@ -144,10 +144,8 @@ impl Routes {
         G: Gateway + ?Sized,
         W: Wrap<E, G>,
     {
-        let first = self.0.iter().map(|it| it.methods.len()).sum();
         let route = Arc::new(RouteTo {
             core: Arc::clone(core),
-            first,
             wrap,
             gateway: PhantomData,
         });
@@ -155,7 +153,7 @@ impl Routes {
         self.0.push(Exposed {
             name: G::NAME,
             methods: G::METHODS,
-            first,
+            first: self.0.iter().map(|it| it.methods.len()).sum(),
             meter: core.meter.clone(),
             local: Arc::new(local) as Arc<dyn Any + Send + Sync>,
             wire: route,
@@ -180,8 +178,6 @@ where
 /// The way to one gateway of one endpoint.
 struct RouteTo<E: RpcEndpoint, G: ?Sized, W> {
     core: Arc<EndpointCore<E>>,
-    /// The place of its first method among those of all the endpoint's gateways.
-    first: usize,
     wrap: W,
     gateway: PhantomData<fn() -> Box<G>>,
 }
@@ -276,9 +272,8 @@ where
         match G::decode(method, body, &mut undecoded.call) {
             Ok(request) => {
                 let request = || (self.wrap)(request);
-                let make = self.mail(token, trace, charge, request);
-                let doing = Doing::method(self.first + method);
-                self.core.push_handed_on(doing, bytes, make);
+                self.core
+                    .push(bytes, self.mail(token, trace, charge, request));
             }
             Err(error) => IncomingCall::deny(undecoded.call.take(), error),
         }

@@ -206,30 +206,6 @@ impl<E: RpcEndpoint> EndpointCore<E> {
         }
     }
 
-    /// Queues a request that came over a connection, of so many bytes. If its handler takes next to no time,
-    /// the endpoint has this thread for it when all that came with it is handed on.
-    pub(crate) fn push_handed_on(
-        self: &Arc<Self>,
-        method: Doing,
-        bytes: usize,
-        make: impl FnOnce() -> Mail<E>,
-    ) {
-        if !self.brief.has(method) {
-            return self.push(bytes, make);
-        }
-        match self.mailbox.push_handed_on(make, bytes) {
-            Ok(left) => {
-                self.put();
-                match left {
-                    Left::Nothing => {}
-                    Left::Begin(resting) => Self::begin(resting),
-                    Left::Later { .. } => turn::lend_to(Arc::clone(self) as _),
-                }
-            }
-            Err(rejected) => self.refuse(rejected),
-        }
-    }
-
     #[cold]
     fn refuse(&self, rejected: Rejected<impl FnOnce() -> Mail<E>>) {
         let (mail, error) = match rejected {

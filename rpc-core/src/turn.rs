@@ -28,22 +28,12 @@ pub(crate) trait Owed: Send + Sync {
     fn pay(&self);
 }
 
-/// An endpoint to which a thread can be lent.
-pub(crate) trait Borrows: Send + Sync {
-    /// Has this thread until it has handled what is quickly done. What is left is left to its task.
-    fn borrow(&self);
-
-    /// Has its task handle all.
-    fn hurry(&self);
-}
-
 thread_local! {
     static OWED: Debts = const { Debts {
         taken: Cell::new(false),
         thread: Cell::new(0),
         polled_by: Cell::new(0),
         began: Cell::new(None),
-        borrowers: RefCell::new(VecDeque::new()),
         frames: RefCell::new(VecDeque::new()),
         wakers: RefCell::new(VecDeque::new()),
     } };
@@ -59,8 +49,6 @@ struct Debts {
     polled_by: Cell<usize>,
     /// When it began, if it is known to be short.
     began: Cell<Option<Moment>>,
-    /// Endpoints that were handed something, and are to have this thread for it.
-    borrowers: RefCell<VecDeque<Arc<dyn Borrows>>>,
     frames: RefCell<VecDeque<Arc<dyn Owed>>>,
     wakers: RefCell<VecDeque<Waker>>,
 }
@@ -79,30 +67,16 @@ impl Debts {
     }
 
     fn pay(&self) {
-        rethrow([
+        let panics = [
             each(&self.frames, |it| it.pay()),
             each(&self.wakers, Waker::wake),
-        ]);
-    }
-
-    /// Lets those have this thread that are to have it.
-    fn lend(&self) {
-        rethrow([each(&self.borrowers, |it| it.borrow())]);
-    }
-
-    /// Leaves all that is put off to others.
-    fn give_up(&self) {
-        rethrow([each(&self.borrowers, |it| it.hurry())]);
-        self.pay();
-    }
-}
-
-fn rethrow<const N: usize>(panics: [Option<Box<dyn Any + Send>>; N]) {
-    if let Some(panic) = panics.into_iter().flatten().next()
-        // The end of a turn that panics has its panic already.
-        && !thread::panicking()
-    {
-        resume_unwind(panic);
+        ];
+        if let Some(panic) = panics.into_iter().flatten().next()
+            // The end of a turn that panics has its panic already.
+            && !thread::panicking()
+        {
+            resume_unwind(panic);
+        }
     }
 }
 
@@ -139,10 +113,8 @@ pub(crate) fn take<R>(f: impl FnOnce() -> R) -> R {
     f()
 }
 
-/// The same for what hands on messages that have come by now, which takes so little time that no more
-/// looks at the clock are needed. Whoever they are handed to may [borrow](lend_to) this thread when all
-/// are.
-pub(crate) fn hand_on<R>(now: Moment, f: impl FnOnce() -> R) -> R {
+/// The same for what begins now and takes so little time that no more looks at the clock are needed.
+pub(crate) fn take_short<R>(now: Moment, f: impl FnOnce() -> R) -> R {
     struct Leave(Option<Moment>);
     impl Drop for Leave {
         fn drop(&mut self) {
@@ -150,23 +122,9 @@ pub(crate) fn hand_on<R>(now: Moment, f: impl FnOnce() -> R) -> R {
         }
     }
     take(|| {
-        let result = {
-            let _leave = Leave(OWED.with(|owed| owed.began.replace(Some(now))));
-            f()
-        };
-        OWED.with(Debts::lend);
-        result
+        let _leave = Leave(OWED.with(|owed| owed.began.replace(Some(now))));
+        f()
     })
-}
-
-/// Lets an endpoint have this thread when all messages are [handed on](hand_on); if there are none to
-/// hand on, its task handles them.
-pub(crate) fn lend_to(endpoint: Arc<dyn Borrows>) {
-    if is_taken() {
-        OWED.with(|owed| owed.borrowers.borrow_mut().push_back(endpoint));
-    } else {
-        endpoint.hurry();
-    }
 }
 
 /// Returns when the short turn began that is under way here.
@@ -184,7 +142,7 @@ impl Drop for End {
         if self.outermost {
             OWED.with(|owed| {
                 owed.taken.set(false);
-                owed.give_up();
+                owed.pay();
             });
         }
     }
@@ -216,7 +174,7 @@ pub(crate) fn polled_by(waker: &Waker) {
 pub(crate) fn waits(waker: &Waker) {
     let foreign = |owed: &Debts| owed.polled_by.get() != waker.data().addr();
     if is_taken() && OWED.with(foreign) {
-        OWED.with(Debts::give_up);
+        pay();
     }
 }
 
@@ -298,12 +256,6 @@ impl Pace {
             self.since = Some(now);
             waited
         })
-    }
-
-    /// No more messages are handled for now. What is owed is paid when the turn ends, which is not for
-    /// this endpoint alone.
-    pub(crate) const fn rest(&mut self) {
-        self.since = None;
     }
 
     /// Pays what is owed so far.

@@ -83,15 +83,6 @@ impl<M, C, R> Inbox<M, C, R> {
         self.mail.push_back(make());
     }
 
-    /// Tells whether this thread's turn, when it ends, is to see to it that the reader looks.
-    fn is_to_promise(&self, turn: u32) -> bool {
-        match self.reader {
-            Reader::Parked => true,
-            Reader::Promised(promised) => promised != turn,
-            Reader::Woken | Reader::Resting(_) => false,
-        }
-    }
-
     /// Gives all mail if `mail` is empty. Returns whether that was all there was.
     fn take(&mut self, cx: &Context<'_>, mail: &mut VecDeque<M>) -> bool {
         if mail.is_empty() {
@@ -173,22 +164,6 @@ impl<M, C, R> Mailbox<M, C, R> {
             Left::Later {
                 is_first: before != here || here == NOBODY,
             }
-        })
-    }
-
-    /// The same for what is [handed on](turn::hand_on), of so many bytes: the reader may have the thread
-    /// when this turn ends.
-    pub(crate) fn push_handed_on<F: FnOnce() -> M>(
-        &self,
-        make: F,
-        bytes: usize,
-    ) -> Result<Left<R>, Rejected<F>> {
-        self.admit(make, bytes).map(|mut inbox| {
-            let Some(turn) = turn::current().filter(|it| inbox.is_to_promise(*it)) else {
-                return wake(inbox).map_or(Left::Nothing, Left::Begin);
-            };
-            inbox.reader = Reader::Promised(turn);
-            Left::Later { is_first: true }
         })
     }
 
@@ -305,16 +280,17 @@ fn wake<M, C, R>(mut inbox: MutexGuard<'_, Inbox<M, C, R>>) -> Option<R> {
     let Some(turn) = turn::current() else {
         return wake_now(inbox);
     };
-    if inbox.is_to_promise(turn) {
-        inbox.reader = Reader::Promised(turn);
-        let waker = inbox.waker.as_ref().and_then(turn::wake_later);
-        drop(inbox);
-        waker.into_iter().for_each(Waker::wake);
-        return None;
-    }
     match inbox.reader {
+        Reader::Woken => None,
+        Reader::Promised(promised) if promised == turn => None,
         Reader::Resting(_) => wake_now(inbox),
-        Reader::Woken | Reader::Parked | Reader::Promised(_) => None,
+        Reader::Parked | Reader::Promised(_) => {
+            inbox.reader = Reader::Promised(turn);
+            let waker = inbox.waker.as_ref().and_then(turn::wake_later);
+            drop(inbox);
+            waker.into_iter().for_each(Waker::wake);
+            None
+        }
     }
 }
 

@@ -1,5 +1,4 @@
 use std::collections::VecDeque;
-use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
@@ -173,31 +172,6 @@ fn a_reader_is_not_woken_by_what_whoever_puts_it_in_waits_for() {
         !mailbox.take_mail(&cx, &mut mail),
         "what steers it comes first"
     );
-}
-
-#[test]
-fn a_reader_is_not_woken_by_what_is_handed_on_in_a_turn_that_runs_it() {
-    let mailbox = Mailbox::<_, (), ()>::new(messages(9));
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(Arc::clone(&wakes));
-    let cx = Context::from_waker(&waker);
-    let mut mail = VecDeque::new();
-    let push = |number| mailbox.push_handed_on(|| number, 1).map_err(drop);
-    let runs = Ok(Left::Later { is_first: true });
-    assert!(mailbox.take_mail(&cx, &mut mail));
-    turn::take(|| {
-        assert_eq!(push(1), runs);
-        assert_eq!(push(2), Ok(Left::Nothing), "once for the turn");
-        assert!(mailbox.take_mail(&cx, &mut mail));
-        assert_eq!(mem::take(&mut mail), [1, 2]);
-        assert_eq!(push(3), runs);
-    });
-    assert_eq!(wakes.count(), 0);
-    mailbox.hurry();
-    assert_eq!(wakes.count(), 1);
-    assert!(mailbox.take_mail(&cx, &mut mail));
-    assert_eq!(push(4), Ok(Left::Nothing), "there is no turn");
-    assert_eq!(wakes.count(), 2);
 }
 
 #[test]

@@ -26,7 +26,7 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
                     break;
                 }
             }
-            self.pace.rest();
+            self.pace.pay();
         }
         is_all &= !mem::take(&mut self.gives_way);
         is_all &= self.mail.is_empty() && self.stopping.is_none();

@@ -1,9 +1,8 @@
 //! The main loop between two polls, for whoever polls it next.
 //!
 //! That is its task, or somebody who is about to wait for a call, and would do nothing until the task has
-//! had its turn: it lends its thread to the endpoint then. So does the task of a connection when it has
-//! handed on the calls of a read. That saves both a way through the scheduler, which takes longer than most
-//! handlers do.
+//! had its turn: it lends its thread to the endpoint then. That saves both a way through the scheduler,
+//! which takes longer than most handlers do.
 //!
 //! What an endpoint does on a thread that is lent is what its task would do there, but less of it: it
 //! handles calls that are known to take next to no time, and leaves all else to the task.
@@ -22,7 +21,15 @@ use crate::endpoint::RpcEndpoint;
 use crate::scope;
 use crate::shared::EndpointCore;
 use crate::sync::{AtomicBool, Mutex, Ordering, fence};
-use crate::turn::Borrows;
+
+/// An endpoint to which a thread can be lent.
+trait Borrows: Send + Sync {
+    /// Has this thread until it has handled what is quickly done. What is left is left to its task.
+    fn borrow(&self);
+
+    /// Has its task handle all.
+    fn hurry(&self);
+}
 
 /// The endpoint whose answer somebody is about to wait for.
 #[derive(Default)]

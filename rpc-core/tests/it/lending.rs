@@ -1,9 +1,8 @@
-//! Handlers that take next to no time run where their answer is awaited, or their call is read.
+//! Handlers that take next to no time run where their answer is awaited.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::time::Duration;
 
-use rpc_core::testing::sim::SimNetwork;
 use rpc_core::{
     BoxError, Call, Context, EndpointError, MainThread, ReplyTo, RpcConfig, RpcEndpoint, RpcError,
     RpcResult, RpcServer, RpcService, gateways, rpc_endpoint, rpc_gateway,
@@ -124,19 +123,6 @@ async fn warm<T>(call: impl Fn() -> Call<T>) {
     }
 }
 
-/// Makes two services that reach each other over a network, the second of which has this configuration.
-async fn connected(config: RpcConfig) -> [RpcService; 2] {
-    let net = SimNetwork::seeded(1);
-    let builder = |name| RpcService::builder().transport(net.node(name).transport());
-    let there = builder("there").config(config).build().await.unwrap();
-    [builder("here").build().await.unwrap(), there]
-}
-
-async fn connect(from: &RpcService, to: &RpcServer<Place>) -> Arc<dyn PlaceGateway> {
-    let connected = from.connect::<dyn PlaceGateway>(&to.address()).await;
-    connected.unwrap()
-}
-
 async fn let_others_run() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
@@ -203,84 +189,6 @@ async fn no_thread_is_lent_if_that_is_not_wanted() {
         assert_ne!(place.brief().await, Ok(task()));
     };
     tokio::spawn(calling).await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_brief_handler_runs_where_its_call_is_read() {
-    for lend_threads in [true, false] {
-        let mut config = RpcConfig::default();
-        config.lend_threads = lend_threads;
-        let [here, there] = connected(config).await;
-        let server = start(&there, Place::default());
-        let other = there.start_server("other", Place::default()).unwrap();
-        other.start();
-        let place = connect(&here, &server).await;
-        let other = connect(&here, &other).await;
-        for place in [&place, &other] {
-            warm(|| place.brief()).await;
-            warm(|| place.interleaving(true)).await;
-        }
-        let own = place.interleaving(true).await.unwrap();
-        let [brief, others] = [place.brief(), other.brief()];
-        let (brief, others) = (brief.await.unwrap(), others.await.unwrap());
-        assert_eq!(brief != own, lend_threads);
-        assert_eq!(brief == others, lend_threads);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn messages_over_a_connection_are_handled_in_their_order_wherever_that_is() {
-    let [here, there] = connected(RpcConfig::default()).await;
-    let server = start(&there, Place::default());
-    let place = connect(&here, &server).await;
-    warm(|| place.count(0)).await;
-    let mut calls = Vec::new();
-    for number in 0..3_000 {
-        match number % 5 {
-            0 => place.tell(number),
-            1 => server
-                .main_thread()
-                .run_async(move |it, _| it.counted.push(9_999)),
-            _ => calls.push(place.count(number)),
-        }
-        if number % 100 == 0 {
-            let_others_run().await;
-        }
-    }
-    for call in calls {
-        call.await.unwrap();
-    }
-    let counted = server.main_thread().call_async(|it, _| it.counted.clone());
-    let mut counted = counted.await.unwrap();
-    counted.retain(|it| *it != 9_999);
-    let expected = (0..3_000).filter(|it| it % 5 != 1);
-    assert_eq!(counted[100..], expected.collect::<Vec<_>>());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_where_its_call_is_read_costs_the_connection_nothing() {
-    let [here, there] = connected(RpcConfig::default()).await;
-    let servers = ["place", "other"].map(|name| {
-        let server = there.start_server(name, Place::default()).unwrap();
-        server.start();
-        server
-    });
-    let places = [
-        connect(&here, &servers[0]).await,
-        connect(&here, &servers[1]).await,
-    ];
-    for place in &places {
-        warm(|| place.panic(false)).await;
-    }
-    let calls = [places[0].panic(true), places[1].panic(false)];
-    let answers = futures_util::future::join_all(calls).await;
-    assert!(
-        matches!(&answers[0], Err(RpcError::Panicked { endpoint }) if endpoint == "place"),
-        "{answers:?}"
-    );
-    assert_eq!(answers[1], Ok(()));
-    assert!(servers[0].terminated().await.is_err());
-    assert_eq!(places[1].panic(false).await, Ok(()));
 }
 
 #[test]

@@ -19,7 +19,7 @@ impl IncomingConnection {
         while frames.read().await? {
             // One look at the clock for all that came together.
             let now = Moment::now();
-            turn::hand_on(now, || self.heed_all(frames, now))?;
+            turn::take_short(now, || self.heed_all(frames, now))?;
         }
         Ok(())
     }
@@ -48,7 +48,7 @@ impl IncomingConnection {
             while let Some(frame) = frames.next()? {
                 self.reach(bulk, &frame.header).await?;
                 let (now, mut frame) = (Moment::now(), Some(frame));
-                turn::hand_on(now, || {
+                turn::take_short(now, || {
                     heed_caught(|| match frame.take() {
                         Some(frame) => {
                             let mut session = self.session.lock();
