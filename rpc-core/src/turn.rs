@@ -67,11 +67,9 @@ impl Debts {
     }
 
     fn pay(&self) {
-        let panics = [
-            each(&self.frames, |it| it.pay()),
-            each(&self.wakers, Waker::wake),
-        ];
-        if let Some(panic) = panics.into_iter().flatten().next()
+        let paid = each(&self.frames, |it| it.pay());
+        let woken = each(&self.wakers, Waker::wake);
+        if let Some(panic) = paid.or(woken)
             // The end of a turn that panics has its panic already.
             && !thread::panicking()
         {
