@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::mem;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -140,13 +139,13 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
         self.heard
             .within_frame
             .store(within_frame, Ordering::Relaxed);
-        let read = if let Some(coming) = &mut self.coming {
+        let is_small = self.coming.is_none();
+        let (into, at_once) = if let Some(coming) = &mut self.coming {
             let (there, missing) = (coming.frame.len(), coming.missing());
             if there == coming.frame.capacity() {
                 coming.frame.reserve(missing.min(there));
             }
-            let mut into = (&mut coming.frame).limit(missing.min(self.at_once));
-            self.reader.read_buf(&mut into).await?
+            (&mut coming.frame, missing)
         } else {
             // Another large one is likely to follow, and what is read of it here is moved.
             let at_once = if after_large {
@@ -155,8 +154,20 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
                 self.spares.cool();
                 usize::MAX
             };
-            self.read_input(at_once.min(self.at_once)).await?
+            (&mut self.input, at_once)
         };
+        let (reader, at_once) = (&mut self.reader, at_once.min(self.at_once));
+        let read = poll_fn(|cx| {
+            if is_small {
+                borrow(into);
+            }
+            let poll = pin!(reader.read_buf(&mut (&mut *into).limit(at_once))).poll(cx);
+            if is_small && poll.is_pending() {
+                give_back(into);
+            }
+            poll
+        })
+        .await?;
         Heard::add(&self.heard.bytes, read as u64);
         self.read = self.read.saturating_add(read);
         match (read, within_frame) {
@@ -165,32 +176,29 @@ impl<'a, R: AsyncRead + Unpin> FrameReader<'a, R> {
             _ => Ok(true),
         }
     }
-
-    /// Reads small frames, or the beginning of one, of so many bytes at most.
-    async fn read_input(&mut self, at_once: usize) -> io::Result<usize> {
-        let Self { reader, input, .. } = self;
-        poll_fn(|cx| {
-            if input.capacity() == 0 {
-                *input = LENT.take();
-            }
-            input.reserve(READ_BYTES);
-            let mut into = (&mut *input).limit(at_once);
-            let poll = pin!(reader.read_buf(&mut into)).poll(cx);
-            if poll.is_pending() && input.is_empty() {
-                let memory = mem::take(input);
-                if memory.capacity() <= LENT_BYTES_MAX {
-                    LENT.set(memory);
-                }
-            }
-            poll
-        })
-        .await
-    }
 }
 
 thread_local! {
     /// What this thread lends to whoever reads here.
     static LENT: Cell<BytesMut> = Cell::default();
+}
+
+/// Takes what this thread lends, unless something was read before that is not all of a frame.
+fn borrow(input: &mut BytesMut) {
+    if input.capacity() == 0 {
+        *input = LENT.take();
+    }
+    input.reserve(READ_BYTES);
+}
+
+/// Gives it back, unless there is something in it.
+fn give_back(input: &mut BytesMut) {
+    if input.is_empty() {
+        let memory = mem::take(input);
+        if memory.capacity() <= LENT_BYTES_MAX {
+            LENT.set(memory);
+        }
+    }
 }
 
 /// How much is read at once, at least, unless it is a large frame.
