@@ -69,14 +69,16 @@ impl LocalNetwork {
     }
 
     pub(crate) fn listen(&self, name: &str) -> Result<LocalListener, TransportError> {
-        if name.is_empty() || name.contains('/') {
+        if name.is_empty() || name.contains(['/', '@']) {
             return Err(TransportError::Address {
                 scheme: SCHEME,
                 authority: name.to_owned(),
-                reason: "a name is not empty and has no `/`".to_owned(),
+                reason: "a name is not empty and has neither `/` nor `@`".to_owned(),
             });
         }
-        match self.inner.listeners.lock().entry(name.to_owned()) {
+        // As it stands in addresses.
+        let name = &name.to_ascii_lowercase();
+        match self.inner.listeners.lock().entry(name.clone()) {
             Entry::Occupied(_) => Err(TransportError::Bind {
                 scheme: SCHEME,
                 authority: name.to_owned(),
@@ -89,7 +91,7 @@ impl LocalNetwork {
             Entry::Vacant(vacant) => {
                 let (sender, accepted) = mpsc::channel(self.inner.config.accept_backlog.max(1));
                 vacant.insert(sender);
-                Ok(LocalListener::new(self.clone(), name.to_owned(), accepted))
+                Ok(LocalListener::new(self.clone(), name.clone(), accepted))
             }
         }
     }
@@ -113,6 +115,7 @@ impl LocalNetwork {
             )
             .into(),
         };
+        let name = &name.to_ascii_lowercase();
         let listener = self.inner.listeners.lock().get(name).cloned();
         let listener = listener.ok_or_else(refused)?;
         // The wait for room comes first, so that a dropped future has not dialled.

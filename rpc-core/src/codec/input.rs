@@ -102,5 +102,5 @@ impl<'de> Input<'de> {
 
 /// How much memory a message of this size may take.
 const fn allowance(size: usize) -> usize {
-    EXPANDED_BYTES_MIN + EXPANDED_FACTOR * size
+    EXPANDED_BYTES_MIN.saturating_add(EXPANDED_FACTOR.saturating_mul(size))
 }

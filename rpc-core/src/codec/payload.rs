@@ -12,8 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 ///
 /// A message's [`Bytes`] are copied into the frame by the sender, and out of it by the receiver. Those
 /// of a payload of 16 KiB or more are written as they lie, behind the message; of a message of 32 KiB or
-/// more they are a part of what was read at the other side, if they are at least half of it. There they
-/// keep the whole message's memory, which is at most four times theirs. They count for the limits of
+/// more they are a part of what was read at the other side, if they are at least half of it, and those of
+/// this one at least a quarter of those of all. There they keep the whole message's memory, which is at
+/// most eight times theirs. They count for the limits of
 /// frames and windows as all others do. Within a service a payload is moved like any value; to other
 /// formats of serde it is an enum of one variant.
 ///
@@ -59,6 +60,8 @@ thread_local! {
     static BEHIND: RefCell<Vec<Bytes>> = const { RefCell::new(Vec::new()) };
     /// What came behind the message that is being decoded here, as far as it is not taken.
     static CAME: RefCell<Bytes> = const { RefCell::new(Bytes::new()) };
+    /// How much it was.
+    static ALL: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Runs `encode`, and returns what is to come behind the message.
@@ -89,6 +92,7 @@ impl Drop for EndOfMessage {
 
 /// Runs `decode` of a message behind which `behind` came.
 pub(crate) fn provide<R>(behind: Bytes, decode: impl FnOnce() -> R) -> R {
+    ALL.set(behind.len());
     CAME.set(behind);
     ANY.set(true);
     let _end = EndOfMessage;
@@ -120,13 +124,21 @@ impl<'de> Deserialize<'de> for Payload {
             Written::Inline(bytes) => Ok(Self(bytes)),
             Written::Behind(length) => CAME.with_borrow_mut(|came| {
                 let length = usize::try_from(length).ok().filter(|it| *it <= came.len());
-                let taken = length.map(|it| Self(came.split_to(it)));
+                let taken = length.map(|it| Self(alone(came.split_to(it))));
                 taken.ok_or_else(|| {
                     let left = came.len();
                     D::Error::custom(format_args!("of the bytes behind it {left} are left"))
                 })
             }),
         }
+    }
+}
+
+/// Returns a part of what came, which keeps all of that in memory only if it is much of it.
+fn alone(part: Bytes) -> Bytes {
+    match part.len() < ALL.get() / PARTS_MAX {
+        true => Bytes::copy_from_slice(&part),
+        false => part,
     }
 }
 
@@ -168,5 +180,7 @@ impl fmt::Debug for Payload {
     }
 }
 
+/// What is less than such a part of what came is copied.
+const PARTS_MAX: usize = 4;
 /// Fewer bytes are copied more quickly than they are kept apart.
 const BEHIND_BYTES_MIN: usize = 16 << 10;

@@ -55,7 +55,7 @@ impl FrameCutter {
         let Some(length) = input.first_chunk::<4>() else {
             return Ok(None);
         };
-        let size = 4 + u32::from_le_bytes(*length) as usize;
+        let size = (u32::from_le_bytes(*length) as usize).saturating_add(4);
         let limit = self.limit;
         if size > limit {
             return Err(FrameError::TooLarge { size, limit });

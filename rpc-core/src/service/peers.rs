@@ -212,6 +212,14 @@ impl RpcService {
             let link = self.next_link(address, retired);
             let hello = self.hello(Purpose::Calls).by(link);
             let welcome = dial(&mut stream, &hello).await;
+            let welcome = welcome.and_then(|it| {
+                let own = self.inner.id;
+                // Else a peer could have us make calls to ourselves that are meant for it.
+                match it.service == own && !self.inner.accepted.has_link(own, link) {
+                    true => Err(HandshakeError::Impostor),
+                    false => Ok(it),
+                }
+            });
             let welcome = welcome.map_err(|error| {
                 transport.close();
                 handshake(&address.to_string(), error)

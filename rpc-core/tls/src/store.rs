@@ -29,6 +29,9 @@ use crate::{CertificateError, Certificates};
 #[derive(Clone)]
 pub struct CertificateStore {
     current: Arc<Mutex<Certificates>>,
+    /// Held by whoever replaces them, so that what is read of files does not undo what was replaced
+    /// meanwhile.
+    replacing: Arc<Mutex<()>>,
 }
 
 impl CertificateStore {
@@ -37,6 +40,7 @@ impl CertificateStore {
     pub fn new(certificates: Certificates) -> Self {
         Self {
             current: Arc::new(Mutex::new(certificates)),
+            replacing: Arc::default(),
         }
     }
 
@@ -46,8 +50,10 @@ impl CertificateStore {
         self.current.lock().clone()
     }
 
-    /// Replaces the certificates for all handshakes that are yet to begin.
+    /// Replaces the certificates for all handshakes that are yet to begin. It waits for a
+    /// [`reload`](Self::reload) that is under way.
     pub fn replace(&self, certificates: Certificates) {
+        let _replacing = self.replacing.lock();
         *self.current.lock() = certificates;
     }
 
@@ -61,8 +67,9 @@ impl CertificateStore {
     /// stay as well when one of the files is new and the others are still old. An error it is too,
     /// [`CertificateError::NoFiles`], if the certificates did not come from files.
     pub fn reload(&self) -> Result<(), CertificateError> {
+        let _replacing = self.replacing.lock();
         let renewed = self.current().reread()?;
-        self.replace(renewed);
+        *self.current.lock() = renewed;
         Ok(())
     }
 }

@@ -22,6 +22,19 @@ async fn a_name_is_taken_once_and_free_again_after_its_listener() {
 }
 
 #[tokio::test]
+async fn a_name_is_the_same_in_capitals() {
+    let network = LocalNetwork::new();
+    let listener = network.bind("JobManager").listen().await.unwrap().unwrap();
+    assert_eq!(listener.authority(), "jobmanager");
+    assert!(network.bind("jobmanager").listen().await.is_err());
+    for name in ["jobmanager", "JOBMANAGER"] {
+        network.dial_only().connect(name).await.unwrap();
+    }
+    drop(listener);
+    network.bind("jobmanager").listen().await.unwrap();
+}
+
+#[tokio::test]
 async fn names_that_are_given_differ() {
     let network = LocalNetwork::new();
     let one = network.bind_any().listen().await.unwrap().unwrap();
@@ -44,7 +57,7 @@ async fn an_unknown_name_is_refused() {
 #[tokio::test]
 async fn a_name_that_no_address_can_hold_is_refused() {
     let network = LocalNetwork::new();
-    for name in ["", "a/b"] {
+    for name in ["", "a/b", "a@b"] {
         let refusal = network.bind(name).listen().await.unwrap_err();
         assert!(matches!(refusal, TransportError::Address { .. }));
     }

@@ -114,6 +114,8 @@ pub(crate) enum Refusal {
 pub(crate) enum HandshakeError {
     #[error("the peer closed the connection before it said who it is")]
     Closed(#[source] io::Error),
+    #[error("the peer says that it is this very service, which has heard nothing of that")]
+    Impostor,
     #[error(
         "the peer does not speak this protocol: it began with {found:02x?}{}",
         speaks(found)

@@ -51,6 +51,8 @@ impl OutgoingConnection {
     ) -> Result<End, ReadError> {
         while frames.read().await? {
             if let Some(goodbye) = turn::take(|| self.heed_all(frames))? {
+                // Nothing more is said here; the bulk lane is watched by itself.
+                let _held_up = self.wire.main.heard.hold_up();
                 self.wire.bulk_has_heeded(goodbye.bulk_frames).await;
                 return Ok(End::Goodbye);
             }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::quota::{Excess, Quota, Share};
 use super::{RpcService, WeakService};
 use crate::config::RpcConfig;
 use crate::connection::{
-    Directory, Hello, IncomingConnection, Listing, Peer, Purpose, Refusal, greet, together,
+    Directory, Hello, IncomingConnection, Link, Listing, Peer, Purpose, Refusal, greet, together,
 };
 use crate::diagnostics::ConnectionDiagnostics;
 use crate::mutant::{self, Mutant};
@@ -26,6 +27,8 @@ pub(super) struct Accepted {
     /// The streams whose peers have not said who they are.
     greeting: Arc<Quota>,
     state: Mutex<State>,
+    /// When it was last said that peers are turned away.
+    said: Mutex<Option<Instant>>,
     /// A connection that calls came by has ended.
     ended: Notify,
 }
@@ -51,21 +54,35 @@ struct Key {
 enum Who {
     /// Where peers prove nothing.
     Anybody,
-    /// Those in the certificate: they outlast its renewal.
-    Names(Vec<String>),
-    /// That of a certificate without a name.
+    /// Those in the certificate: they outlast its renewal. Who has other roles is another, whatever its
+    /// names.
+    Named {
+        names: Vec<String>,
+        roles: Vec<String>,
+    },
+    /// That of a certificate without a name of its own.
     Fingerprint([u8; 32]),
+}
+
+impl Who {
+    fn of(identity: &PeerIdentity) -> Self {
+        let names = identity.names().iter();
+        // Every host is that to itself.
+        let own = names.filter(|it| !it.eq_ignore_ascii_case("localhost"));
+        let names: Vec<_> = own.cloned().collect();
+        if names.is_empty() {
+            return Self::Fingerprint(*identity.fingerprint());
+        }
+        Self::Named {
+            names,
+            roles: identity.roles().to_vec(),
+        }
+    }
 }
 
 impl Key {
     fn new(hello: &Hello, identity: Option<&PeerIdentity>) -> Self {
-        let who = match identity {
-            None => Who::Anybody,
-            Some(identity) if identity.names().is_empty() => {
-                Who::Fingerprint(*identity.fingerprint())
-            }
-            Some(identity) => Who::Names(identity.names().to_vec()),
-        };
+        let who = identity.map_or(Who::Anybody, Who::of);
         Self {
             service: hello.service,
             address: hello.link.address,
@@ -109,6 +126,27 @@ impl Accepted {
         greeting.map_err(|excess| match excess {
             Excess::All => Full::Greeting,
             Excess::Host => Full::GreetingHost,
+        })
+    }
+
+    /// Says that a peer is turned away: not of each of a flood, which would fill the log.
+    fn turned_away(&self, peer: &str, error: Full) {
+        let (mut said, now) = (self.said.lock(), Instant::now());
+        if said.is_some_and(|it| now.saturating_duration_since(it) < SILENCE) {
+            tracing::debug!(peer, %error, "turned away");
+            return;
+        }
+        *said = Some(now);
+        tracing::warn!(peer, %error, "turned away, as others may be from now on");
+    }
+
+    /// Tells whether a service that said so has dialled this one by this link.
+    pub(super) fn has_link(&self, service: u128, link: Link) -> bool {
+        let state = self.state.lock();
+        let mut links = state.links.iter();
+        links.any(|(key, newest)| {
+            let found = (key.service, key.address, newest.number);
+            found == (service, link.address, link.number)
         })
     }
 
@@ -254,11 +292,15 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
             connection.close();
             return;
         };
-        let inner = &service.inner;
-        let admitted = match inner.accepted.admit(&connection.peer(), &inner.config) {
-            Ok(admitted) => admitted,
+        let (inner, peer) = (&service.inner, connection.peer());
+        let (accepted, config) = (&inner.accepted, &inner.config);
+        // What comes before its first stream, such as a handshake of TLS, counts as well.
+        let greeting = accepted.greet(&peer, config);
+        let shares = greeting.and_then(|it| Ok((accepted.admit(&peer, config)?, it)));
+        let shares = match shares {
+            Ok(shares) => shares,
             Err(error) => {
-                tracing::warn!(peer = connection.peer(), %error, "connection turned away");
+                accepted.turned_away(&peer, error);
                 connection.close();
                 continue;
             }
@@ -267,21 +309,21 @@ pub(super) async fn listen(service: WeakService, mut listener: Box<dyn Listener>
         let silence_max = inner.config.silence_max();
         let weak = service.downgrade();
         // It is not closed at the end: a channel that was handed on outlives the task that accepted it.
-        service
-            .spawn(async move { accept_streams(&weak, &connection, admitted, silence_max).await });
+        service.spawn(async move { accept_streams(&weak, &connection, shares, silence_max).await });
     }
 }
 
-/// Serves the streams of a connection, all at once, until it is closed. Its share of the connections is
-/// that of its first stream too; each further one needs one of its own.
+/// Serves the streams of a connection, all at once, until it is closed. Its share of the connections, and
+/// of those that have not said who they are, is that of its first stream too; each further one needs one
+/// of its own.
 async fn accept_streams(
     service: &WeakService,
     connection: &Arc<dyn Connection>,
-    share: Share,
+    (share, greeting): (Share, Share),
     silence_max: Duration,
 ) {
     let share = Arc::new(share);
-    let mut of_first = Some(Arc::clone(&share));
+    let mut of_first = Some((Arc::clone(&share), greeting));
     let mut streams = tokio::task::JoinSet::new();
     let welcomed = Arc::new(Notify::new());
     let mut silence = pin!(async {
@@ -305,9 +347,9 @@ async fn accept_streams(
         match stream {
             Ok(stream) => {
                 let (service, connection) = (service.clone(), Arc::clone(connection));
-                let (share, welcomed) = (of_first.take(), Arc::clone(&welcomed));
+                let (shares, welcomed) = (of_first.take(), Arc::clone(&welcomed));
                 let serving = async move {
-                    serve_stream(service, &*connection, stream, share, &welcomed).await;
+                    serve_stream(service, &*connection, stream, shares, &welcomed).await;
                 };
                 streams.spawn(serving.in_current_span());
             }
@@ -325,13 +367,13 @@ async fn serve_stream(
     service: WeakService,
     connection: &dyn Connection,
     mut stream: Stream,
-    share: Option<Arc<Share>>,
+    shares: Option<(Arc<Share>, Share)>,
     welcomed: &Notify,
 ) {
     let Some(service) = service.upgrade() else {
         return;
     };
-    let Some(welcome) = service.welcome(connection, &mut stream, share).await else {
+    let Some(welcome) = service.welcome(connection, &mut stream, shares).await else {
         return;
     };
     welcomed.notify_one();
@@ -395,19 +437,21 @@ enum Wish {
 }
 
 impl RpcService {
-    /// Shakes hands over a stream, which needs a share of the connections.
+    /// Shakes hands over a stream, which needs a share of the connections, and one of those that have not
+    /// said who they are until it is done.
     async fn welcome(
         &self,
         connection: &dyn Connection,
         stream: &mut Stream,
-        share: Option<Arc<Share>>,
+        shares: Option<(Arc<Share>, Share)>,
     ) -> Option<Welcomed> {
         let peer = connection.peer();
         let (accepted, config) = (&self.inner.accepted, &self.inner.config);
-        let _greeting = match accepted.greet(&peer, config) {
+        let (share, greeting) = shares.unzip();
+        let _greeting = match greeting.map_or_else(|| accepted.greet(&peer, config), Ok) {
             Ok(greeting) => greeting,
             Err(error) => {
-                tracing::warn!(peer, %error, "stream turned away");
+                accepted.turned_away(&peer, error);
                 return None;
             }
         };
@@ -418,7 +462,7 @@ impl RpcService {
             let share = match share {
                 Some(share) => share,
                 None => Arc::new(accepted.admit(&peer, config).map_err(|error| {
-                    tracing::warn!(peer, %error, "stream turned away");
+                    accepted.turned_away(&peer, error);
                     Refusal::TooMany
                 })?),
             };
@@ -469,6 +513,9 @@ impl RpcService {
         Some(identity.map_or_else(Vec::new, |it| it.roles().to_vec()))
     }
 }
+
+/// For so long nothing more is said of peers that are turned away.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// A connection does not keep the service alive.
 impl Directory for WeakService {

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Accepted, Full};
+use super::{Accepted, Full, Who};
 use crate::RpcService;
 use crate::config::RpcConfig;
 use crate::connection::{Hello, IncomingConnection, Link, Peer, Purpose, Refusal};
@@ -88,6 +88,25 @@ async fn a_connection_is_replaced_only_by_one_of_the_same_peer() {
         drop((first, second, stranger));
         assert!(accepted.state.lock().links.is_empty(), "it is forgotten");
     }
+}
+
+#[test]
+fn who_has_no_name_of_its_own_or_other_roles_is_another_peer() {
+    let names = |names: &[&str]| names.iter().map(|it| (*it).to_owned()).collect();
+    let who = |fingerprint, own: &[&str], roles: &[&str]| {
+        Who::of(&PeerIdentity::new(
+            [fingerprint; 32],
+            names(own),
+            names(roles),
+        ))
+    };
+    let (local, both) = (["localhost"], ["localhost", "one"]);
+    assert_eq!(who(1, &both, &["admin"]), who(2, &both, &["admin"]));
+    assert_ne!(who(1, &both, &["admin"]), who(1, &both, &["client"]));
+    assert_ne!(who(1, &both, &["admin"]), who(1, &both, &[]));
+    assert_ne!(who(1, &local, &["admin"]), who(2, &local, &["admin"]));
+    assert_eq!(who(1, &local, &["admin"]), who(1, &local, &["admin"]));
+    assert_ne!(who(1, &["LocalHost"], &[]), who(2, &["LocalHost"], &[]));
 }
 
 #[tokio::test]
