@@ -12,7 +12,7 @@ use rpc_core::{
 
 use super::jobs::{Jobs, JobsConfig, Known, result_of};
 use crate::gateway::{
-    DispatcherGateway, FileSplit, JobDetails, JobError, JobInfo, JobMasterGateway, JobResult,
+    DispatcherGateway, FileSplits, JobDetails, JobError, JobInfo, JobMasterGateway, JobResult,
     JobStatus, ResourceManagerGateway,
 };
 use crate::id::{DispatcherId, JobId, JobMasterId, ResourceId, VertexId};
@@ -137,7 +137,7 @@ impl Dispatcher {
         &mut self,
         cx: &mut Context<Self>,
         plan: JobPlan,
-        splits: BTreeMap<VertexId, Vec<FileSplit>>,
+        splits: BTreeMap<VertexId, FileSplits>,
     ) -> Result<Runner, BoxError> {
         if self.is_stopping {
             return Err("the dispatcher stops".into());
@@ -266,7 +266,7 @@ impl Dispatcher {
 }
 
 /// What the sources of a plan read.
-fn splits_of(plan: &JobPlan) -> Result<BTreeMap<VertexId, Vec<FileSplit>>, BoxError> {
+fn splits_of(plan: &JobPlan) -> Result<BTreeMap<VertexId, FileSplits>, BoxError> {
     let mut splits = BTreeMap::new();
     for (id, vertex) in (0..).map(VertexId).zip(&plan.vertices) {
         // A source stands at the front of its chain.

@@ -4,6 +4,7 @@
 //! it was heard.
 
 mod dispatcher;
+mod file_splits;
 mod job_master;
 mod leader;
 mod metric_query;
@@ -15,6 +16,7 @@ pub use self::dispatcher::{
     CancelError, DispatcherGateway, FetchError, JobDetails, JobError, JobInfo, JobResult,
     MockDispatcherGateway, RestartCause, SubmitError, SubtaskInfo, VertexInfo,
 };
+pub use self::file_splits::FileSplits;
 pub use self::job_master::{
     ExecutionState, FailureKind, FileSplit, JobMasterGateway, JobStatus, MockJobMasterGateway,
     ResultsGone, Shortage, SlotOffer, TaskExecutionState, TaskExecutorReport, TaskIo,

@@ -19,7 +19,7 @@ use super::results::{Answers, Results};
 use super::slot_pool::{ReleasedSlot, SlotPool, SlotPoolConfig};
 use super::splits::Splits;
 use crate::gateway::{
-    FileSplit, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
+    FileSplits, JobInfo, JobMasterGateway, JobStatus, ResultsGone, Shortage, TaskExecutorGateway,
     UnknownAttempt,
 };
 use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
@@ -126,7 +126,7 @@ impl JobMaster {
     /// The plan makes no sense, or is too large.
     pub fn new(
         plan: JobPlan,
-        splits: BTreeMap<VertexId, Vec<FileSplit>>,
+        splits: BTreeMap<VertexId, FileSplits>,
         retrieval: LeaderRetrieval,
         config: JobMasterConfig,
         on_end: JobEnd,

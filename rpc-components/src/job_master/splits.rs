@@ -2,27 +2,27 @@
 
 use std::collections::BTreeMap;
 
-use crate::gateway::FileSplit;
+use crate::gateway::{FileSplit, FileSplits};
 use crate::id::VertexId;
 
 /// What is to be read, by the vertex that reads it.
 ///
-/// All of it is kept until the job ends: a job that restarts reads it anew.
+/// The files are kept until the job ends: a job that restarts reads them anew, as long as they were.
 #[derive(Debug)]
 pub(crate) struct Splits(BTreeMap<VertexId, Reading>);
 
 #[derive(Debug)]
 struct Reading {
-    splits: Vec<FileSplit>,
-    /// How many were handed out.
-    handed_out: usize,
+    all: FileSplits,
+    /// Those that were not handed out.
+    left: FileSplits,
 }
 
 impl Splits {
-    pub(crate) fn new(splits: BTreeMap<VertexId, Vec<FileSplit>>) -> Self {
-        let reading = |splits| Reading {
-            splits,
-            handed_out: 0,
+    pub(crate) fn new(splits: BTreeMap<VertexId, FileSplits>) -> Self {
+        let reading = |all: FileSplits| Reading {
+            left: all.clone(),
+            all,
         };
         let splits = splits.into_iter();
         Self(splits.map(|(id, splits)| (id, reading(splits))).collect())
@@ -34,11 +34,9 @@ impl Splits {
         let Some(reading) = self.0.get_mut(&reader) else {
             return Vec::new();
         };
-        let left = &reading.splits[reading.handed_out..];
-        let fair = left.len().div_ceil(SPLITS_LEFT_SHARES);
-        let next = left[..fair.min(count_max)].to_vec();
-        reading.handed_out += next.len();
-        next
+        let fair = reading.left.left().div_ceil(SPLITS_LEFT_SHARES);
+        let fair = usize::try_from(fair).unwrap_or(usize::MAX);
+        reading.left.by_ref().take(fair.min(count_max)).collect()
     }
 
     /// Begins anew.
@@ -46,7 +44,7 @@ impl Splits {
     /// As `SourceCoordinator#subtaskReset` for all subtasks.
     pub(crate) fn restart(&mut self) {
         for reading in self.0.values_mut() {
-            reading.handed_out = 0;
+            reading.left = reading.all.clone();
         }
     }
 
@@ -57,24 +55,20 @@ impl Splits {
 }
 
 /// A task gets no more than this share of the parts that are left.
-const SPLITS_LEFT_SHARES: usize = 32;
+const SPLITS_LEFT_SHARES: u64 = 32;
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 
-    use super::{FileSplit, Splits, VertexId};
+    use super::{FileSplits, Splits, VertexId};
 
     const READER: VertexId = VertexId(0);
 
     fn splits(count: u64) -> Splits {
-        let split = |start| FileSplit {
-            path: PathBuf::from("file"),
-            start,
-            length: 1,
-        };
-        Splits::new(BTreeMap::from([(READER, (0..count).map(split).collect())]))
+        let file = (PathBuf::from("file"), count);
+        Splits::new(BTreeMap::from([(READER, FileSplits::new(vec![file], 1))]))
     }
 
     fn next(splits: &mut Splits) -> Vec<u64> {

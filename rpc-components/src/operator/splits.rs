@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Options, SplitError};
-use crate::gateway::FileSplit;
+use crate::gateway::FileSplits;
 use crate::job_graph::OperatorSpec;
 
 /// Returns the splits of a `file-source` as its options ask for them; `None` for other operators.
@@ -13,7 +13,7 @@ use crate::job_graph::OperatorSpec;
 /// # Errors
 ///
 /// As [`splits`], and [`SplitError::Options`] if an option is missing or wrong.
-pub fn file_splits(operator: &OperatorSpec) -> Result<Option<Vec<FileSplit>>, SplitError> {
+pub fn file_splits(operator: &OperatorSpec) -> Result<Option<FileSplits>, SplitError> {
     if operator.name != FILE_SOURCE {
         return Ok(None);
     }
@@ -25,32 +25,31 @@ pub fn file_splits(operator: &OperatorSpec) -> Result<Option<Vec<FileSplit>>, Sp
     splits(&paths, split_bytes).map(Some)
 }
 
-/// Cuts files into splits of at most `split_bytes`.
+/// Finds the files to read, and returns their splits of at most `split_bytes`.
 ///
 /// A path that is a folder stands for all the files in it and in its folders, sorted by name. As a
 /// shell's `*`, it does not stand for those whose name begins with a dot, which are hidden or still
 /// being written. Symbolic links are followed, but not to a folder that one is already in. A file of no
-/// length is one split to its end, for there may be something in it: those in `/proc` tell no length.
+/// length is read to its end, for there may be something in it: those in `/proc` tell no length.
 ///
 /// # Errors
 ///
 /// [`SplitError`] names the path that does not exist, may not be read, or is neither a file nor a
 /// folder. Pipes, sockets and devices within a folder are left out.
-pub fn splits(paths: &[PathBuf], split_bytes: u64) -> Result<Vec<FileSplit>, SplitError> {
+pub fn splits(paths: &[PathBuf], split_bytes: u64) -> Result<FileSplits, SplitError> {
     let mut enumerator = Enumerator {
-        split_bytes: split_bytes.max(1),
-        splits: Vec::new(),
+        files: Vec::new(),
         folders: Vec::new(),
     };
     for path in paths {
         enumerator.visit(path, true)?;
     }
-    Ok(enumerator.splits)
+    Ok(FileSplits::new(enumerator.files, split_bytes))
 }
 
 struct Enumerator {
-    split_bytes: u64,
-    splits: Vec<FileSplit>,
+    /// What was found, with its length.
+    files: Vec<(PathBuf, u64)>,
     /// The folders that the current one lies in, and itself, by the names that have no links.
     folders: Vec<PathBuf>,
 }
@@ -69,7 +68,7 @@ impl Enumerator {
         } else if metadata.is_file() {
             // Opening it now makes it one error here instead of one in some task.
             File::open(path).map_err(&unreadable)?;
-            self.split(path, metadata.len())?;
+            self.add(path, metadata.len())?;
         } else if named_by_user {
             return Err(SplitError::NotAFile { path: path.into() });
         }
@@ -87,27 +86,11 @@ impl Enumerator {
             .try_for_each(|name| self.visit(&path.join(name), false))
     }
 
-    fn split(&mut self, path: &Path, length: u64) -> Result<(), SplitError> {
+    fn add(&mut self, path: &Path, length: u64) -> Result<(), SplitError> {
         if path.to_str().is_none() {
             return Err(SplitError::NotUtf8 { path: path.into() });
         }
-        let mut push = |start, length| {
-            let path = path.into();
-            self.splits.push(FileSplit {
-                path,
-                start,
-                length,
-            });
-        };
-        if length == 0 {
-            push(0, TO_THE_END);
-        }
-        let mut start = 0;
-        while start < length {
-            let split_length = self.split_bytes.min(length - start);
-            push(start, split_length);
-            start += split_length;
-        }
+        self.files.push((path.into(), length));
         Ok(())
     }
 }
@@ -118,9 +101,6 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> SplitError {
         source,
     }
 }
-
-/// The length of a split that ends with its file.
-const TO_THE_END: u64 = u64::MAX;
 
 /// The name under which the source that reads files is registered.
 pub(super) const FILE_SOURCE: &str = "file-source";

@@ -49,9 +49,9 @@ pub(crate) struct JobMasterStub {
 }
 
 impl JobMasterStub {
-    pub(crate) fn new(splits: Vec<FileSplit>) -> Arc<Self> {
+    pub(crate) fn new(splits: impl IntoIterator<Item = FileSplit>) -> Arc<Self> {
         Arc::new(Self {
-            splits: Mutex::new(splits.into()),
+            splits: Mutex::new(splits.into_iter().collect()),
             results: Mutex::default(),
             longest_piece: AtomicUsize::default(),
         })

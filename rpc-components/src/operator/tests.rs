@@ -241,15 +241,25 @@ fn files_and_folders_are_split() {
         split(".named", 0, 2),
     ];
     let paths = [at("folder"), at(".named")];
-    assert_eq!(splits(&paths, 2).unwrap(), expected);
+    let cut: Vec<_> = splits(&paths, 2).unwrap().collect();
+    assert_eq!(cut, expected);
     let operator = OperatorSpec::new("file-source")
         .with("path", at("folder/a").to_str().unwrap())
         .with("split_bytes", 10);
-    assert_eq!(
-        file_splits(&operator).unwrap(),
-        Some(vec![split("folder/a", 0, 1)])
-    );
+    let cut: Vec<_> = file_splits(&operator).unwrap().unwrap().collect();
+    assert_eq!(cut, [split("folder/a", 0, 1)]);
     assert_eq!(file_splits(&OperatorSpec::new("words")).unwrap(), None);
+}
+
+#[test]
+fn a_file_may_have_more_splits_than_memory_has_room_for() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("large");
+    let length = 1 << 40;
+    fs::File::create(&path).unwrap().set_len(length).unwrap();
+    let mut splits = splits(slice::from_ref(&path), 1).unwrap();
+    let starts: Vec<u64> = splits.by_ref().take(3).map(|split| split.start).collect();
+    assert_eq!(starts, [0, 1, 2]);
 }
 
 #[test]
@@ -296,7 +306,6 @@ fn links_are_followed_but_not_round_in_circles() {
     symlink(folder.join("inner"), folder.join("twice")).unwrap();
     let paths: Vec<PathBuf> = splits(slice::from_ref(&folder), 9)
         .unwrap()
-        .into_iter()
         .map(|split| split.path)
         .collect();
     assert_eq!(

@@ -12,7 +12,7 @@ use tokio::time::{Instant, advance, timeout};
 
 use super::{JobMaster, JobMasterConfig};
 use crate::gateway::{
-    AllocatedSlot, ExecutionState, FailureKind, FileSplit, JobInfo, JobMasterGateway, JobStatus,
+    AllocatedSlot, ExecutionState, FailureKind, FileSplits, JobInfo, JobMasterGateway, JobStatus,
     MockResourceManagerGateway, MockTaskExecutorGateway, RegistrationResponse, RequirementsError,
     ResultsGone, Shortage, SlotOffer, TaskDeploymentDescriptor, TaskExecutionState,
     TaskExecutorReport, TaskIo, TaskManagerLocation, TaskSubmissionError, UnknownAttempt,
@@ -97,12 +97,8 @@ impl Fixture {
     ) -> Self {
         let (job, ended) = (graph.id, Heard::new());
         let plan = graph.plan(&OperatorRegistry::new()).unwrap();
-        let split = |start| FileSplit {
-            path: PathBuf::from("file"),
-            start,
-            length: 1,
-        };
-        let splits = BTreeMap::from([(VertexId(0), (0..40).map(split).collect())]);
+        let splits = FileSplits::new(vec![(PathBuf::from("file"), 40)], 1);
+        let splits = BTreeMap::from([(VertexId(0), splits)]);
         let mut config = JobMasterConfig::default();
         config.registration.error_delay = Duration::from_secs(1);
         change(&mut config);

@@ -77,7 +77,7 @@ fn file_source(options: &[(&str, i64)]) -> OperatorSpec {
     })
 }
 
-fn lines_of(splits: Vec<FileSplit>) -> Vec<String> {
+fn lines_of(splits: impl IntoIterator<Item = FileSplit>) -> Vec<String> {
     run_source(
         &file_source(&[]),
         &context(0, 1, &JobMasterStub::new(splits)),
@@ -131,8 +131,7 @@ fn each_line_belongs_to_one_split_however_a_file_is_cut() {
                     split(first, second),
                     split(second, text.len()),
                 ];
-                let splits = cut.into_iter().filter(|split| split.length > 0).collect();
-                let lines = lines_of(splits);
+                let lines = lines_of(cut.into_iter().filter(|split| split.length > 0));
                 assert_eq!(
                     lines,
                     lines_by_definition(text),
