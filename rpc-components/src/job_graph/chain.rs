@@ -12,7 +12,8 @@ impl JobGraph {
     ///
     /// An edge is chained when it is forwarded and is both the only one that leaves its producer
     /// and the only one that reaches its consumer: then the two always run side by side, and a
-    /// record need not be serialised between them.
+    /// record need not be serialised between them. A chain that has [`CHAIN_OPERATORS_MAX`]
+    /// operators goes on in another task.
     ///
     /// # Errors
     ///
@@ -25,8 +26,12 @@ impl JobGraph {
         let mut vertices: Vec<PlanVertex> = Vec::new();
         for id in order {
             let vertex = &self.vertices[place(id)];
-            if let Some(producer) = chained.get(&id) {
-                let chain = chain_of[producer];
+            let chain = chained.get(&id).map(|producer| chain_of[producer]);
+            let chain = chain.filter(|chain| {
+                let operators = &vertices[place(VertexId(*chain))].operators;
+                operators.len() < CHAIN_OPERATORS_MAX
+            });
+            if let Some(chain) = chain {
                 let plan_vertex = &mut vertices[place(VertexId(chain))];
                 plan_vertex.name.push_str(" -> ");
                 plan_vertex.name.push_str(&vertex.name);
@@ -44,7 +49,7 @@ impl JobGraph {
         let edges = self
             .edges
             .iter()
-            .filter(|edge| !chained.contains_key(&edge.to))
+            .filter(|edge| chain_of[&edge.from] != chain_of[&edge.to])
             .map(|edge| Edge {
                 from: VertexId(chain_of[&edge.from]),
                 to: VertexId(chain_of[&edge.to]),
@@ -61,7 +66,7 @@ impl JobGraph {
         })
     }
 
-    /// Returns the producer of each vertex that is chained to one.
+    /// Returns the producer of each vertex that may be chained to one.
     fn chained_edges(&self) -> BTreeMap<VertexId, VertexId> {
         let mut leaving = vec![0_usize; self.vertices.len()];
         let mut reaching = vec![0_usize; self.vertices.len()];
@@ -102,3 +107,7 @@ impl JobPlan {
         self.edges.iter().filter(move |edge| edge.from == vertex)
     }
 }
+
+/// How many operators a chain has at most: each hands a record to the next by a call within its own,
+/// and so many of them leave each 32 KiB of the 2 MiB that a thread's stack has.
+pub const CHAIN_OPERATORS_MAX: usize = 64;

@@ -114,6 +114,14 @@ pub enum JobGraphError {
         /// What both write.
         path: String,
     },
+    /// There are more vertices than a job may have.
+    #[error("the job has {count} vertices, which is more than {max}; make several jobs of it")]
+    TooManyVertices {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// An edge names a vertex that is not there.
     #[error("an edge names vertex {vertex}, and the job has only {count}")]
     UnknownVertex {

@@ -21,9 +21,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::catalog::{OperatorCatalog, OperatorKind};
+pub use self::chain::CHAIN_OPERATORS_MAX;
 pub use self::error::{JobFileError, JobGraphError, OperatorSpecError};
 pub use self::restart::{RestartStrategy, RestartStrategyError};
-pub use self::validate::PARALLELISM_MAX;
+pub use self::validate::{PARALLELISM_MAX, VERTICES_MAX};
 use crate::id::{JobId, VertexId};
 
 /// A job: vertices, the edges between them, and what it may do without being told.

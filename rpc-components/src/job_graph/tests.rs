@@ -55,6 +55,15 @@ fn an_empty_job_is_refused() {
 }
 
 #[test]
+fn a_job_has_so_many_vertices_at_most() {
+    let vertices = vec![vertex("a", "generator-source", 1); VERTICES_MAX + 1];
+    assert_eq!(
+        refusal(vertices, &[]),
+        "the job has 4097 vertices, which is more than 4096; make several jobs of it"
+    );
+}
+
+#[test]
 fn parallelism_has_limits() {
     for parallelism in [0, PARALLELISM_MAX + 1] {
         let refusal = refusal(vec![vertex("a", "generator-source", parallelism)], &[]);
@@ -272,6 +281,30 @@ fn word_count_is_three_tasks() {
     );
     assert_eq!((plan.slots(), plan.tasks()), (4, 9));
     assert_eq!(plan.vertices[0].operators.len(), 4);
+}
+
+#[test]
+fn a_chain_that_gets_too_long_goes_on_in_another_task() {
+    let count = CHAIN_OPERATORS_MAX as u32 * 2 + 1;
+    let mut vertices: Vec<_> = (0..count)
+        .map(|index| vertex(&index.to_string(), "words", 2))
+        .collect();
+    vertices[0] = vertex("0", "generator-source", 2);
+    vertices[count as usize - 1] = vertex("last", "stdout-sink", 2);
+    let edges: Vec<_> = (1..count).map(|to| (to - 1, to, Ship::Forward)).collect();
+    let plan = job(vertices, &edges)
+        .plan(&OperatorRegistry::new())
+        .unwrap();
+    let operators = plan.vertices.iter().map(|it| it.operators.len());
+    let lengths: Vec<_> = operators.collect();
+    assert_eq!(lengths, [CHAIN_OPERATORS_MAX, CHAIN_OPERATORS_MAX, 1]);
+    assert_eq!(plan.vertices[2].name, "last");
+    let edge = |from, to| Edge {
+        from: VertexId(from),
+        to: VertexId(to),
+        ship: Ship::Forward,
+    };
+    assert_eq!(plan.edges, [edge(0, 1), edge(1, 2)]);
 }
 
 #[test]

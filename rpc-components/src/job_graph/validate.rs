@@ -64,6 +64,12 @@ impl JobGraph {
         if self.vertices.is_empty() {
             return Err(JobGraphError::Empty);
         }
+        if self.vertices.len() > VERTICES_MAX {
+            return Err(JobGraphError::TooManyVertices {
+                count: self.vertices.len(),
+                max: VERTICES_MAX,
+            });
+        }
         check_shown("the job's", &self.name)?;
         let mut names = BTreeSet::new();
         for vertex in &self.vertices {
@@ -218,3 +224,7 @@ pub(super) fn place(id: VertexId) -> usize {
 /// How many subtasks a vertex may have: each pair of subtasks of two shuffled vertices is a channel
 /// with buffers of its own, and 4096² of them is more than a cluster bears.
 pub const PARALLELISM_MAX: u32 = 4096;
+
+/// How many vertices a job may have: each is one more thread in every slot, unless it is chained to
+/// its producer, and more than 4096 of them are more than a TaskManager bears.
+pub const VERTICES_MAX: usize = 4096;

@@ -266,6 +266,48 @@ async fn the_result_can_be_a_file() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_may_be_longer_than_a_stack_bears() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("in");
+    fs::write(&path, "one two\nthree\n").unwrap();
+    let source = OperatorSpec::new("file-source").with("path", path.to_str().unwrap());
+    let sink = OperatorSpec::new("stdout-sink");
+    let words = vec![OperatorSpec::new("words"); 3000];
+    let operators = [vec![source], words, vec![sink]].concat();
+    let job = line(operators);
+    let splits = file_splits(&job.vertices[0].operator).unwrap().unwrap();
+    let cluster = Cluster::new(&["a"], JobMasterStub::new(splits));
+    let tasks = cluster.deploy(&job.plan(&OperatorRegistry::new()).unwrap());
+    for outcome in outcomes(&tasks).await {
+        assert_eq!(outcome, TaskOutcome::Finished);
+    }
+    assert_eq!(cluster.job_master.results(), "one\ntwo\nthree\n");
+}
+
+/// A job whose vertices forward one to the next, each with one subtask.
+fn line(operators: Vec<OperatorSpec>) -> JobGraph {
+    let count = operators.len() as u32;
+    let vertex = |(name, operator): (u32, _)| Vertex {
+        name: name.to_string(),
+        operator,
+        parallelism: 1,
+    };
+    let edge = |to| Edge {
+        from: VertexId(to - 1),
+        to: VertexId(to),
+        ship: Ship::Forward,
+    };
+    JobGraph {
+        id: JobId::random(),
+        name: "line".into(),
+        vertices: (0..).zip(operators).map(vertex).collect(),
+        edges: (1..count).map(edge).collect(),
+        slot_wait: None,
+        restart: None,
+    }
+}
+
 /// A source without end, something in the middle, and a sink in a task of its own.
 fn endless(middle: OperatorSpec, sink: OperatorSpec) -> JobPlan {
     let source = OperatorSpec::new("generator-source");
