@@ -318,6 +318,6 @@ pub struct FileSplit {
     pub path: PathBuf,
     /// The first byte of the part.
     pub start: u64,
-    /// How many bytes the part has.
+    /// How many bytes the part has; [`u64::MAX`] if it ends where the file does.
     pub length: u64,
 }

@@ -61,6 +61,20 @@ pub enum OperatorError {
     /// The client does not take the results.
     #[error("cannot hand results to the client")]
     Results(#[source] BoxError),
+    /// A file ends before what is to be read of it does.
+    #[error(
+        "{} has become shorter: it ends at byte {length} and was to be read to byte {end}; run \
+         the job when nobody changes the file",
+        .path.display()
+    )]
+    Shortened {
+        /// The file.
+        path: PathBuf,
+        /// Where it ends.
+        length: u64,
+        /// To where it was to be read.
+        end: u64,
+    },
     /// The JobMaster cannot be asked for what to read.
     #[error("cannot get a split to read")]
     Splits(#[source] BoxError),
@@ -105,6 +119,7 @@ impl OperatorError {
             | Self::Other(_)
             | Self::Output(_)
             | Self::Results(_)
+            | Self::Shortened { .. }
             | Self::Splits(_) => false,
         }
     }

@@ -14,6 +14,9 @@ use crate::operator::{Collector, OperatorContext, OperatorError, Options, Record
 /// A split owns the lines that begin in it, and reads the last of them to its end, even if that is
 /// beyond the split's. A line ends with `\n`, or with the file, and a `\r` before the `\n` is not
 /// part of it. What is not UTF-8 is replaced as `String::from_utf8_lossy` does.
+///
+/// A file that becomes shorter before it is read is an error, for its lines would be missing. What is
+/// appended to one is not read, but for what belongs to a line that was begun.
 #[derive(Debug)]
 pub(super) struct FileSource {
     line_bytes_max: usize,
@@ -109,6 +112,9 @@ impl SplitReader {
         }
         let filled = buffer.fill(&mut self.file);
         let is_at_end = filled.map_err(OperatorError::file("read", &self.path))?;
+        if is_at_end {
+            self.check_end(self.position + count(buffer.bytes().len()))?;
+        }
         if self.is_skipping {
             let skipped = match buffer.bytes().iter().position(|byte| *byte == b'\n') {
                 Some(line_feed) => {
@@ -168,6 +174,24 @@ impl SplitReader {
         lines
             .split_inclusive(|byte| *byte == b'\n')
             .try_for_each(|line| emit(line, without_line_end(&String::from_utf8_lossy(line))))
+    }
+
+    /// Checks that the file, of which nothing was read behind `position`, has what the split has.
+    fn check_end(&self, position: u64) -> Result<(), OperatorError> {
+        if position >= self.end || self.end == TO_THE_END {
+            return Ok(());
+        }
+        let metadata = self.file.metadata();
+        let metadata = metadata.map_err(OperatorError::file("read", &self.path))?;
+        // Those in `/sys` tell a length that they do not have, and have not become shorter.
+        if metadata.len() >= self.end {
+            return Ok(());
+        }
+        Err(OperatorError::Shortened {
+            path: self.path.clone(),
+            length: metadata.len(),
+            end: self.end,
+        })
     }
 
     fn check_line(&self, offset: u64, length: usize) -> Result<(), OperatorError> {
@@ -249,6 +273,8 @@ fn without_line_end(line: &str) -> &str {
     }
 }
 
+/// Where a split ends that ends with its file, wherever that is.
+const TO_THE_END: u64 = u64::MAX;
 /// How much is read at once: little enough that its lines are handled within a millisecond, enough
 /// that reading does not count.
 const READ_BYTES: usize = 64 << 10;

@@ -205,6 +205,50 @@ fn a_file_that_vanished_is_named() {
 }
 
 #[test]
+fn a_file_that_has_become_shorter_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    for length in [0, 3, 4, 9, 12, 17] {
+        fs::write(&path, "one\ntwo\nthree\nfour\n").unwrap();
+        let splits: Vec<_> = splits(slice::from_ref(&path), 10).unwrap().collect();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(length).unwrap();
+        let context = context(0, 1, &JobMasterStub::new(splits));
+        let error = run_source(&file_source(&[]), &context).unwrap_err();
+        let end = if length < 10 { 10 } else { 19 };
+        let expected = format!(
+            "{} has become shorter: it ends at byte {length} and was to be read to byte {end}; run \
+             the job when nobody changes the file",
+            path.display()
+        );
+        assert_eq!(error.to_string(), expected);
+        assert!(!error.is_fatal());
+    }
+}
+
+#[test]
+fn a_file_may_grow_while_it_is_read() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("file");
+    fs::write(&path, "one\ntwo").unwrap();
+    let splits: Vec<_> = splits(slice::from_ref(&path), 5).unwrap().collect();
+    fs::write(&path, "one\ntwofold\nthree\n").unwrap();
+    assert_eq!(lines_of(splits), ["one", "twofold"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_that_is_shorter_than_it_tells_is_read_to_its_end() {
+    // What is in `/sys` tells the length of a page of memory, whatever there is.
+    let path = std::path::PathBuf::from("/sys/devices/system/cpu/online");
+    let Ok(text) = fs::read_to_string(&path) else {
+        return;
+    };
+    let splits = splits(slice::from_ref(&path), 1 << 30).unwrap();
+    assert_eq!(lines_of(splits), lines_by_definition(text.as_bytes()));
+}
+
+#[test]
 fn generated_lines_do_not_depend_on_who_makes_them() {
     let spec = OperatorSpec::new("generator-source")
         .with("count", 1000)
