@@ -101,6 +101,21 @@ pub enum JobGraphError {
         /// How many subtasks it may have.
         max: u32,
     },
+    /// A sink writes into what another one writes, which is a folder of parts.
+    #[error(
+        "vertex `{vertex}` writes {path}, which is for `{writer}`, whose subtasks each write a \
+         part in {folder}; give one of them another path"
+    )]
+    PathOfPart {
+        /// The vertex.
+        vertex: String,
+        /// What it writes.
+        path: String,
+        /// Whose part that is.
+        writer: String,
+        /// The folder of the parts.
+        folder: String,
+    },
     /// The restart strategy cannot be used.
     #[error(transparent)]
     Restart(#[from] RestartStrategyError),

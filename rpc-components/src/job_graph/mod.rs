@@ -9,6 +9,7 @@
 mod catalog;
 mod chain;
 mod error;
+mod outputs;
 mod paths;
 mod restart;
 mod toml;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use self::catalog::{OperatorCatalog, OperatorKind};
 pub use self::chain::CHAIN_OPERATORS_MAX;
 pub use self::error::{JobFileError, JobGraphError, OperatorSpecError};
+pub(crate) use self::outputs::part_number;
 pub use self::restart::{RestartStrategy, RestartStrategyError};
 pub use self::validate::{PARALLELISM_MAX, VERTICES_MAX};
 use crate::id::{JobId, VertexId};

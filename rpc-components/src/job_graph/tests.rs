@@ -211,14 +211,63 @@ fn two_sinks_do_not_write_the_same() {
         ]
     };
     let edges = [(0, 1, Ship::Forward), (0, 2, Ship::Forward)];
-    for (first, second) in [("out", "out"), ("/tmp/out", "/tmp/./out")] {
+    for (first, second) in [
+        ("out", "out"),
+        ("/tmp/out", "/tmp/./out"),
+        ("out/same", "out/../out/same"),
+        ("./out", "in/.././out"),
+        ("../out", "../in/../out"),
+        ("/out", "/../tmp/../../out"),
+    ] {
         assert_eq!(
             refusal(vertices(first, second), &edges),
             format!("vertices `b` and `c` both write {second}")
         );
     }
-    let apart = job(vertices("out", "other"), &edges);
-    assert_eq!(apart.validate(&OperatorRegistry::new()), Ok(()));
+    for (first, second) in [("out", "other"), ("out", "../out"), ("../../out", "../out")] {
+        let apart = job(vertices(first, second), &edges);
+        assert_eq!(apart.validate(&OperatorRegistry::new()), Ok(()));
+    }
+}
+
+#[test]
+fn a_sink_does_not_write_a_part_of_another() {
+    let sink = |name: &str, path: &str, parallelism| Vertex {
+        operator: OperatorSpec::new("file-sink").with("path", path),
+        ..vertex(name, "file-sink", parallelism)
+    };
+    let validate = |sinks: [Vertex; 2]| {
+        let source = vec![vertex("a", "generator-source", 1)];
+        let vertices = [source, sinks.into()].concat();
+        let edges = [(0, 1, Ship::Rebalance), (0, 2, Ship::Rebalance)];
+        job(vertices, &edges).validate(&OperatorRegistry::new())
+    };
+    for path in ["out/fo/part-0", "out/./fo/part-7", "out/fo/part-1/in/it"] {
+        let refused = validate([sink("b", "out/fo", 2), sink("c", path, 1)]);
+        assert_eq!(
+            refused,
+            validate([sink("c", path, 1), sink("b", "out/fo", 2)])
+        );
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            format!(
+                "vertex `c` writes {}, which is for `b`, whose subtasks each write a part in \
+                 out/fo; give one of them another path",
+                path.replace("/./", "/")
+            )
+        );
+    }
+    for path in [
+        "out/part-0",
+        "out/fo/total",
+        "out/fo/part-x",
+        "out/fob/part-0",
+    ] {
+        let apart = [sink("b", "out/fo", 2), sink("c", path, 1)];
+        assert_eq!(validate(apart), Ok(()));
+    }
+    let file = [sink("b", "out/part-0", 1), sink("c", "out/part-1", 1)];
+    assert_eq!(validate(file), Ok(()));
 }
 
 #[test]

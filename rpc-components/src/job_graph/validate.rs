@@ -1,11 +1,9 @@
 //! Whether a job graph can be run at all.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::{
-    JobGraph, JobGraphError, OperatorCatalog, OperatorKind, OperatorSpecError, OptionValue, Ship,
-    Vertex,
+    JobGraph, JobGraphError, OperatorCatalog, OperatorKind, OperatorSpecError, Ship, Vertex,
 };
 use crate::id::{VertexId, check_name};
 
@@ -13,6 +11,8 @@ impl JobGraph {
     /// Checks the graph: its names, its edges, that it has no cycle, that its operators exist, stand
     /// where they may stand and have the options they need, that no two sinks write the same, and
     /// that its restart strategy can be used.
+    ///
+    /// Whether paths of sinks are the same is told from how they are spelt, without symbolic links.
     ///
     /// # Errors
     ///
@@ -147,29 +147,6 @@ impl JobGraph {
         Ok(())
     }
 
-    fn check_outputs(&self, operators: &dyn OperatorCatalog) -> Result<(), JobGraphError> {
-        let mut writers: BTreeMap<&Path, &Vertex> = BTreeMap::new();
-        for vertex in &self.vertices {
-            let operator = &vertex.operator;
-            let wrong = |source| wrong_operator(vertex, source);
-            if operators.kind(operator).map_err(wrong)? != OperatorKind::Sink {
-                continue;
-            }
-            for option in operators.path_options(operator).map_err(wrong)? {
-                if let Some(OptionValue::Text(path)) = operator.options.get(&option)
-                    && let Some(first) = writers.insert(Path::new(path), vertex)
-                {
-                    return Err(JobGraphError::SamePath {
-                        first: first.name.clone(),
-                        second: vertex.name.clone(),
-                        path: path.clone(),
-                    });
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Finds a cycle among the vertices that were not sorted, which still have `inputs` left.
     ///
     /// Each of them has a producer among them, so a walk from producer to producer comes round.
@@ -211,7 +188,7 @@ fn check_shown(whose: &str, name: &str) -> Result<(), JobGraphError> {
     })
 }
 
-fn wrong_operator(vertex: &Vertex, source: OperatorSpecError) -> JobGraphError {
+pub(super) fn wrong_operator(vertex: &Vertex, source: OperatorSpecError) -> JobGraphError {
     let vertex = vertex.name.clone();
     JobGraphError::Operator { vertex, source }
 }

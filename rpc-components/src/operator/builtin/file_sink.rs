@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::line::write_line;
 use crate::id::AttemptId;
-use crate::job_graph::OperatorSpecError;
+use crate::job_graph::{OperatorSpecError, part_number};
 use crate::operator::context::count;
 use crate::operator::{Collector, Operator, OperatorContext, OperatorError, Options, Record};
 
@@ -196,9 +196,7 @@ fn part(folder: &Path, subtask: u32, parallelism: u32) -> Result<PathBuf, Operat
         // of this one.
         for entry in fs::read_dir(folder)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("part-"));
-            let number: Option<u32> = number.and_then(|number| number.parse().ok());
-            if number.is_some_and(|number| number >= parallelism) {
+            if part_number(&name).is_some_and(|number| number >= parallelism) {
                 let message = format!("{} is of an earlier job", name.display());
                 return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
             }
