@@ -18,7 +18,7 @@ pub enum OperatorError {
     /// The task is cancelled.
     #[error(transparent)]
     Canceled(#[from] Canceled),
-    /// An operator that is not built in failed, and would fail again in the same way.
+    /// An operator failed, and would fail again in the same way or must not try again.
     #[error(transparent)]
     Fatal(BoxError),
     /// A file cannot be read or written.
@@ -105,7 +105,8 @@ impl OperatorError {
     }
 
     /// Tells whether another attempt would fail in the same way: for what is in the records, for
-    /// memory that the options do not allow, and for a file that is not there or may not be used.
+    /// memory that the options do not allow, for a file that is not there or may not be used, and for a
+    /// device or a pipe that does not take what is written.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
         match self {

@@ -22,7 +22,8 @@ use crate::operator::{Collector, Operator, OperatorContext, OperatorError, Optio
 /// nothing left to rename. The hidden file of a job that ends without another attempt stays.
 ///
 /// What is there already and is no file, such as a pipe or `/dev/null`, is written to as it is. What
-/// a pipe or a terminal has taken cannot be taken back, and no next attempt writes to it.
+/// a pipe or a terminal has taken cannot be taken back, and no next attempt writes to it; so the job
+/// is not restarted for what is wrong with it.
 #[derive(Debug)]
 pub(super) struct FileSink {
     path: PathBuf,
@@ -88,30 +89,18 @@ struct Output {
 
 impl Output {
     fn create(path: PathBuf, context: &OperatorContext) -> Result<Self, OperatorError> {
-        let open = || {
-            let existing = existing(&path)?;
-            if existing
-                .as_ref()
-                .is_some_and(|metadata| !metadata.is_file())
-            {
-                let forgets = behind_links(&path) == Path::new("/dev/null");
-                if context.attempt.attempt > 0 && !forgets {
-                    let message = "it may have what an attempt before the restart has written";
-                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
-                }
-                let file = File::options().write(true).open(&path)?;
-                return Ok((file, None));
+        let existing = existing(&path).map_err(OperatorError::file("write", &path))?;
+        let (file, temporary) = match existing {
+            Some(metadata) if !metadata.is_file() => {
+                let opened = open_as_it_is(&path, context.attempt);
+                (opened.map_err(final_error(&path))?, None)
             }
-            let target = behind_links(&path);
-            Temporary::remove_before(&target, context.attempt)?;
-            let temporary = Temporary::beside(target, context.attempt);
-            let file = File::create(&temporary.path)?;
-            if let Some(replaced) = existing {
-                file.set_permissions(replaced.permissions())?;
+            replaced => {
+                let created = Temporary::create(&path, replaced, context.attempt);
+                let (file, temporary) = created.map_err(OperatorError::file("write", &path))?;
+                (file, Some(temporary))
             }
-            Ok((file, Some(temporary)))
         };
-        let (file, temporary) = open().map_err(OperatorError::file("write", &path))?;
         Ok(Self {
             context: context.clone(),
             path,
@@ -127,7 +116,10 @@ impl Output {
             return Ok(());
         }
         let written = self.file.write_all(&self.lines);
-        written.map_err(OperatorError::file("write", &self.path))?;
+        written.map_err(|error| match self.temporary {
+            Some(_) => OperatorError::file("write", &self.path)(error),
+            None => final_error(&self.path)(error),
+        })?;
         self.context.io.bytes_out.add(count(self.lines.len()));
         self.lines.clear();
         Ok(())
@@ -151,6 +143,22 @@ struct Temporary {
 }
 
 impl Temporary {
+    /// Creates the file that takes the place of `path`, with the permissions of what it replaces.
+    fn create(
+        path: &Path,
+        replaced: Option<fs::Metadata>,
+        attempt: AttemptId,
+    ) -> io::Result<(File, Self)> {
+        let target = behind_links(path);
+        Self::remove_before(&target, attempt)?;
+        let temporary = Self::beside(target, attempt);
+        let file = File::create(&temporary.path)?;
+        if let Some(replaced) = replaced {
+            file.set_permissions(replaced.permissions())?;
+        }
+        Ok((file, temporary))
+    }
+
     /// Removes what the attempts before this one have left behind.
     fn remove_before(target: &Path, attempt: AttemptId) -> io::Result<()> {
         let first = attempt.attempt.saturating_sub(ATTEMPTS_SWEPT);
@@ -186,6 +194,23 @@ impl Drop for Temporary {
         // After a rename there is nothing of this name. Nobody is left to hear of another error.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Opens what is no file, unless an attempt before this one may have written to it.
+fn open_as_it_is(path: &Path, attempt: AttemptId) -> io::Result<File> {
+    let forgets = behind_links(path) == Path::new("/dev/null");
+    if attempt.attempt > 0 && !forgets {
+        let message = "it may have what an attempt before the restart has written";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
+    }
+    File::options().write(true).open(path)
+}
+
+/// Makes the error of what is no file. The next attempt could only say that it does not write there,
+/// and this cause would be hidden.
+fn final_error(path: &Path) -> impl FnOnce(io::Error) -> OperatorError {
+    let error = OperatorError::file("write", path);
+    |source| OperatorError::fatal(error(source))
 }
 
 /// Returns the part that a subtask writes, and makes the folder for it.

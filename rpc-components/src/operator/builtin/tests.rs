@@ -588,6 +588,33 @@ fn what_a_pipe_has_taken_is_not_written_again() {
     let null = operator(&sink_into("/dev/null".as_ref())).open(&context_of(1));
     null.unwrap();
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_wrong_with_a_device_or_a_socket_is_final() {
+    let mut sink = operator(&sink_into("/dev/full".as_ref()));
+    sink.open(&context_of(0)).unwrap();
+    sink.process(record("", Value::Int(1)), &mut Collected::default())
+        .unwrap();
+    let full = sink.finish(&mut Collected::default()).unwrap_err();
+    let root = tempfile::tempdir().unwrap();
+    let socket = root.path().join("socket");
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let not_taken = operator(&sink_into(&socket)).open(&context_of(0));
+    for (error, path, cause) in [
+        (full, "/dev/full".as_ref(), "No space left on device"),
+        (not_taken.unwrap_err(), socket.as_path(), "No such device"),
+    ] {
+        assert!(error.is_fatal());
+        assert_eq!(
+            error.to_string(),
+            format!("cannot write {}", path.display())
+        );
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.starts_with(cause), "{source}");
+    }
+}
+
 #[test]
 fn several_sinks_write_parts() {
     let root = tempfile::tempdir().unwrap();
