@@ -184,3 +184,31 @@ impl fmt::Debug for Payload {
 const PARTS_MAX: usize = 4;
 /// Fewer bytes are copied more quickly than they are kept apart.
 const BEHIND_BYTES_MIN: usize = 16 << 10;
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::Payload;
+    use crate::codec;
+    use crate::frame::{FrameBuffer, FrameCutter, Header, Kind};
+
+    #[test]
+    fn a_payload_that_is_little_of_a_message_does_not_keep_it() {
+        let sent = [16 << 10, 100 << 10].map(|size| Payload::from(vec![1_u8; size]));
+        let mut buffer = FrameBuffer::default();
+        buffer
+            .put(&Header::new(Kind::Response, 1), &sent, 1 << 20)
+            .unwrap();
+        let all = Bytes::from(buffer.take().to_vec());
+        let mut cutter = FrameCutter::new(1 << 20);
+        let mut frame = cutter.cut(&all).unwrap().unwrap();
+        frame.owner = Some(&all);
+        let received = frame.decode(codec::decode::<[Payload; 2]>).unwrap();
+        assert_eq!(received, sent);
+        let kept = received
+            .each_ref()
+            .map(|it| all.as_ptr_range().contains(&it.as_ptr()));
+        assert_eq!(kept, [false, true]);
+    }
+}

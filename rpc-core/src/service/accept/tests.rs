@@ -1,7 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Accepted, Full, Who};
+use super::links::Who;
+use super::{Accepted, Full};
 use crate::RpcService;
 use crate::config::RpcConfig;
 use crate::connection::{Hello, IncomingConnection, Link, Peer, Purpose, Refusal};
