@@ -272,8 +272,9 @@ impl<T, E> ReplySlot<T, E> {
         None
     }
 
-    /// Says that the caller does not wait, though the call runs on.
+    /// Says that the caller does not wait, though the call runs on: its time begins, as if it did.
     pub(crate) fn detach(&self) {
+        self.clock.begin();
         let mut state = self.state.lock();
         if self.is_waited_for() {
             self.stage.store(OPEN, Ordering::Relaxed);

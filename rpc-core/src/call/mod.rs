@@ -32,8 +32,8 @@ use crate::turn;
 /// latest when that code awaits or returns. Who awaits a call within its service may
 /// [run its handler](crate::RpcConfig::lend_threads) meanwhile.
 ///
-/// Its time is that of the method or of the service, and begins when the call is first awaited, or its
-/// handler begins in the same service; within a handler it began with the call that is handled.
+/// Its time is that of the method or of the service, and begins when the call is first awaited or is
+/// [detached](Self::detach), or its handler begins in the same service; within a handler it began with the call that is handled.
 ///
 /// A call that is dropped before its result came is cancelled: a request that still waits in a queue
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
@@ -94,7 +94,7 @@ impl<T, E> Call<T, E> {
         self
     }
 
-    /// Lets the call run on though nobody waits for it.
+    /// Lets the call run on though nobody waits for it. It is not sent any more when its time is over.
     pub fn detach(mut self) {
         if let Progress::Waiting(waiting) = &mut self.progress {
             waiting.detached = true;

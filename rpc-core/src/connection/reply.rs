@@ -21,6 +21,8 @@ pub(super) trait ReplySink: Send + Sync {
     fn is_abandoned(&self) -> bool;
     /// Starts the clock, unless it runs, and returns until when the caller waits.
     fn deadline(&self) -> Moment;
+    /// Tells whether the call's time is over.
+    fn is_over(&self, now: Moment) -> bool;
 }
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
@@ -41,6 +43,10 @@ impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
 
     fn deadline(&self) -> Moment {
         self.begin().deadline()
+    }
+
+    fn is_over(&self, now: Moment) -> bool {
+        self.time().deadline() <= now
     }
 }
 

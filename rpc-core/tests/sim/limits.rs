@@ -1,4 +1,4 @@
-//! Gateways whose peer has no room for what they ask.
+//! Gateways whose peer has no room for what they ask, or is no more.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,5 +41,34 @@ fn who_looks_for_an_endpoint_where_there_is_no_room_for_calls_looks_now_and_then
         );
         drop(hang);
         assert_eq!(probes[1].add(2).await, Ok(2));
+    });
+}
+
+#[test]
+fn an_endpoint_that_is_lost_is_not_looked_for_on_behalf_of_calls_that_nobody_waits_for() {
+    sim::run(1, async |net| {
+        let callee = RpcService::builder().transport(net.node("b").transport());
+        let callee = callee.build().await.unwrap();
+        let caller = RpcService::builder().transport(net.node("a").transport());
+        let caller = caller.build().await.unwrap();
+        let server = callee.start_server("probe", Probe::default()).unwrap();
+        server.start();
+        let probe: Arc<dyn ProbeGateway> = caller.connect(&server.address()).await.unwrap();
+        net.crash("b");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let gateway = Arc::downgrade(&probe);
+        probe.add(1).detach();
+        drop(probe);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(gateway.upgrade().is_none(), "the caller has let go of it");
+        let tasks = || {
+            tokio::runtime::Handle::current()
+                .metrics()
+                .num_alive_tasks()
+        };
+        let during = tasks();
+        // Its time, and the longest back-off.
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert!(tasks() < during, "a task still looks for it");
     });
 }

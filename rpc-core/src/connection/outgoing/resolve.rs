@@ -82,6 +82,10 @@ impl ReplySink for Resolving {
     fn deadline(&self) -> Moment {
         self.slot.begin().deadline()
     }
+
+    fn is_over(&self, _: Moment) -> bool {
+        false
+    }
 }
 
 impl OutgoingConnection {

@@ -8,6 +8,7 @@ use super::call::Failed;
 use super::state::{Bound, State};
 use super::{Gone, Incarnation, RemoteGateway, fail_all};
 use crate::connection::outgoing::{Claim, Registered};
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 use crate::service::{NoRuntime, Patience};
 use crate::unfinished::Unfinished;
@@ -99,6 +100,8 @@ impl RemoteGateway {
                     return Found::Gone(Gone { restarted: false });
                 }
                 Err(Redial::Failed) => {
+                    let expired = self.state.write().expire(Moment::now());
+                    fail_all(expired, &self.never_sent(), &self.lost());
                     let mut state = self.state.write();
                     if state.parked.is_empty() {
                         state.binding = false;

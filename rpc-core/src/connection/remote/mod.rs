@@ -395,10 +395,10 @@ impl Drop for RemoteGateway {
     }
 }
 
-/// The calls that waited for an endpoint that is gone, in their order.
+/// The calls that waited for an endpoint in vain, in their order.
 type Orphans = BTreeMap<i64, Box<Parked>>;
 
-/// Fails the calls that waited for an endpoint that is gone. Of one that was sent before it is not
+/// Fails the calls that waited for an endpoint in vain. Of one that was sent before it is not
 /// known whether it was executed then.
 fn fail_all(calls: Orphans, unreachable: &RpcError, lost: &RpcError) {
     for call in calls.into_values() {

@@ -12,6 +12,7 @@ use crate::connection::outgoing::{NotSent, OutgoingConnection};
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::frame::{Header, Kind};
+use crate::moment::Moment;
 use crate::mutant::{self, Mutant};
 
 #[derive(Default)]
@@ -55,6 +56,16 @@ impl State {
         let parked = self.parked.remove(&place)?;
         self.parked_bytes -= parked.body.len();
         Some(parked)
+    }
+
+    /// Takes out the parked calls whose time is over: nobody else does of those that nobody waits for.
+    pub(super) fn expire(&mut self, now: Moment) -> Orphans {
+        let is_over = |(place, it): (&i64, &Box<Parked>)| it.reply.is_over(now).then_some(*place);
+        let over: Vec<i64> = self.parked.iter().filter_map(is_over).collect();
+        let expired = over.into_iter();
+        expired
+            .filter_map(|it| Some((it, self.remove(it)?)))
+            .collect()
     }
 
     /// Takes all parked calls out, for which nobody looks for a connection any more.
