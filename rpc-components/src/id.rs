@@ -192,10 +192,14 @@ impl fmt::Display for PartitionId {
 ///
 /// # Errors
 ///
-/// It is empty, or would move the cursor or colour the screen.
+/// It is empty, or very long, or would move the cursor or colour the screen.
 pub fn check_name(name: &str) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
+    }
+    let bytes = name.len();
+    if bytes > NAME_BYTES_MAX {
+        return Err(NameError::TooLong { bytes });
     }
     if name.contains(char::is_control) {
         let name = name.to_owned();
@@ -203,6 +207,9 @@ pub fn check_name(name: &str) -> Result<(), NameError> {
     }
     Ok(())
 }
+
+/// Many of them are told at once.
+const NAME_BYTES_MAX: usize = 1 << 10;
 
 /// Why a name cannot be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
@@ -217,4 +224,10 @@ pub enum NameError {
     /// There is nothing to read.
     #[error("is empty")]
     Empty,
+    /// There is more of it than anybody reads.
+    #[error("has {bytes} bytes, and at most {NAME_BYTES_MAX} are allowed")]
+    TooLong {
+        /// How many bytes it has.
+        bytes: usize,
+    },
 }

@@ -352,6 +352,7 @@ const CONFIGS: &[(&str, &str)] = &[
     ("frame_bytes_max = 0", "config.toml: frame_bytes_max"),
     ("frame_bytes_max = 1048576", "config.toml: frame_bytes_max"),
     ("jobs_running_max = 0", "config.toml: jobs_running_max"),
+    ("jobs_completed_max = 0", "config.toml: jobs_completed_max"),
     (
         "slot_activation_timeout_ms = 0",
         "config.toml: slot_activation_timeout_ms",

@@ -188,6 +188,8 @@ impl File {
                 FRAME_BYTES_MIN,
             ),
             ("jobs_running_max", self.jobs_running_max.map(count), 1),
+            // Whoever waits for a job is told of its end by the list of those that have.
+            ("jobs_completed_max", self.jobs_completed_max.map(count), 1),
         ];
         let mut given = values
             .into_iter()

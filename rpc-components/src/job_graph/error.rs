@@ -129,6 +129,14 @@ pub enum JobGraphError {
         /// What both write.
         path: String,
     },
+    /// There are more edges than a job may have.
+    #[error("the job has {count} edges, which is more than {max}; make several jobs of it")]
+    TooManyEdges {
+        /// How many there are.
+        count: usize,
+        /// How many there may be.
+        max: usize,
+    },
     /// There are more vertices than a job may have.
     #[error("the job has {count} vertices, which is more than {max}; make several jobs of it")]
     TooManyVertices {

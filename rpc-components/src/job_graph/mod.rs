@@ -26,7 +26,7 @@ pub use self::chain::CHAIN_OPERATORS_MAX;
 pub use self::error::{JobFileError, JobGraphError, OperatorSpecError};
 pub(crate) use self::outputs::part_number;
 pub use self::restart::{RestartStrategy, RestartStrategyError};
-pub use self::validate::{PARALLELISM_MAX, VERTICES_MAX};
+pub use self::validate::{EDGES_MAX, PARALLELISM_MAX, VERTICES_MAX};
 use crate::id::{JobId, VertexId};
 
 /// A job: vertices, the edges between them, and what it may do without being told.

@@ -64,6 +64,38 @@ fn a_job_has_so_many_vertices_at_most() {
 }
 
 #[test]
+fn a_job_has_so_many_edges_at_most() {
+    let vertices = vec![vertex("a", "generator-source", 1)];
+    let edges = vec![(0, 0, Ship::Forward); EDGES_MAX + 1];
+    assert_eq!(
+        refusal(vertices, &edges),
+        "the job has 16385 edges, which is more than 16384; make several jobs of it"
+    );
+}
+
+#[test]
+fn a_name_is_no_longer_than_somebody_reads() {
+    let named = |bytes| refusal(vec![vertex(&"n".repeat(bytes), "generator-source", 1)], &[]);
+    let refused = named(1025);
+    assert!(
+        refused.ends_with("has 1025 bytes, and at most 1024 are allowed"),
+        "{refused}"
+    );
+    assert!(!named(1024).contains("bytes"));
+}
+
+#[test]
+fn a_line_that_is_made_up_has_so_many_words_at_most() {
+    let mut source = vertex("a", "generator-source", 1);
+    source.operator = source.operator.with("words", (1_i64 << 20) + 1);
+    let refused = refusal(vec![source], &[]);
+    assert!(
+        refused.contains("more than 1048576 words a line"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn parallelism_has_limits() {
     for parallelism in [0, PARALLELISM_MAX + 1] {
         let refusal = refusal(vec![vertex("a", "generator-source", parallelism)], &[]);

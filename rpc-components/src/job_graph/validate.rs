@@ -70,6 +70,12 @@ impl JobGraph {
                 max: VERTICES_MAX,
             });
         }
+        if self.edges.len() > EDGES_MAX {
+            return Err(JobGraphError::TooManyEdges {
+                count: self.edges.len(),
+                max: EDGES_MAX,
+            });
+        }
         check_shown("the job's", &self.name)?;
         let mut names = BTreeSet::new();
         for vertex in &self.vertices {
@@ -205,3 +211,6 @@ pub const PARALLELISM_MAX: u32 = 4096;
 /// How many vertices a job may have: each is one more thread in every slot, unless it is chained to
 /// its producer, and more than 4096 of them are more than a TaskManager bears.
 pub const VERTICES_MAX: usize = 4096;
+
+/// No job has more edges than this.
+pub const EDGES_MAX: usize = 4 * VERTICES_MAX;

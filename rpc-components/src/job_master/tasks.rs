@@ -1,6 +1,7 @@
 //! The tasks of the job, as far as TaskExecutors are told of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rpc_core::{Context, Failure, RpcError, RpcResult};
 
@@ -98,6 +99,14 @@ impl JobMaster {
             Err(RpcError::Timeout { .. }) => {
                 Some(format!("task manager {resource} does not answer"))
             }
+            // It has not heard of it, and the task runs on.
+            Err(RpcError::Overloaded { .. }) => {
+                let resource = resource.clone();
+                cx.schedule(CANCEL_RETRY_DELAY, move |job_master, cx| {
+                    job_master.cancel_task(cx, attempt, &resource);
+                });
+                return;
+            }
             Err(_) => None,
         };
         match cause.filter(|_| self.is_connected(resource, gateway)) {
@@ -121,3 +130,6 @@ fn texts<E: std::error::Error + 'static>(error: &RpcError<E>, what: String) -> V
     texts.extend(Failure::new(error).texts());
     texts
 }
+
+/// When a task is cancelled again whose TaskExecutor has too much to do to hear of it.
+const CANCEL_RETRY_DELAY: Duration = Duration::from_secs(1);

@@ -158,9 +158,11 @@ impl TaskExecutor {
             Err(RpcError::App(unknown)) => self.tasks.fail(attempt, &unknown.to_string()),
             // Nothing but a report that lacks the task would tell the JobMaster that it has ended,
             // and then that it has failed. The JobMaster ignores what it hears twice.
-            Err(RpcError::Overloaded { .. } | RpcError::Timeout { .. })
-                if update.state.is_terminal() && self.is_connected(attempt.job, &job_master) =>
-            {
+            Err(
+                RpcError::Overloaded { .. }
+                | RpcError::Timeout { .. }
+                | RpcError::Disconnected { .. },
+            ) if update.state.is_terminal() && self.is_connected(attempt.job, &job_master) => {
                 cx.schedule(UPDATE_RETRY_DELAY, move |_, cx| {
                     send_update(cx, job_master, update);
                 });

@@ -38,13 +38,17 @@ impl GeneratorSource {
             .optional("vocabulary")?
             .unwrap_or(VOCABULARY_DEFAULT);
         let vocabulary = u32::try_from(vocabulary).ok().filter(|size| *size > 0);
+        let words = options.optional("words")?.unwrap_or(WORDS_DEFAULT);
+        if words > WORDS_MAX {
+            return Err(options.refuse("words", "is more than 1048576 words a line"));
+        }
         Ok(Self {
             count: options.optional("count")?.unwrap_or(u64::MAX),
             rate,
             seed: options.optional("seed")?.unwrap_or(0),
             vocabulary: vocabulary
                 .ok_or_else(|| options.refuse("vocabulary", "is not from 1 to 4294967295"))?,
-            words: options.optional("words")?.unwrap_or(WORDS_DEFAULT),
+            words,
             next: 0,
             stride: 1,
             started: None,
@@ -139,3 +143,5 @@ const VOWELS: &[u8; 4] = b"aeio";
 const LINES_PER_STEP: usize = 64;
 const VOCABULARY_DEFAULT: u64 = 20_000;
 const WORDS_DEFAULT: u64 = 10;
+/// A line is made at once, in memory.
+const WORDS_MAX: u64 = 1 << 20;

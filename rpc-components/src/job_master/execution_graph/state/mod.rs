@@ -134,7 +134,8 @@ pub(super) const fn next_state(state: ExecutionState, event: TaskEvent) -> TaskS
         (Created, TaskEvent::Schedule) => TaskStep::To(Scheduled),
         (Scheduled, TaskEvent::Deploy) => TaskStep::To(Deploying),
         (Deploying, TaskEvent::Initializing) => TaskStep::To(Initializing),
-        (Initializing, TaskEvent::Running) => TaskStep::To(Running),
+        // What was said before that may be lost.
+        (Deploying | Initializing, TaskEvent::Running) => TaskStep::To(Running),
 
         (Created | Scheduled, TaskEvent::Cancel) => TaskStep::To(Canceled),
         (Deploying | Initializing | Running, TaskEvent::Cancel) => TaskStep::To(Canceling),
@@ -146,10 +147,12 @@ pub(super) const fn next_state(state: ExecutionState, event: TaskEvent) -> TaskS
         | (Initializing | Running, TaskEvent::Initializing) => TaskStep::Ignored,
 
         (_, TaskEvent::Schedule | TaskEvent::Deploy)
-        | (Created | Scheduled | Deploying, TaskEvent::Running)
         | (
             Created | Scheduled,
-            TaskEvent::Initializing | TaskEvent::Finished | TaskEvent::Canceled,
+            TaskEvent::Initializing
+            | TaskEvent::Running
+            | TaskEvent::Finished
+            | TaskEvent::Canceled,
         ) => TaskStep::Unexpected,
     }
 }

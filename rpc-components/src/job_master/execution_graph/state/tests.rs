@@ -92,7 +92,7 @@ fn every_state_takes_every_event() {
                 u,
                 u,
                 to(Initializing),
-                u,
+                to(Running),
                 finished,
                 canceled,
                 failed,
