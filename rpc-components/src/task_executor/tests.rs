@@ -67,13 +67,20 @@ struct FarJob {
 
 impl FarJob {
     async fn new(network: &SimNetwork) -> Self {
+        Self::with(network, |stub| stub).await
+    }
+
+    async fn with(
+        network: &SimNetwork,
+        change: impl FnOnce(StubJobMaster) -> StubJobMaster,
+    ) -> Self {
         let rpc = RpcService::builder().transport(network.node("te").transport());
         let service = RpcService::builder().transport(network.node("jm").transport());
         let (rpc, service) = (rpc.build().await.unwrap(), service.build().await.unwrap());
         let fixture = Fixture::within(rpc, |_| {}).await;
         let resource_manager = fixture.start_resource_manager();
         fixture.reports.next().await;
-        let job_master = StubJobMaster::new(fixture.mock_job_master(), FIRST);
+        let job_master = change(StubJobMaster::new(fixture.mock_job_master(), FIRST));
         let job_master = job_master.start(&service, "jm");
         let (job, allocation) = (JobId::random(), AllocationId::random());
         let address = job_master.address();
@@ -1179,6 +1186,25 @@ async fn the_end_of_a_task_is_told_until_it_is_heard() {
         let (update, reply) = states.next().await;
         match update.state {
             ExecutionState::Finished => unanswered.push(reply),
+            _ => reply.answer(Ok(())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_a_task_is_told_again_after_a_break_of_the_network() {
+    let (network, states) = (SimNetwork::seeded(1), Heard::new());
+    let far = FarJob::with(&network, |stub| stub.states_to(&states)).await;
+    let task = short(attempt(far.job, 0), far.allocation);
+    far.fixture.submit(task).await.unwrap();
+    let mut unanswered = Vec::new();
+    while unanswered.len() < 2 {
+        let (update, reply) = states.next().await;
+        match update.state {
+            ExecutionState::Finished => {
+                unanswered.push(reply);
+                network.reset("te", "jm");
+            }
             _ => reply.answer(Ok(())),
         }
     }
