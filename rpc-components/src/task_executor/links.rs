@@ -399,7 +399,13 @@ impl TaskExecutor {
         let accepted = match result {
             Ok(accepted) => accepted,
             // The JobMaster may have taken them: it is asked again.
-            Err(RpcError::Timeout { .. }) => return self.offer_slots(cx, job),
+            Err(
+                RpcError::Timeout { .. }
+                | RpcError::Disconnected {
+                    possibly_executed: true,
+                    ..
+                },
+            ) => return self.offer_slots(cx, job),
             Err(error) => {
                 for offer in offers {
                     self.release_slot(offer.allocation, &error.to_string());

@@ -686,6 +686,20 @@ async fn an_offer_that_is_not_answered_is_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_offer_whose_answer_is_lost_is_made_again() {
+    let (network, offers) = (SimNetwork::seeded(1), Heard::new());
+    let far = FarJob::with(&network, |stub| stub.offers_to(&offers));
+    let taken = async {
+        let _unanswered = offers.next().await;
+        network.reset("te", "jm");
+        let (offered, reply) = offers.next().await;
+        reply.answer(Ok(offered));
+    };
+    // It becomes active.
+    let (_far, ()) = tokio::join!(far, taken);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slot_that_nobody_takes_is_free_again() {
     // Flink: TaskSlotTableImplTest#testAllocatedSlotTimeout,
     //   TaskExecutorTest#testRemoveJobFromJobLeaderService
