@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rpc_components::id::JobId;
 use rpc_components::job_graph::{JobGraph, OptionValue};
 use rpc_components::mini_cluster::{MiniCluster, MiniClusterConfig};
 use rpc_components::operator::{OperatorRegistry, file_splits};
-use rpc_components::rpc_core::RpcError;
+use rpc_components::rpc_core::{Outcome, RpcError};
 use tokio::sync::mpsc;
 
 use crate::args::RunArgs;
@@ -42,7 +43,8 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
     match &args.target {
         Some(target) => {
             let connected = Connected::to(target, args.security.clone()).await?;
-            let result = submit(&connected.client, graph, args.detached).await;
+            let mut signals = Signals::new()?;
+            let result = submit(&connected.client, graph, args.detached, &mut signals).await;
             connected.close().await;
             result
         }
@@ -58,7 +60,8 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
             let cluster = started.map_err(|error| CliError::failed("embedded cluster", &*error))?;
             let client = cluster.client().await;
             let client = client.map_err(|error| CliError::failed("embedded cluster", &*error))?;
-            let result = submit(&client, graph, false).await;
+            let mut signals = Signals::new()?;
+            let result = submit(&client, graph, false, &mut signals).await;
             let closed = cluster.close().await;
             result?;
             closed.map_err(|error| CliError::failed("embedded cluster", &*error))
@@ -143,33 +146,63 @@ fn check_output(path: &Path) -> io::Result<()> {
 }
 
 /// Submits a job and follows it to its end. An interrupt cancels it.
-async fn submit(client: &ClusterClient, graph: JobGraph, detached: bool) -> Result<(), CliError> {
-    let prints = prints(&graph);
-    let job = client.submit(graph).await.map_err(failed)?;
+async fn submit(
+    client: &ClusterClient,
+    graph: JobGraph,
+    detached: bool,
+    signals: &mut Signals,
+) -> Result<(), CliError> {
+    let (job, prints) = (graph.id, prints(&graph));
+    let mut submission = pin!(client.submit(graph));
+    let submitted = tokio::select! {
+        biased;
+        submitted = &mut submission => Some(submitted),
+        () = signals.terminated() => None,
+    };
+    let Some(submitted) = submitted else {
+        let cancelled = async {
+            // Whether it was taken is told by the answer to the cancel.
+            let _ = submission.await;
+            cancelled(client, job).await
+        };
+        return give_up(job, INTERRUPTED, cancelled, signals).await;
+    };
+    submitted.map_err(|error| refused(job, error))?;
     if detached {
         let printed = output::print(&format!("{job}\n"));
         return printed
             .map_err(|error| CliError::job(&[format!("job {job} runs"), error.to_string()]));
     }
     let progress = Progress::follow(client.clone(), job, prints);
-    let mut signals = Signals::new()?;
     let result = tokio::select! {
         biased;
         result = follow(client, job) => result,
         () = signals.terminated() => Ok(Followed::Interrupted),
     };
     drop(progress);
-    match result.map_err(|error| CliError::job(&[chain(&error)]))? {
-        Followed::Ended(result) => ended(client, &result).await,
-        Followed::Interrupted => cancel(client, job, "it was interrupted", &mut signals).await,
-        Followed::Unwritten(error) => {
-            let why = match error.kind() {
-                io::ErrorKind::BrokenPipe => String::from("nobody reads what it prints"),
-                _ => format!("{}: {error}", output::UNWRITTEN),
-            };
-            cancel(client, job, &why, &mut signals).await
+    let why = match result.map_err(|error| CliError::job(&[chain(&error)]))? {
+        Followed::Ended(result) => return ended(client, &result).await,
+        Followed::Interrupted => String::from(INTERRUPTED),
+        Followed::Unwritten(error) => match error.kind() {
+            io::ErrorKind::BrokenPipe => String::from("nobody reads what it prints"),
+            _ => format!("{}: {error}", output::UNWRITTEN),
+        },
+    };
+    give_up(job, &why, cancelled(client, job), signals).await
+}
+
+/// Says why a job was not taken, or that it may have been.
+fn refused(job: JobId, error: ClientError) -> CliError {
+    match &error {
+        ClientError::Submit(call) if call.outcome() == Outcome::Unknown => {
+            CliError::job(&[may_run(job), chain(&error)])
         }
+        _ => failed(error),
     }
+}
+
+fn may_run(job: JobId) -> String {
+    format!("job {job} may still run")
 }
 
 /// Says how a job ended, and that it did not run undisturbed.
@@ -239,20 +272,22 @@ async fn unanswered(client: &ClusterClient) -> ClientError {
     }
 }
 
-/// Cancels a job that is not followed any more. A second signal waits neither for its end nor for a
-/// JobManager that does not answer.
-async fn cancel(
-    client: &ClusterClient,
+/// Cancels a job, and waits for its end.
+async fn cancelled(client: &ClusterClient, job: JobId) -> Result<(), ClientError> {
+    client.cancel(job).await?;
+    // That it is being cancelled is known, whatever comes of this.
+    let _ = client.job_result(job).await;
+    Ok(())
+}
+
+/// Waits until a job that is not followed any more is cancelled. A second signal waits neither for its
+/// end nor for a JobManager that does not answer.
+async fn give_up(
     job: JobId,
     why: &str,
+    cancelled: impl Future<Output = Result<(), ClientError>>,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
-    let cancelled = async {
-        client.cancel(job).await?;
-        // That it is being cancelled is known, whatever comes of this.
-        let _ = client.job_result(job).await;
-        Ok::<_, ClientError>(())
-    };
     let but = tokio::select! {
         biased;
         cancelled = cancelled => match cancelled {
@@ -265,11 +300,11 @@ async fn cancel(
         },
         () = signals.terminated() => String::from("a second signal came before its end"),
     };
-    Err(CliError::job(&[
-        format!("job {job} may still run: {why}"),
-        but,
-    ]))
+    Err(CliError::job(&[format!("{}: {why}", may_run(job)), but]))
 }
+
+/// Why a job is given up by a signal.
+const INTERRUPTED: &str = "it was interrupted";
 
 /// How long a job waits for slots of which nobody says anything: somebody is there to be told. Longer
 /// than the cluster takes to notice by itself that a call is not answered or that a slot is not used,

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that meets an error has failed")]
 
 mod child;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use self::child::{Child, Ended};
+use self::proxy::Proxy;
 
 #[test]
 fn a_cluster_over_plain_tcp_counts_words() {
@@ -320,6 +322,42 @@ fn a_second_signal_does_not_wait_for_a_job_manager_that_hangs() {
 }
 
 #[test]
+fn a_job_that_is_interrupted_while_it_is_submitted_is_cancelled() {
+    let (mut cluster, proxy) = Cluster::behind_a_proxy();
+    let _task_manager = cluster.add("tm-a", 1);
+    let job = cluster.write("endless.toml", ENDLESS);
+    proxy.hold_at("generator-source");
+    let run = cluster.ask(&["run", "--job", &job]);
+    proxy.wait_until_held();
+    run.signal("INT");
+    proxy.release();
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    let said = run.only_line();
+    assert!(said.contains("is cancelled: it was interrupted"), "{said}");
+    cluster.job_manager.stderr_line("status=CANCELED");
+}
+
+#[test]
+fn a_job_whose_submission_is_not_waited_for_is_named() {
+    let (cluster, proxy) = Cluster::behind_a_proxy();
+    let job = cluster.write("endless.toml", ENDLESS);
+    proxy.hold_at("generator-source");
+    let run = cluster.ask(&["run", "--job", &job]);
+    proxy.wait_until_held();
+    // Two kinds, so that neither is taken for the other.
+    run.signal("INT");
+    run.signal("TERM");
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    let said = run.only_line();
+    assert!(
+        said.contains("may still run: it was interrupted: a second signal"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_cannot_be_printed_is_no_success() {
     let mut cluster = Cluster::start("tcp", &[]);
     let _task_manager = cluster.add("tm-a", 1);
@@ -468,9 +506,27 @@ impl Cluster {
     }
 
     fn start_at(listen: &str, security: &[String]) -> Self {
+        Self::start_with(&["--listen", listen], security)
+    }
+
+    /// Starts one that is reached by way of a proxy only.
+    fn behind_a_proxy() -> (Self, Proxy) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        drop(listener);
+        let proxy = Proxy::start(server);
+        let (listen, advertise) = (format!("tcp://{server}"), proxy.address().to_string());
+        let cluster = Self::start_with(&["--listen", &listen, "--advertise", &advertise], &[]);
+        (cluster, proxy)
+    }
+
+    fn start_with(arguments: &[&str], security: &[String]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut command = rpc_cluster();
-        command.args(["jobmanager", "--listen", listen, "--log", LOG]);
+        command
+            .arg("jobmanager")
+            .args(arguments)
+            .args(["--log", LOG]);
         command.args(["--config", &config(folder.path())]);
         let mut job_manager = Child::start(command.args(security));
         let said = job_manager.stderr_line("job manager at ");
