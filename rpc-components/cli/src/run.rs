@@ -62,9 +62,8 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
             let client = client.map_err(|error| CliError::failed("embedded cluster", &*error))?;
             let mut signals = Signals::new()?;
             let result = submit(&client, graph, false, &mut signals).await;
-            let closed = cluster.close().await;
-            result?;
-            closed.map_err(|error| CliError::failed("embedded cluster", &*error))
+            let closed = signals.closed("embedded cluster", cluster.close()).await;
+            result.and(closed)
         }
     }
 }
@@ -288,17 +287,15 @@ async fn give_up(
     cancelled: impl Future<Output = Result<(), ClientError>>,
     signals: &mut Signals,
 ) -> Result<(), CliError> {
-    let but = tokio::select! {
-        biased;
-        cancelled = cancelled => match cancelled {
-            Ok(()) => return Err(CliError::job(&[format!("job {job} is cancelled: {why}")])),
-            // It is over.
-            Err(error @ ClientError::Cancel(RpcError::App(_))) => {
-                return Err(CliError::job(&[why.to_owned(), chain(&error)]));
-            }
-            Err(error) => chain(&error),
-        },
-        () = signals.terminated() => String::from("a second signal came before its end"),
+    let end = format!("the end of job {job}, which is being cancelled");
+    let but = match signals.unless_terminated(&end, cancelled).await {
+        Some(Ok(())) => return Err(CliError::job(&[format!("job {job} is cancelled: {why}")])),
+        // It is over.
+        Some(Err(error @ ClientError::Cancel(RpcError::App(_)))) => {
+            return Err(CliError::job(&[why.to_owned(), chain(&error)]));
+        }
+        Some(Err(error)) => chain(&error),
+        None => String::from("a second signal came before its end"),
     };
     Err(CliError::job(&[format!("{}: {why}", may_run(job)), but]))
 }

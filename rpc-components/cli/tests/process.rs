@@ -7,8 +7,9 @@ mod proxy;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -322,6 +323,26 @@ fn a_second_signal_does_not_wait_for_a_job_manager_that_hangs() {
 }
 
 #[test]
+fn a_second_signal_does_not_wait_for_a_task_that_hangs() {
+    let folder = tempfile::tempdir().unwrap();
+    let (input, pipe) = (folder.path().join("in.txt"), pipe(folder.path()));
+    fs::write(&input, "to be").unwrap();
+    let mut run = rpc_cluster();
+    run.args(["run", "word-count", "--log", LOG, "--input"]);
+    let mut run = Child::start(run.arg(input).arg("--output").arg(pipe));
+    // Its sink waits for somebody to read from the pipe.
+    run.stderr_line("status=RUNNING");
+    run.signal("INT");
+    run.stderr_line("status=CANCELLING");
+    run.signal("TERM");
+    let signalled = Instant::now();
+    let run = run.end();
+    assert_eq!(run.status, Some(1), "{run:#?}");
+    let took = signalled.elapsed();
+    assert!(took < HURRIED, "{took:?} {run:#?}");
+}
+
+#[test]
 fn a_job_that_is_interrupted_while_it_is_submitted_is_cancelled() {
     let (mut cluster, proxy) = Cluster::behind_a_proxy();
     let _task_manager = cluster.add("tm-a", 1);
@@ -577,6 +598,14 @@ impl Cluster {
     }
 }
 
+/// Makes a pipe that nobody reads from.
+fn pipe(folder: &Path) -> PathBuf {
+    let pipe = folder.join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    pipe
+}
+
 /// The names of what is in a folder, which may not be there yet.
 fn names_in(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
@@ -682,6 +711,9 @@ fn count(text: &str) -> String {
         .map(|(word, count)| format!("{word}\t{count}\n"));
     lines.collect()
 }
+
+/// Well before a TaskManager waits no more for a task that is to end.
+const HURRIED: Duration = Duration::from_secs(20);
 
 /// What the tests read in the logs of the processes.
 const LOG: &str = "rpc_components=info,rpc_cli=info";

@@ -3,14 +3,15 @@
 #[cfg(test)]
 mod tests;
 
-use std::error::Error;
-use std::future::Future;
+use std::future::{Future, pending};
+use std::time::Duration;
 
-use rpc_components::rpc_core::RpcService;
+use rpc_components::rpc_core::{BoxError, RpcService};
 use rpc_components::transport::Network;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{CliError, chain};
+use crate::output;
 
 /// The signals by which somebody wants the process to end: SIGINT and SIGTERM.
 ///
@@ -18,6 +19,8 @@ use crate::error::{CliError, chain};
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// How many have come.
+    seen: u32,
 }
 
 impl Signals {
@@ -25,6 +28,7 @@ impl Signals {
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            seen: 0,
         })
     }
 
@@ -39,19 +43,46 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+        self.seen += 1;
     }
 
-    /// Waits until a component of the process has closed, or somebody does not want to wait for it.
-    pub(crate) async fn closed<E: Error + 'static>(
+    /// Waits for something, and says so if it is long in coming; `None` if a signal comes before.
+    pub(crate) async fn unless_terminated<T>(
+        &mut self,
+        what: &str,
+        waited_for: impl Future<Output = T>,
+    ) -> Option<T> {
+        let saying = async {
+            tokio::time::sleep(SILENCE).await;
+            output::complain(&format!("waiting for {what}; another signal ends that"));
+            pending().await
+        };
+        tokio::select! {
+            biased;
+            it = waited_for => Some(it),
+            () = self.terminated() => None,
+            it = saying => Some(it),
+        }
+    }
+
+    /// Waits until a component of the process has closed, or somebody does not want to wait for it:
+    /// two signals say so before it begins.
+    pub(crate) async fn closed<E: Into<BoxError>>(
         &mut self,
         what: &str,
         close: impl Future<Output = Result<(), E>>,
     ) -> Result<(), CliError> {
-        tokio::select! {
-            biased;
-            closed = close => closed.map_err(|error| CliError::failed(what, &error)),
-            () = self.terminated() => {
-                let message = format!("{what}: ended by a second signal while it closed");
+        let closed = match self.seen {
+            0 | 1 => {
+                let end = format!("the {what} to close");
+                self.unless_terminated(&end, close).await
+            }
+            _ => None,
+        };
+        match closed {
+            Some(closed) => closed.map_err(|error| CliError::failed(what, &*error.into())),
+            None => {
+                let message = format!("{what}: ended by a signal while it closed");
                 Err(CliError::job(&[message]))
             }
         }
@@ -82,3 +113,6 @@ pub(crate) fn reload_on_hang_up(rpc: &RpcService, network: Network) -> Result<()
 fn listen(kind: SignalKind) -> Result<Signal, CliError> {
     signal(kind).map_err(|error| CliError::failed("cannot listen for signals", &error))
 }
+
+/// How long nothing is said of what is waited for: what goes well takes moments.
+const SILENCE: Duration = Duration::from_secs(5);
