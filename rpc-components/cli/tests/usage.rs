@@ -358,6 +358,10 @@ const CONFIGS: &[(&str, &str)] = &[
         "config.toml: slot_activation_timeout_ms",
     ),
     (
+        "task_cancellation_timeout_ms = 0",
+        "config.toml: task_cancellation_timeout_ms",
+    ),
+    (
         "registration_error_delay_ms = 0",
         "config.toml: registration_error_delay_ms",
     ),

@@ -105,6 +105,7 @@ struct File {
     registration_error_delay_ms: Option<u64>,
     registration_refused_delay_ms: Option<u64>,
     slot_activation_timeout_ms: Option<u64>,
+    task_cancellation_timeout_ms: Option<u64>,
     call_timeout_ms: Option<u64>,
     frame_bytes_max: Option<usize>,
     results_timeout_ms: Option<u64>,
@@ -180,6 +181,11 @@ impl File {
                 self.slot_activation_timeout_ms,
                 1,
             ),
+            (
+                "task_cancellation_timeout_ms",
+                self.task_cancellation_timeout_ms,
+                1,
+            ),
             ("call_timeout_ms", self.call_timeout_ms, 1),
             ("results_timeout_ms", self.results_timeout_ms, 1),
             (
@@ -226,6 +232,10 @@ impl File {
         set(
             &mut slots.activation_timeout,
             time(self.slot_activation_timeout_ms),
+        );
+        set(
+            &mut config.task_executor.cancellation_timeout,
+            time(self.task_cancellation_timeout_ms),
         );
         set(&mut config.rpc.call_timeout, time(self.call_timeout_ms));
         set(&mut config.rpc.frame_bytes_max, self.frame_bytes_max);

@@ -26,10 +26,10 @@ use crate::shuffle::ShuffleEnvironment;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskExecutorConfig {
-    /// How long the tasks may take to end when the TaskExecutor stops; it does not wait longer for
-    /// an operator that does not return. Flink's `task.cancellation.timeout`. Too small, and
-    /// operators are cut off while they clean up; too large, and one that hangs keeps the process.
-    /// The default is 30 s.
+    /// How long tasks may take to end when they are cancelled or fail, or the TaskExecutor stops; it
+    /// goes on without one whose operator does not return. Flink's `task.cancellation.timeout`. Too
+    /// small, and operators are cut off while they clean up; too large, and one that hangs keeps its
+    /// job and the process. The default is 30 s.
     pub cancellation_timeout: Duration,
     /// How the ResourceManager and JobMasters are watched.
     pub heartbeat: HeartbeatConfig,
@@ -146,6 +146,10 @@ impl TaskExecutor {
         for allocation in self.slots.expired(now) {
             self.release_slot(allocation, "no job master has taken it in time");
         }
+        let timeout = self.config.cancellation_timeout;
+        for attempt in self.tasks.overdue(timeout, now) {
+            self.leave_behind(cx, attempt);
+        }
     }
 
     /// Frees a slot, or fails the tasks in it, with the last of which it is free.
@@ -228,7 +232,14 @@ impl RpcEndpoint for TaskExecutor {
         let ended = tokio::time::timeout(timeout, join_all(ended));
         let (ended, ()) = join(ended, until_heard(goodbyes)).await;
         if ended.is_err() {
-            tracing::warn!(?timeout, "a task has not ended, and is left behind");
+            main.run(|te, _| {
+                let tasks = te.tasks.names();
+                tracing::warn!(
+                    ?timeout,
+                    ?tasks,
+                    "tasks have not ended, and are left behind"
+                );
+            });
         }
         main.run(|te, _| match te.fatal.take() {
             Some(error) => Err(error.into()),

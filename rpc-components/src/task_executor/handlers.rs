@@ -83,7 +83,7 @@ impl TaskExecutor {
         Ok(())
     }
 
-    fn cancel_task(&self, attempt: AttemptId) -> RpcResult<(), TaskNotFound> {
+    fn cancel_task(&mut self, attempt: AttemptId) -> RpcResult<(), TaskNotFound> {
         match self.tasks.cancel(attempt) {
             true => Ok(()),
             false => Err(TaskNotFound { attempt })?,

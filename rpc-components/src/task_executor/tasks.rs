@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use rpc_core::{Context, RpcError, RpcResult};
+use tokio::time::Instant;
 
 use super::endpoint::TaskExecutor;
 use crate::gateway::{
@@ -29,41 +30,75 @@ pub(super) struct Tasks {
 
 struct Running {
     task: Arc<Task>,
+    /// What people call it.
+    name: String,
     job_master: Arc<dyn JobMasterGateway>,
     /// Why the TaskExecutor has ended the task, if it has: it failed then, and was not cancelled.
     failure: Option<String>,
+    /// Since when it is to end.
+    ends_since: Option<Instant>,
+    /// Whether its JobMaster was told that it has ended, although its thread has not.
+    is_left_behind: bool,
+}
+
+impl Running {
+    fn end(&mut self) {
+        self.ends_since.get_or_insert_with(Instant::now);
+        self.task.cancel();
+    }
+
+    fn is_overdue(&self, timeout: Duration, now: Instant) -> bool {
+        let since = self.ends_since.filter(|_| !self.is_left_behind);
+        since.is_some_and(|since| now.saturating_duration_since(since) >= timeout)
+    }
 }
 
 impl Tasks {
     /// Begins to cancel a task, as its JobMaster wishes; returns whether it is there.
-    pub(super) fn cancel(&self, attempt: AttemptId) -> bool {
-        let running = self.running.get(&attempt);
-        running.inspect(|it| it.task.cancel()).is_some()
+    pub(super) fn cancel(&mut self, attempt: AttemptId) -> bool {
+        let running = self.running.get_mut(&attempt);
+        running.map(Running::end).is_some()
     }
 
     /// Ends a task that cannot go on; the first reason counts.
     pub(super) fn fail(&mut self, attempt: AttemptId, cause: &str) {
         if let Some(running) = self.running.get_mut(&attempt) {
             running.failure.get_or_insert_with(|| cause.to_owned());
-            running.task.cancel();
+            running.end();
         }
     }
 
-    /// Returns what waits for the end of each task.
+    /// Returns what waits for the end of each task, but of those that do not end.
     pub(super) fn ended(&self) -> Vec<impl Future<Output = TaskOutcome> + Send + use<>> {
+        let awaited = self.awaited();
+        awaited.map(|(_, running)| running.task.ended()).collect()
+    }
+
+    /// Returns the names of the tasks that have not ended.
+    pub(super) fn names(&self) -> Vec<&str> {
         let running = self.running.values();
-        running.map(|running| running.task.ended()).collect()
+        let running = running.filter(|it| !it.task.state().is_terminal());
+        running.map(|it| it.name.as_str()).collect()
+    }
+
+    /// Returns the tasks that were to end this long ago, and have not.
+    pub(super) fn overdue(&self, timeout: Duration, now: Instant) -> Vec<AttemptId> {
+        let running = self.running.iter();
+        let overdue = running.filter(|(_, it)| it.is_overdue(timeout, now));
+        overdue.map(|(attempt, _)| *attempt).collect()
     }
 
     /// Returns the tasks of a job, and what they have read and written.
     pub(super) fn report(&self, job: JobId) -> Vec<(AttemptId, TaskIo)> {
-        let of_job = self
-            .running
-            .iter()
-            .filter(|(attempt, _)| attempt.job == job);
+        let of_job = self.awaited().filter(|(attempt, _)| attempt.job == job);
         of_job
             .map(|(attempt, running)| (*attempt, running.task.io()))
             .collect()
+    }
+
+    /// Returns the tasks that somebody waits for.
+    fn awaited(&self) -> impl Iterator<Item = (&AttemptId, &Running)> {
+        self.running.iter().filter(|(_, it)| !it.is_left_behind)
     }
 }
 
@@ -89,14 +124,17 @@ impl TaskExecutor {
             }),
             results: Arc::new(JobMasterResults(Arc::clone(&job_master))),
         };
+        let name = descriptor.name.clone();
         let task = Arc::new(Task::spawn(descriptor, &environment));
         add_metrics(&self.services.metrics, &task);
         let (running, ended) = (task.running(), task.ended());
-        let failure = None;
         let entry = Running {
             task,
+            name,
             job_master,
-            failure,
+            failure: None,
+            ends_since: None,
+            is_left_behind: false,
         };
         self.tasks.running.insert(attempt, entry);
         self.tell(cx, attempt, ExecutionState::Initializing);
@@ -112,7 +150,7 @@ impl TaskExecutor {
 
     /// Tells the JobMaster what the tasks have read and written so far.
     pub(super) fn tell_progress(&self, cx: &mut Context<Self>) {
-        let running = self.tasks.running.iter();
+        let running = self.tasks.awaited();
         let running = running.filter(|(_, it)| it.task.state() == ExecutionState::Running);
         let attempts: Vec<_> = running.map(|(attempt, _)| *attempt).collect();
         for attempt in attempts {
@@ -135,7 +173,9 @@ impl TaskExecutor {
     }
 
     fn update(&self, attempt: AttemptId, state: ExecutionState) -> Option<TaskExecutionState> {
-        let running = self.tasks.running.get(&attempt)?;
+        let running = self.tasks.running.get(&attempt);
+        // Of a task that is left behind the JobMaster was told the end.
+        let running = running.filter(|it| !it.is_left_behind)?;
         Some(TaskExecutionState {
             attempt,
             state,
@@ -171,8 +211,45 @@ impl TaskExecutor {
         }
     }
 
+    /// Goes on without a task that does not end, as its JobMaster does. Nobody can end its thread, and
+    /// its slot is given to no other job before that has ended.
+    ///
+    /// Flink's `TaskCancelerWatchDog` ends the whole process, which somebody has to start again.
+    pub(super) fn leave_behind(&mut self, cx: &mut Context<Self>, attempt: AttemptId) {
+        self.tell_end(cx, attempt, TaskOutcome::Canceled);
+        if let Some(running) = self.tasks.running.get_mut(&attempt) {
+            running.is_left_behind = true;
+            let (name, timeout) = (&running.name, self.config.cancellation_timeout);
+            tracing::warn!(
+                %attempt,
+                name,
+                ?timeout,
+                "the task does not end: it is left behind, and keeps its slot until it does"
+            );
+        }
+    }
+
     /// As `TaskExecutor#unregisterTaskAndNotifyFinalState`.
     fn task_ended(&mut self, cx: &mut Context<Self>, attempt: AttemptId, outcome: TaskOutcome) {
+        let known = self.tasks.running.get(&attempt);
+        let is_finished = outcome == TaskOutcome::Finished;
+        if known.is_some_and(|it| it.is_left_behind) {
+            tracing::info!(%attempt, "the task that was left behind has ended");
+        }
+        self.tell_end(cx, attempt, outcome);
+        self.tasks.running.remove(&attempt);
+        self.services.metrics.remove(metric_prefix(attempt));
+        if !is_finished {
+            // What a finished task has produced is still to be read.
+            self.services.shuffle.release_attempt(attempt);
+        }
+        if let Some(freed) = self.slots.remove_task(attempt) {
+            self.slot_is_free(freed);
+        }
+    }
+
+    /// Tells the JobMaster how a task has ended.
+    fn tell_end(&mut self, cx: &mut Context<Self>, attempt: AttemptId, outcome: TaskOutcome) {
         let failure = self
             .tasks
             .running
@@ -186,20 +263,11 @@ impl TaskExecutor {
             }
             (outcome, _) => (outcome.state(), FailureKind::Recoverable, Vec::new()),
         };
-        tracing::debug!(%attempt, %state, "task ended");
         if let Some(mut update) = self.update(attempt, state) {
+            tracing::debug!(%attempt, %state, "task ended");
             update.failure = failure;
             update.kind = kind;
             self.send(cx, update);
-        }
-        self.tasks.running.remove(&attempt);
-        self.services.metrics.remove(metric_prefix(attempt));
-        if state != ExecutionState::Finished {
-            // What a finished task has produced is still to be read.
-            self.services.shuffle.release_attempt(attempt);
-        }
-        if let Some(freed) = self.slots.remove_task(attempt) {
-            self.slot_is_free(freed);
         }
     }
 }

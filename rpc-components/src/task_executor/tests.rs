@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -23,8 +23,10 @@ use crate::id::{
 };
 use crate::job_graph::{OperatorSpec, Ship};
 use crate::metric_query::{MetricQueryService, MetricRegistry};
-use crate::operator::OperatorRegistry;
 use crate::operator::testing::{JobMasterStub, context};
+use crate::operator::{
+    Collector, Operator, OperatorContext, OperatorError, OperatorRegistry, Record,
+};
 use crate::shuffle::{Dialer, ShuffleConfig, ShuffleEnvironment};
 use crate::testing::{Heard, OfferCall, StubJobMaster, StubResourceManager, retrieval_of, until};
 
@@ -105,6 +107,14 @@ impl Fixture {
     }
 
     async fn within(rpc: RpcService, change: impl FnOnce(&mut TaskExecutorConfig)) -> Self {
+        Self::with(OperatorRegistry::new(), rpc, change).await
+    }
+
+    async fn with(
+        operators: OperatorRegistry,
+        rpc: RpcService,
+        change: impl FnOnce(&mut TaskExecutorConfig),
+    ) -> Self {
         let metrics = rpc
             .start_server("metrics", MetricQueryService::default())
             .unwrap();
@@ -113,7 +123,7 @@ impl Fixture {
         let dialer = Arc::new(NoDialer);
         let services = TaskExecutorServices {
             retrieval: retrieval_of(&rpc, "rm", RM).await,
-            operators: Arc::new(OperatorRegistry::new()),
+            operators: Arc::new(operators),
             shuffle: ShuffleEnvironment::new(ShuffleConfig::default(), resource.clone(), dialer),
             data_address: String::from("data"),
             metrics: MetricRegistry::new(metrics.main_thread()),
@@ -373,6 +383,25 @@ fn endless(attempt: AttemptId, allocation: AllocationId) -> TaskDeploymentDescri
         parallelism: 1,
         inputs: Vec::new(),
         outputs: Vec::new(),
+    }
+}
+
+/// Does not return until it is met, whoever wants it to.
+#[derive(Clone)]
+struct Hangs {
+    entered: Heard<()>,
+    met: Arc<Barrier>,
+}
+
+impl Operator for Hangs {
+    fn open(&mut self, _: &OperatorContext) -> Result<(), OperatorError> {
+        self.entered.put(());
+        self.met.wait();
+        Ok(())
+    }
+
+    fn process(&mut self, _: Record<'_>, _: &mut dyn Collector) -> Result<(), OperatorError> {
+        Ok(())
     }
 }
 
@@ -1051,6 +1080,40 @@ async fn one_of_two_tasks_is_cancelled() {
         report.attempts.iter().map(|it| it.0).collect::<Vec<_>>(),
         [kept]
     );
+}
+
+#[tokio::test]
+async fn a_task_that_does_not_end_is_left_behind_and_keeps_its_slot() {
+    let hangs = Hangs {
+        entered: Heard::new(),
+        met: Arc::new(Barrier::new(2)),
+    };
+    let (mut operators, made) = (OperatorRegistry::new(), hangs.clone());
+    let registered = operators.register_sink("hangs", move |_| Ok(made.clone()));
+    registered.unwrap();
+    let short_timeout = |config: &mut TaskExecutorConfig| {
+        config.cancellation_timeout = Duration::from_millis(100);
+    };
+    let fixture = Fixture::with(operators, RpcService::local(), short_timeout).await;
+    let _rm = fixture.start_resource_manager();
+    fixture.reports.next().await;
+    let job = JobId::random();
+    let _jm = fixture.start_job_master(job);
+    let allocation = fixture.activate(job, 0).await;
+    let attempt = attempt(job, 0);
+    let mut task = endless(attempt, allocation);
+    task.operators[1] = OperatorSpec::new("hangs");
+    fixture.submit(task).await.unwrap();
+    hangs.entered.next().await;
+    fixture.gateway.cancel_task(attempt).await.unwrap();
+    fixture.told(attempt, ExecutionState::Canceled).await;
+    // The job goes on without it, its slot does not.
+    let cause = String::from("the job has ended");
+    fixture.gateway.free_slot(allocation, cause).await.unwrap();
+    assert_eq!(fixture.taken().await, [0]);
+    hangs.met.wait();
+    assert_eq!(fixture.available.next().await, allocation);
+    assert_eq!(fixture.states.len(), 0);
 }
 
 #[tokio::test]
