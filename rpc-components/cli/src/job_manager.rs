@@ -9,7 +9,7 @@ use rpc_components::transport::Network;
 
 use crate::args::JobManagerArgs;
 use crate::error::CliError;
-use crate::signal::{self, Signals};
+use crate::signal::{HangUps, Signals};
 use crate::{address, output};
 
 pub(crate) async fn run(
@@ -20,17 +20,17 @@ pub(crate) async fn run(
     address::scheme(&args.listen)?;
     let has_files = args.security.has_files();
     let network = Network::new(args.security.security()).map_err(|it| CliError::wrong(&it))?;
+    // Before anybody can know that it is there, and send one.
+    let hang_ups = HangUps::new()?;
     let rpc = network
         .listen(&args.listen, args.advertise.as_deref(), config.rpc.clone())
         .await;
     let rpc = rpc.map_err(|error| CliError::wrong(&error))?;
     let started = JobManager::start(rpc.clone(), operators, config).await;
     let job_manager = started.map_err(|error| CliError::failed("job manager", &*error))?;
-    // Before anybody can know that it is there, and send one.
+    // Before it says that it is there.
     let mut signals = Signals::new()?;
-    if has_files {
-        signal::reload_on_hang_up(&rpc, network)?;
-    }
+    hang_ups.reload(&rpc, network, has_files);
     output::say(&format!("job manager at {}", job_manager.address()));
     tokio::select! {
         biased;

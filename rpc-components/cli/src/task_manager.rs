@@ -10,7 +10,7 @@ use rpc_components::transport::Network;
 use crate::args::TaskManagerArgs;
 use crate::error::CliError;
 use crate::job_manager::config;
-use crate::signal::{self, Signals};
+use crate::signal::{HangUps, Signals};
 use crate::{address, output};
 
 pub(crate) async fn run(
@@ -26,6 +26,8 @@ pub(crate) async fn run(
         None => format!("{scheme}://127.0.0.1:0"),
     };
     address::scheme(&listen)?;
+    // Before anybody can know that it is there, and send one.
+    let hang_ups = HangUps::new()?;
     let rpc = network
         .listen(&listen, args.advertise.as_deref(), config.rpc.clone())
         .await;
@@ -43,11 +45,9 @@ pub(crate) async fn run(
         config,
     );
     let task_manager = started.map_err(|error| CliError::failed("task manager", &*error))?;
-    // Before anybody can know that it is there, and send one.
+    // Before it says that it is there.
     let mut signals = Signals::new()?;
-    if has_files {
-        signal::reload_on_hang_up(&rpc, network)?;
-    }
+    hang_ups.reload(&rpc, network, has_files);
     let slots = match args.slots {
         1 => String::from("1 slot"),
         slots => format!("{slots} slots"),

@@ -513,6 +513,19 @@ fn certificates_are_replaced_in_processes_that_run() {
     }
 }
 
+#[test]
+fn processes_without_certificates_do_not_end_when_they_are_to_read_them_again() {
+    let mut cluster = Cluster::start("tcp", &[]);
+    let mut task_manager = cluster.add("tm-a", 1);
+    for process in [&mut cluster.job_manager, &mut task_manager] {
+        process.signal("HUP");
+        process.stderr_line("there are no certificates to read again");
+    }
+    let input = cluster.write("in.txt", "to be");
+    let run = cluster.ask(&["run", "word-count", "--input", &input]);
+    succeeds(run.end(), "be\t1\nto\t1\n");
+}
+
 /// A JobManager process, and the folder of its files.
 struct Cluster {
     job_manager: Child,

@@ -89,25 +89,38 @@ impl Signals {
     }
 }
 
-/// Reads the certificates of a service again whenever a SIGHUP comes.
-pub(crate) fn reload_on_hang_up(rpc: &RpcService, network: Network) -> Result<(), CliError> {
-    let mut hang_up = listen(SignalKind::hangup())?;
-    rpc.spawn(async move {
-        while hang_up.recv().await.is_some() {
-            let network = network.clone();
-            let reloaded = tokio::task::spawn_blocking(move || network.reload()).await;
-            match reloaded {
-                Ok(Ok(())) => tracing::info!("certificates reloaded"),
-                Ok(Err(error)) => {
-                    let error = chain(&error);
-                    tracing::error!(error, "certificates not reloaded, the old ones stay");
+/// The signal by which somebody wants a process to read its certificates again: SIGHUP.
+///
+/// It does not end the process any more from when this is made on.
+pub(crate) struct HangUps(Signal);
+
+impl HangUps {
+    pub(crate) fn new() -> Result<Self, CliError> {
+        listen(SignalKind::hangup()).map(Self)
+    }
+
+    /// Reads the certificates of a service again whenever the signal comes, if it has any.
+    pub(crate) fn reload(mut self, rpc: &RpcService, network: Network, has_files: bool) {
+        rpc.spawn(async move {
+            while self.0.recv().await.is_some() {
+                if !has_files {
+                    tracing::info!("there are no certificates to read again");
+                    continue;
                 }
-                // The runtime shuts down.
-                Err(_) => return,
+                let network = network.clone();
+                let reloaded = tokio::task::spawn_blocking(move || network.reload()).await;
+                match reloaded {
+                    Ok(Ok(())) => tracing::info!("certificates reloaded"),
+                    Ok(Err(error)) => {
+                        let error = chain(&error);
+                        tracing::error!(error, "certificates not reloaded, the old ones stay");
+                    }
+                    // The runtime shuts down.
+                    Err(_) => return,
+                }
             }
-        }
-    });
-    Ok(())
+        });
+    }
 }
 
 fn listen(kind: SignalKind) -> Result<Signal, CliError> {
