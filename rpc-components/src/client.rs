@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use rpc_core::{ConnectError, RpcError, RpcService};
+use rpc_core::{Call, ConnectError, RpcError, RpcResult, RpcService};
 use thiserror::Error;
 
 use crate::gateway::{
@@ -19,6 +19,9 @@ use crate::job_graph::JobGraph;
 use crate::leader::{LeaderRetrieval, RetrievalError};
 
 /// A client of one JobManager. Answers to Flink's `RestClusterClient`.
+///
+/// What it asks is asked again when the connection is lost and another can be made within the time of a
+/// call, but not what it submits or cancels.
 #[derive(Clone, Debug)]
 pub struct ClusterClient {
     rpc: RpcService,
@@ -103,7 +106,7 @@ impl ClusterClient {
     {
         let mut position = 0;
         loop {
-            let piece = self.dispatcher.fetch_job_results(job, position).await?;
+            let piece = self.ask(|it| it.fetch_job_results(job, position)).await?;
             if piece.is_empty() {
                 return Ok(());
             }
@@ -126,7 +129,7 @@ impl ClusterClient {
     ///
     /// Nothing is lost when the future is dropped.
     pub async fn job_result(&self, job: JobId) -> Result<JobResult, ClientError> {
-        Ok(self.dispatcher.request_job_result(job).await?)
+        Ok(self.ask(|it| it.request_job_result(job)).await?)
     }
 
     /// Begins to cancel a job, which has ended when its [result](Self::job_result) is there.
@@ -207,6 +210,26 @@ impl ClusterClient {
             }
         });
         Ok(join_all(asked).await.into_iter().flatten().collect())
+    }
+
+    /// Asks something that may take for ever, and again if the connection is lost and the JobManager is
+    /// still there.
+    async fn ask<T, E>(
+        &self,
+        ask: impl Fn(&dyn DispatcherGateway) -> Call<T, E>,
+    ) -> RpcResult<T, E> {
+        loop {
+            match ask(&*self.dispatcher).await {
+                Err(error @ RpcError::Disconnected { .. }) => {
+                    tracing::info!("the connection to the job manager was lost");
+                    // It waits for another connection, but not for ever.
+                    if self.dispatcher.request_cluster_overview().await.is_err() {
+                        return Err(error);
+                    }
+                }
+                answer => return answer,
+            }
+        }
     }
 
     async fn metrics_at(&self, address: &str) -> Result<Vec<Metric>, ClientError> {

@@ -16,7 +16,7 @@ use rpc_components::rpc_core::{Outcome, RpcError};
 use tokio::sync::mpsc;
 
 use crate::args::RunArgs;
-use crate::ask::{Connected, failed};
+use crate::ask::Connected;
 use crate::error::{CliError, chain};
 use crate::output;
 use crate::progress::Progress;
@@ -166,7 +166,7 @@ async fn submit(
         };
         return give_up(job, INTERRUPTED, cancelled, signals).await;
     };
-    submitted.map_err(|error| refused(job, error))?;
+    submitted.map_err(|error| unanswered(job, &error))?;
     if detached {
         let printed = output::print(&format!("{job}\n"));
         return printed
@@ -179,7 +179,7 @@ async fn submit(
         () = signals.terminated() => Ok(Followed::Interrupted),
     };
     drop(progress);
-    let why = match result.map_err(|error| CliError::job(&[chain(&error)]))? {
+    let why = match result.map_err(|error| unanswered(job, &error))? {
         Followed::Ended(result) => return ended(client, &result).await,
         Followed::Interrupted => String::from(INTERRUPTED),
         Followed::Unwritten(error) => match error.kind() {
@@ -190,14 +190,26 @@ async fn submit(
     give_up(job, &why, cancelled(client, job), signals).await
 }
 
-/// Says why a job was not taken, or that it may have been.
-fn refused(job: JobId, error: ClientError) -> CliError {
-    match &error {
-        ClientError::Submit(call) if call.outcome() == Outcome::Unknown => {
-            CliError::job(&[may_run(job), chain(&error)])
-        }
-        _ => failed(error),
+/// Says why a job was not taken or is not followed any more, and that it may run although nobody has
+/// said so.
+fn unanswered(job: JobId, error: &ClientError) -> CliError {
+    let may = match error {
+        ClientError::Submit(error) => error.outcome() == Outcome::Unknown,
+        ClientError::Fetch(error) => is_lost(error),
+        ClientError::Job(error) => is_lost(error),
+        ClientError::Rpc(error) => is_lost(error),
+        _ => false,
+    };
+    match may {
+        true => CliError::job(&[may_run(job), chain(error)]),
+        false => CliError::job(&[chain(error)]),
     }
+}
+
+/// Tells whether a question failed on its way: a JobManager that answers, or is known to have ended,
+/// says more of its jobs.
+const fn is_lost<E>(error: &RpcError<E>) -> bool {
+    !matches!(error.outcome(), Outcome::Executed) && !matches!(error, RpcError::Unreachable { .. })
 }
 
 fn may_run(job: JobId) -> String {
@@ -256,13 +268,13 @@ async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientEr
         biased;
         result = results => result.map(Followed::Ended),
         Some(error) = failed.recv() => Ok(Followed::Unwritten(error)),
-        error = unanswered(client) => Err(error),
+        error = silence(client) => Err(error),
     }
 }
 
 /// Returns when the JobManager does not answer. Results may be long in coming, so that their absence
 /// tells nothing.
-async fn unanswered(client: &ClusterClient) -> ClientError {
+async fn silence(client: &ClusterClient) -> ClientError {
     loop {
         tokio::time::sleep(ASK_INTERVAL).await;
         if let Err(error) = client.overview().await {
@@ -275,7 +287,11 @@ async fn unanswered(client: &ClusterClient) -> ClientError {
 async fn cancelled(client: &ClusterClient, job: JobId) -> Result<(), ClientError> {
     client.cancel(job).await?;
     // That it is being cancelled is known, whatever comes of this.
-    let _ = client.job_result(job).await;
+    tokio::select! {
+        biased;
+        _ = client.job_result(job) => {}
+        _ = silence(client) => {}
+    }
     Ok(())
 }
 

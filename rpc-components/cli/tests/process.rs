@@ -124,11 +124,32 @@ fn a_killed_job_manager_ends_who_follows_a_job() {
     let run = run.end();
     assert_eq!(run.status, Some(1), "{run:#?}");
     let authority = cluster.address.trim_start_matches("tcp://");
-    assert!(run.only_line().contains(authority), "{run:#?}");
+    let said = run.only_line();
+    assert!(said.contains(authority), "{said}");
+    assert!(said.contains("may still run"), "{said}");
 
     // Without a JobManager it ends as well as with one.
     task_manager.signal("TERM");
     assert_eq!(task_manager.end().status, Some(0));
+}
+
+#[test]
+fn who_follows_a_job_and_loses_the_connection_makes_another() {
+    let (mut cluster, proxy) = Cluster::behind_a_proxy();
+    let _task_manager = cluster.add("tm-a", 1);
+    let prints = WRITES.replace("'file-sink'\npath = 'OUTPUT'", "'stdout-sink'");
+    let job = cluster.write("prints.toml", &prints);
+    proxy.hold_at("generator-source");
+    let mut run = cluster.ask(&["run", "--job", &job]);
+    proxy.wait_until_held();
+    proxy.release();
+    run.stdout_line(" ");
+    proxy.cut();
+    let run = run.end();
+    let job = cluster.write("undisturbed.toml", &prints.replace("rate = 100", ""));
+    let undisturbed = cluster.ask(&["run", "--job", &job]).end();
+    assert_eq!(undisturbed.stdout.lines().count(), 300);
+    succeeds(run, &undisturbed.stdout);
 }
 
 #[test]

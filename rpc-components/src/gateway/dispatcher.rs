@@ -19,15 +19,20 @@ pub trait DispatcherGateway {
     fn submit_job(&self, graph: Box<JobGraph>) -> Call<JobId, SubmitError>;
 
     /// Returns the jobs that run, and the last that have ended.
+    #[rpc(idempotent)]
     fn list_jobs(&self) -> Call<Vec<JobDetails>>;
 
     /// Returns a job in full.
+    #[rpc(idempotent)]
     fn request_job(&self, job: JobId) -> Call<JobInfo, JobError>;
 
     /// Returns where a job stands.
+    #[rpc(idempotent)]
     fn request_job_status(&self, job: JobId) -> Call<JobStatus, JobError>;
 
-    /// Returns how a job ended, once it has.
+    /// Returns how a job ended, once it has. It may be asked again, and is by
+    /// [`ClusterClient`](crate::client::ClusterClient): without a time-out nothing else would end the
+    /// call when the JobManager is gone.
     #[rpc(timeout = "none")]
     fn request_job_result(&self, job: JobId) -> Call<JobResult, JobError>;
 
@@ -35,17 +40,20 @@ pub trait DispatcherGateway {
     fn cancel_job(&self, job: JobId) -> Call<(), CancelError>;
 
     /// Returns the next piece of what a job's sinks print; empty once the job has ended and all of
-    /// it was fetched. What lies before `position` is forgotten.
+    /// it was fetched. What lies before `position` is forgotten; from there on it may be asked again.
     #[rpc(timeout = "none")]
     fn fetch_job_results(&self, job: JobId, position: u64) -> Call<Bytes, FetchError>;
 
     /// Returns the cluster's slots in all.
+    #[rpc(idempotent)]
     fn request_cluster_overview(&self) -> Call<ResourceOverview>;
 
     /// Returns what is known of each TaskManager.
+    #[rpc(idempotent)]
     fn request_task_managers(&self) -> Call<Vec<TaskManagerInfo>>;
 
     /// Returns where the metrics of each process are to be had; the JobManager's comes first.
+    #[rpc(idempotent)]
     fn request_metric_query_service_addresses(&self) -> Call<Vec<(ResourceId, String)>>;
 }
 

@@ -30,6 +30,7 @@ struct State {
     /// Whoever says this to the server is held up, once.
     hold_at: Option<&'static str>,
     is_holding: bool,
+    /// The connections of those who were held up.
     streams: Vec<TcpStream>,
 }
 
@@ -76,8 +77,8 @@ impl Proxy {
         self.shared.released.notify_all();
     }
 
-    /// Cuts all connections; others may be made.
-    fn cut(&self) {
+    /// Cuts the connections of those who were held up; others may be made.
+    pub(crate) fn cut(&self) {
         let streams = self.shared.with(|state| std::mem::take(&mut state.streams));
         for stream in streams {
             // It may have ended.
@@ -104,21 +105,21 @@ impl Shared {
             return;
         };
         let copy = |stream: &TcpStream| stream.try_clone().unwrap();
-        self.with(|state| state.streams.extend([copy(&client), copy(&server)]));
-        let (from, to) = (copy(&server), copy(&client));
+        let (from, to, own) = (copy(&server), copy(&client), copy(&client));
         thread::spawn(move || hand_on(from, to, |_| {}));
         let (shared, holding) = (Arc::clone(self), holding.clone());
-        thread::spawn(move || hand_on(client, server, |said| shared.hold(said, &holding)));
+        thread::spawn(move || hand_on(client, server, |said| shared.hold(said, &own, &holding)));
     }
 
     /// Waits if this is to be held up. What is looked for is short, and comes in one piece.
-    fn hold(&self, said: &[u8], holding: &Sender<()>) {
+    fn hold(&self, said: &[u8], by: &TcpStream, holding: &Sender<()>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let says = |mark: &str| said.windows(mark.len()).any(|it| it == mark.as_bytes());
         if state.hold_at.take_if(|mark| says(mark)).is_none() {
             return;
         }
         state.is_holding = true;
+        state.streams.push(by.try_clone().unwrap());
         holding.send(()).unwrap();
         let released = self.released.wait_while(state, |state| state.is_holding);
         drop(released.unwrap_or_else(PoisonError::into_inner));
