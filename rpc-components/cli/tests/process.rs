@@ -194,6 +194,22 @@ fn a_task_manager_registers_when_its_job_manager_comes() {
 }
 
 #[test]
+fn a_task_manager_that_cannot_register_says_so_once() {
+    let (ours, theirs) = (certificates(), certificates());
+    let cluster = Cluster::start("tcp", &tls(ours.path(), ours.path()));
+    let theirs = tls(theirs.path(), theirs.path());
+    let folder = cluster.folder.path();
+    let mut stranger = task_manager(folder, &cluster.address, "tm-a", 1, &theirs);
+    let said = stranger.stderr_line("cannot connect yet");
+    assert!(said.contains("WARN"), "{said}");
+    assert!(said.contains("invalid peer certificate"), "{said}");
+    for _ in 0..3 {
+        let said = stranger.stderr_line("cannot connect yet");
+        assert!(said.contains("INFO"), "{said}");
+    }
+}
+
+#[test]
 fn a_task_manager_whose_name_another_has_ends_and_the_other_goes_on() {
     let mut cluster = Cluster::start("tcp", &[]);
     let first = cluster.add("tm-a", 1);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rpc_core::{BoxError, Call, RpcError, RpcResult};
+use rpc_core::{BoxError, Call, Failure, RpcError, RpcResult};
 use tokio::time::Instant;
 
 use super::{End, Outcome, Registration, Step};
@@ -44,6 +44,7 @@ where
         gateway: None,
         success: None,
         reason: String::new(),
+        said: String::new(),
     };
     loop {
         let outcome = match registration.step(Instant::now()) {
@@ -76,6 +77,8 @@ struct Known<G: ?Sized, S> {
     success: Option<S>,
     /// Why it last refused, or how it is known to be gone.
     reason: String,
+    /// What was last said of an attempt that came to nothing.
+    said: String,
 }
 
 impl<G: ?Sized, S> Known<G, S> {
@@ -90,7 +93,7 @@ impl<G: ?Sized, S> Known<G, S> {
                 Outcome::Rejection
             }
             Err(NotConnected::NotYet(error)) => {
-                tracing::info!(target, %error, cause = error.source(), "cannot connect yet");
+                self.say(target, "cannot connect yet", &Failure::new(&*error));
                 Outcome::Error
             }
         }
@@ -107,14 +110,31 @@ impl<G: ?Sized, S> Known<G, S> {
                 Outcome::Rejection
             }
             Ok(RegistrationResponse::Failure(reason)) => {
-                tracing::info!(target, reason, "registration refused for now");
+                self.say(
+                    target,
+                    "registration refused for now",
+                    &Failure::message(reason),
+                );
                 Outcome::Failure
             }
             Err(RpcError::Timeout { .. }) => Outcome::TimedOut,
             Err(error) => {
-                tracing::info!(target, %error, "registration failed");
+                self.say(target, "registration failed", &Failure::new(&error));
                 Outcome::Error
             }
+        }
+    }
+
+    /// Says why an attempt came to nothing: loud the first time, as it may go on for ever, and not so
+    /// loud as long as nothing changes.
+    fn say(&mut self, target: &str, what: &str, why: &Failure) {
+        let why = why.texts().join(": ");
+        let said = format!("{what}: {why}");
+        if self.said == said {
+            tracing::info!(target, why, "{what}");
+        } else {
+            tracing::warn!(target, why, "{what}");
+            self.said = said;
         }
     }
 }
