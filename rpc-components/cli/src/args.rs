@@ -170,7 +170,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) parallelism: u32,
     /// How long the job may wait for slots, in seconds; by default as its file says, or else 15.
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) slot_timeout: Option<Duration>,
     /// Wait for slots for ever.
     #[arg(long, conflicts_with = "slot_timeout")]

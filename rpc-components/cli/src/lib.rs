@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use rpc_components::operator::OperatorRegistry;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 use self::args::{Args, Command};
@@ -48,19 +49,30 @@ pub fn main_with(operators: OperatorRegistry) -> ExitCode {
     if let Err(error) = start_logging(args.log.as_deref()) {
         return end(Err(error));
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = match runtime {
-        Ok(runtime) => {
-            let result = runtime.block_on(execute(args.command, Arc::new(operators)));
-            // Threads of tasks that do not end are not waited for.
-            runtime.shutdown_background();
-            result
-        }
-        Err(error) => Err(CliError::failed("cannot start the runtime", &error)),
-    };
-    end(result)
+    end(runtime().and_then(|runtime| {
+        let result = runtime.block_on(execute(args.command, Arc::new(operators)));
+        // Threads of tasks that do not end are not waited for.
+        runtime.shutdown_background();
+        result
+    }))
+}
+
+/// Starts the runtime, with as many threads as its variable says, which it would not look at closely.
+fn runtime() -> Result<Runtime, CliError> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(text) = std::env::var_os(WORKER_THREADS) {
+        let threads = text.to_str().and_then(|text| text.parse().ok());
+        let threads = threads.filter(|threads| (1..=WORKER_THREADS_MAX).contains(threads));
+        let threads = threads.ok_or_else(|| {
+            let text = text.display();
+            CliError::usage(format!(
+                "{WORKER_THREADS} is `{text}`, not a number of threads from 1 to {WORKER_THREADS_MAX}"
+            ))
+        })?;
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|error| CliError::failed("cannot start the runtime", &error))
 }
 
 fn end(result: Result<(), CliError>) -> ExitCode {
@@ -125,3 +137,9 @@ fn start_logging(filter: Option<&str>) -> Result<(), CliError> {
         .try_init();
     Ok(())
 }
+
+/// How many threads tokio's runtime has.
+const WORKER_THREADS: &str = "TOKIO_WORKER_THREADS";
+
+/// More than any machine has cores.
+const WORKER_THREADS_MAX: usize = 1024;

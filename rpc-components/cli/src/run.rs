@@ -15,7 +15,7 @@ use rpc_components::operator::{OperatorRegistry, file_splits};
 use rpc_components::rpc_core::{Outcome, RpcError};
 use tokio::sync::mpsc;
 
-use crate::args::RunArgs;
+use crate::args::{EmbeddedArgs, RunArgs};
 use crate::ask::Connected;
 use crate::error::{CliError, chain};
 use crate::output;
@@ -51,11 +51,7 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
         None => {
             // The cluster is in this process, so that a file that is missing here is missing.
             check_files(&graph)?;
-            let mut config = MiniClusterConfig::default();
-            config.transport = args.embedded.transport.clone();
-            config.task_managers = args.embedded.task_managers;
-            let needed = plan.slots().div_ceil(args.embedded.task_managers);
-            config.slots = args.embedded.slots.unwrap_or(needed);
+            let config = embedded(&args.embedded, plan.slots())?;
             let started = MiniCluster::start(operators, config).await;
             let cluster = started.map_err(|error| CliError::failed("embedded cluster", &*error))?;
             let client = cluster.client().await;
@@ -66,6 +62,32 @@ pub(crate) async fn run(args: RunArgs, operators: Arc<OperatorRegistry>) -> Resu
             result.and(closed)
         }
     }
+}
+
+/// Makes the cluster of this process large enough for a job that needs so many slots, unless the
+/// command line says how large it is.
+fn embedded(args: &EmbeddedArgs, needed: u32) -> Result<MiniClusterConfig, CliError> {
+    let mut config = MiniClusterConfig::default();
+    let max = config
+        .cluster
+        .resource_manager
+        .slot_manager
+        .slots_per_task_executor_max;
+    let each = needed.div_ceil(args.task_managers);
+    config.transport = args.transport.clone();
+    config.task_managers = args.task_managers;
+    config.slots = match args.slots {
+        Some(slots) => slots,
+        None if each <= max => each,
+        None => {
+            return Err(CliError::usage(format!(
+                "the job needs {needed} slots, and a task manager has {max} at most: it needs \
+                 --task-managers {} or more",
+                needed.div_ceil(max),
+            )));
+        }
+    };
+    Ok(config)
 }
 
 /// Makes the job that the command line asks for.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rpc_components::entrypoint::TaskManager;
 use rpc_components::id::ResourceId;
 use rpc_components::operator::OperatorRegistry;
+use rpc_components::rpc_core::EndpointError;
 use rpc_components::transport::Network;
 
 use crate::args::TaskManagerArgs;
@@ -62,6 +63,10 @@ pub(crate) async fn run(
         ended = task_manager.terminated() => {
             return Err(match ended {
                 Ok(()) => CliError::job(&[String::from("the job manager rejects this task manager")]),
+                // It stops by itself, and says why when it does.
+                Err(EndpointError::Stop { source, .. }) => {
+                    CliError::failed("task manager", &source)
+                }
                 Err(error) => CliError::failed("task manager", &error),
             });
         }

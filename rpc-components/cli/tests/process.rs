@@ -217,9 +217,10 @@ fn a_task_manager_whose_name_another_has_ends_and_the_other_goes_on() {
     assert_eq!(second.status, Some(1), "{second:#?}");
     let said = second.stderr.last().unwrap();
     assert!(
-        said.contains("another task manager has the name tm-a"),
+        said.contains("rejects the task manager: another task manager has the name tm-a"),
         "{said}"
     );
+    assert!(!said.contains("failure while stopping"), "{said}");
     let input = cluster.write("in.txt", "to be");
     let run = cluster.ask(&["run", "word-count", "--input", &input]);
     succeeds(run.end(), "be\t1\nto\t1\n");

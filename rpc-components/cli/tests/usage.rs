@@ -69,6 +69,19 @@ fn an_address_that_is_taken_or_that_nobody_listens_at_is_named() {
 }
 
 #[test]
+fn a_wrong_number_of_threads_is_named() {
+    for text in ["0", "x", "-1", "1000000"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rpc-cluster"));
+        let command = command.args(["list", "--target", "tcp://127.0.0.1:1"]);
+        let refused = Child::start(command.env("TOKIO_WORKER_THREADS", text)).end();
+        assert_eq!(refused.status, Some(2), "{refused:#?}");
+        let said = refused.only_line();
+        let culprit = format!("TOKIO_WORKER_THREADS is `{text}`");
+        assert!(said.contains(&culprit), "{said}");
+    }
+}
+
+#[test]
 fn help_is_no_error_and_its_absence_is_one() {
     let help = rpc_cluster(Path::new("."), "--help").end();
     assert_eq!(help.status, Some(0));
@@ -216,6 +229,18 @@ const COMMAND_LINES: &[(&str, &str)] = &[
     (
         "run word-count --input in.txt --slot-timeout soon",
         "'soon'",
+    ),
+    (
+        "run word-count --input in.txt --slot-timeout -1",
+        "'-1' for '--slot-timeout <SECONDS>': cannot convert",
+    ),
+    (
+        "run word-count --input in.txt --parallelism 4096",
+        "--task-managers 4 or more",
+    ),
+    (
+        "run word-count --input in.txt --parallelism 4096 --task-managers 3",
+        "--task-managers 4 or more",
     ),
     (
         "run word-count --input in.txt --slot-timeout 1 --wait-for-slots",
