@@ -52,6 +52,7 @@ impl ExecutionGraph {
         let failure = self.failure_of(attempt, failure);
         match self.status {
             JobStatus::Running | JobStatus::Restarting if kind == FailureKind::Fatal => {
+                self.forget_restart_by_neighbour();
                 self.fail_job(failure, actions);
             }
             JobStatus::Running | JobStatus::Restarting => match self.decide(now_ms) {
@@ -110,6 +111,14 @@ impl ExecutionGraph {
         self.cancel_all(actions);
         let restart = self.restarts;
         actions.push(GraphAction::RestartAfter { delay, restart });
+    }
+
+    /// What the neighbours of a task have heard of its failure has begun a restart that is none.
+    fn forget_restart_by_neighbour(&mut self) {
+        if self.status == JobStatus::Restarting && self.fails_by_neighbour {
+            self.restarts = self.restarts.saturating_sub(1);
+            self.restart_causes.pop_back();
+        }
     }
 
     /// Lets the job fail or restart for this reason, if so far it does for one that follows from

@@ -311,6 +311,8 @@ fn a_cause_that_is_fatal_ends_the_restart_that_its_neighbours_have_begun() {
     let chain = ["task source (2/3) failed on tm0", "no number"];
     assert_eq!(fixture.failure(), chain);
     assert_eq!(fixture.graph.restart_due(1, NOW), []);
+    assert_eq!(fixture.graph.details(NOW).restarts, 0, "there was none");
+    assert!(fixture.causes().is_empty());
 }
 
 #[test]
