@@ -60,9 +60,9 @@ impl State {
 
     /// Takes out the parked calls whose time is over: nobody else does of those that nobody waits for.
     pub(super) fn expire(&mut self, now: Moment) -> Orphans {
-        let is_over = |(place, it): (&i64, &Box<Parked>)| it.reply.is_over(now).then_some(*place);
-        let over: Vec<i64> = self.parked.iter().filter_map(is_over).collect();
-        let expired = over.into_iter();
+        let over = self.parked.iter().filter(|(_, it)| it.reply.is_over(now));
+        let places: Vec<i64> = over.map(|(place, _)| *place).collect();
+        let expired = places.into_iter();
         expired
             .filter_map(|it| Some((it, self.remove(it)?)))
             .collect()
