@@ -93,10 +93,12 @@ fn make_of_system(
     buffer_bytes: usize,
 ) -> io::Result<Endpoint> {
     let socket = UdpSocket::bind(address)?;
-    let asked = SockRef::from(&socket);
-    // The system gives what it allows.
-    asked.set_recv_buffer_size(buffer_bytes)?;
-    asked.set_send_buffer_size(buffer_bytes)?;
+    let (asked, bytes) = (SockRef::from(&socket), buffer_bytes.min(BUFFER_BYTES_MAX));
+    // The system gives what it allows; some give nothing then, and say so.
+    let given = asked.set_recv_buffer_size(bytes);
+    if let Err(error) = given.and_then(|()| asked.set_send_buffer_size(bytes)) {
+        tracing::debug!(bytes, %error, "the system has no such buffers");
+    }
     Endpoint::new(EndpointConfig::default(), server, socket, Arc::new(Tokio))
 }
 
@@ -107,6 +109,9 @@ impl fmt::Debug for Sockets {
             .finish_non_exhaustive()
     }
 }
+
+/// Systems count a socket's buffers so.
+const BUFFER_BYTES_MAX: usize = i32::MAX as usize;
 
 /// A socket reaches addresses of its family only, and from loopback no other host.
 fn reaches(local: SocketAddr, peer: SocketAddr) -> bool {

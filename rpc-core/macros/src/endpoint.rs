@@ -61,7 +61,7 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
                 batch: &mut ::rpc_core::__private::Batch<'_, Self>,
                 request: <dyn #gateway as ::rpc_core::Gateway>::Request,
             ) {
-                type Request = <dyn #gateway as ::rpc_core::Gateway>::Request;
+                type __Request = <dyn #gateway as ::rpc_core::Gateway>::Request;
                 let method = <dyn #gateway as ::rpc_core::Gateway>::method(&request);
                 let info = &<dyn #gateway as ::rpc_core::Gateway>::METHODS[method];
                 let _ = info;
@@ -126,7 +126,7 @@ impl<'a> Handler<'a> {
             quote_spanned! { span => {
                 let call = <dyn #gateway as ::rpc_core::Gateway>::reply(&request).and_then(|it| it.call());
                 #[allow(irrefutable_let_patterns, reason = "a gateway may have one method")]
-                let Request::#variant(#(#arguments,)* #reply) = request else {
+                let __Request::#variant(#(#arguments,)* #reply) = request else {
                     ::std::unreachable!()
                 };
                 let future = #future;
@@ -153,8 +153,8 @@ impl<'a> Handler<'a> {
             }
         };
         let pattern = match self.shape {
-            Shape::Interleaving => quote!(Request::#variant(..)),
-            Shape::Quick { .. } => quote!(Request::#variant(#(#arguments,)* #reply)),
+            Shape::Interleaving => quote!(__Request::#variant(..)),
+            Shape::Quick { .. } => quote!(__Request::#variant(#(#arguments,)* #reply)),
         };
         Ok(quote_spanned! { span => #pattern => #body, })
     }

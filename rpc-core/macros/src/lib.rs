@@ -46,7 +46,7 @@ fn variant(method: &Ident) -> Result<Ident> {
     Ok(variant)
 }
 
-/// Refuses a method that some builds have and others have not.
+/// Refuses a method, or an argument, that some builds have and others have not.
 fn is_everywhere(attributes: &[Attribute]) -> Result<()> {
     let is_conditional =
         |it: &&Attribute| it.path().is_ident("cfg") || it.path().is_ident("cfg_attr");

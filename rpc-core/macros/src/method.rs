@@ -68,6 +68,7 @@ impl Method {
         });
         let arguments: Vec<(Ident, Type)> = arguments
             .map(|argument| {
+                is_everywhere(&argument.attrs)?;
                 let message = match (&*argument.pat, &*argument.ty) {
                     (_, Type::Reference(_)) => "an argument is sent, and borrows nothing",
                     (_, Type::ImplTrait(_)) => "an argument is sent, and is of one type",
@@ -79,6 +80,10 @@ impl Method {
             .collect::<Result<_>>()?;
         let reply = reply(&signature.output)?;
         let (name, fingerprint) = (signature.ident.clone(), fingerprint(method));
+        if let Some(taken) = TAKEN.iter().find(|it| name == **it) {
+            let message = format!("every gateway or its mock has a `{taken}` of its own");
+            return Err(Error::new(name.span(), message));
+        }
         let mut parsed = Self {
             variant: variant(&name)?,
             name,
@@ -178,14 +183,14 @@ pub(crate) fn roles(text: &syn::LitStr) -> Result<Vec<String>> {
     let value = text.value();
     let roles: Vec<String> = value.split(',').map(|it| it.trim().to_owned()).collect();
     let is_word = |it: &String| {
-        let fits = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+        let fits = |it: char| it.is_ascii_alphanumeric() || "-_.".contains(it);
         !it.is_empty() && it.chars().all(fits)
     };
     match roles.iter().all(is_word) {
         true => Ok(roles),
         false => Err(Error::new(
             text.span(),
-            "roles are words of letters, digits, `-` and `_`, with commas between them",
+            "roles are words of letters, digits, `-`, `_` and `.`, with commas between them",
         )),
     }
 }
@@ -235,3 +240,6 @@ impl Method {
         quote!(dyn Fn(#(#types),*) -> #output + ::std::marker::Send + ::std::marker::Sync)
     }
 }
+
+/// The methods of `RpcGateway`, and of a mock: nobody could tell which one is called.
+const TAKEN: [&str; 5] = ["address", "closed", "default", "fencing_token", "hostname"];

@@ -133,6 +133,21 @@ const NO_GATEWAYS: &[(&str, &str, &str)] = &[
         "trait Clock { #[cfg(unix)] fn now(&self); }",
         "the same in every build",
     ),
+    (
+        "",
+        "trait Clock { fn now(&self, #[cfg(unix)] zone: String); }",
+        "the same in every build",
+    ),
+    (
+        "",
+        "trait Clock { fn closed(&self) -> Call<bool>; }",
+        "a `closed` of its own",
+    ),
+    (
+        "",
+        "trait Clock { fn default(&self); }",
+        "a `default` of its own",
+    ),
     ("", "trait Clock { fn _2d(&self); }", "this is no name"),
     ("", "trait Clock { fn self_(&self); }", "this is no name"),
     (
