@@ -44,7 +44,8 @@ pub struct RpcConfig {
     /// host does not keep the others out. The default is 4,096.
     pub connections_per_host_max: usize,
     /// How large a frame may be, in bytes. A larger message fails at its sender, at once. It is
-    /// also what a peer can make this service allocate by one frame. The default is 10 MiB.
+    /// also what a peer can make this service allocate by one frame; what the message is decoded into may
+    /// take up to 32 times as much, as lists of many empty texts do. The default is 10 MiB.
     pub frame_bytes_max: usize,
     /// How long a frame that has begun to come in may take. A peer that drips is cut off after it;
     /// too short, and large frames over slow links are too. The default is 60 s.
@@ -108,7 +109,8 @@ pub struct RpcConfig {
     pub strict_local: bool,
     /// How many bytes of messages one connection may have at the callee that its endpoints have not
     /// begun to handle, or not ended to if they are one-way. Calls beyond it fail with `Overloaded`
-    /// before they are sent; it is what a peer can make this service hold. The default is 64 MiB.
+    /// before they are sent; it is what a peer can make this service hold, in bytes as they travel, as all
+    /// limits of bytes are here. The default is 64 MiB.
     pub window_bytes: usize,
     /// How long a peer may take to read anything of what waits for it. The default is 30 s.
     pub write_timeout: Duration,
