@@ -83,6 +83,15 @@ impl Sockets {
         let endpoint = self.make((any, 0).into(), None, buffer_bytes)?;
         Ok(kept.insert(endpoint).clone())
     }
+
+    /// What has dialled such a peer is of no use any more.
+    pub(crate) fn forget_dialling(&self, peer: SocketAddr) {
+        let mut state = self.state.lock();
+        match peer {
+            SocketAddr::V4(_) => state.dialling_v4 = None,
+            SocketAddr::V6(_) => state.dialling_v6 = None,
+        }
+    }
 }
 
 /// Makes one of the system's sockets. What arrives faster than it is read is lost beyond the buffer, and

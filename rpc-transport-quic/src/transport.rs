@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use quinn::{ClientConfig, Endpoint, ServerConfig};
+use quinn::{ClientConfig, ConnectError, Endpoint, ServerConfig};
 use rpc_core::transport::{
     Authority, BindAuthority, Connection, Listener, Transport, TransportError,
 };
@@ -148,8 +148,17 @@ impl Quic {
         client: &ClientConfig,
     ) -> Result<Established, BoxError> {
         let buffer_bytes = self.config.socket_buffer_bytes;
-        let endpoint = self.sockets.dialling(address, buffer_bytes)?;
-        let (dialling, home) = keep(|| endpoint.connect_with(client.clone(), address, host));
+        let dial = || {
+            let endpoint = self.sockets.dialling(address, buffer_bytes)?;
+            let dialling = keep(|| endpoint.connect_with(client.clone(), address, host));
+            io::Result::Ok(dialling)
+        };
+        let (mut dialling, mut home) = dial()?;
+        if matches!(dialling, Err(ConnectError::EndpointStopping)) {
+            // Its socket has failed, some time since it was last used.
+            self.sockets.forget_dialling(address);
+            (dialling, home) = dial()?;
+        }
         let connection = dialling?.await.map_err(explain)?;
         Ok(Established { connection, home })
     }
@@ -233,7 +242,7 @@ pub(crate) const SCHEME: &str = "quic";
 #[cfg(test)]
 mod tests {
     use std::io;
-    use std::net::{SocketAddr, UdpSocket};
+    use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -268,5 +277,24 @@ mod tests {
         let refusal = reach(vec![missing]).await.unwrap_err();
         let refusal = refusal.downcast::<io::Error>().unwrap();
         assert_eq!(refusal.kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_has_failed_is_replaced_when_it_is_needed() {
+        let server = Quic::bind("127.0.0.1:0").insecure();
+        let mut listener = server.listen().await.unwrap().unwrap();
+        let authority = listener.authority();
+        let quic = Quic::dial_only().insecure();
+        let dialling = || {
+            let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+            quic.sockets.dialling(peer, 1 << 20).unwrap()
+        };
+        let socket = dialling();
+        socket.close(0_u32.into(), b"");
+        // The handshake is the listener's part too.
+        tokio::spawn(async move { listener.accept().await?.accept_stream().await });
+        quic.connect(&authority).await.unwrap();
+        let ports = [&socket, &dialling()].map(|it| it.local_addr().unwrap().port());
+        assert_ne!(ports[0], ports[1]);
     }
 }
