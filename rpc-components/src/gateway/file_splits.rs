@@ -52,7 +52,7 @@ impl Iterator for FileSplits {
         let (path, file_length) = self.files.get(self.file)?;
         let start = self.start;
         let length = match file_length {
-            0 => TO_THE_END,
+            0 => FileSplit::TO_THE_END,
             _ => self.split_bytes.min(file_length - start),
         };
         let end = start.saturating_add(length);
@@ -69,6 +69,3 @@ impl Iterator for FileSplits {
         })
     }
 }
-
-/// The length of a split that ends with its file.
-const TO_THE_END: u64 = u64::MAX;

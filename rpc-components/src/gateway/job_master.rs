@@ -318,6 +318,11 @@ pub struct FileSplit {
     pub path: PathBuf,
     /// The first byte of the part.
     pub start: u64,
-    /// How many bytes the part has; [`u64::MAX`] if it ends where the file does.
+    /// How many bytes the part has, or [`TO_THE_END`](Self::TO_THE_END).
     pub length: u64,
+}
+
+impl FileSplit {
+    /// The length of a part that ends where its file does, wherever that is.
+    pub const TO_THE_END: u64 = u64::MAX;
 }

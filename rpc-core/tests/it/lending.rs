@@ -47,6 +47,16 @@ impl RpcEndpoint for Place {
 }
 
 impl Place {
+    /// Makes one that says what it counts, and when it has stopped.
+    fn watched() -> (Self, mpsc::Receiver<u32>) {
+        let (watcher, said) = mpsc::channel();
+        let place = Self {
+            watcher: Some(watcher),
+            ..Self::default()
+        };
+        (place, said)
+    }
+
     fn watch(&self, number: u32) {
         self.watcher
             .iter()
@@ -245,12 +255,8 @@ async fn messages_are_handled_in_their_order_wherever_that_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_nobody_awaits_is_handled_all_the_same() {
-    let (watcher, counted) = mpsc::channel();
+    let (place, counted) = Place::watched();
     let service = RpcService::local();
-    let place = Place {
-        watcher: Some(watcher),
-        ..Place::default()
-    };
     let place = start(&service, place).gateway::<dyn PlaceGateway>();
     warm(|| place.count(0)).await;
     let held = place.count(1);
@@ -266,13 +272,9 @@ async fn a_call_that_nobody_awaits_is_handled_all_the_same() {
 fn a_call_that_nobody_awaits_is_handled_though_its_executor_has_ended() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
-    let (watcher, counted) = mpsc::channel();
+    let (place, counted) = Place::watched();
     let (_service, place) = runtime.block_on(async {
         let service = RpcService::local();
-        let place = Place {
-            watcher: Some(watcher),
-            ..Place::default()
-        };
         let place = start(&service, place).gateway::<dyn PlaceGateway>();
         warm(|| place.count(0)).await;
         (service, place)
@@ -324,12 +326,8 @@ async fn a_timer_that_is_set_on_a_thread_that_is_lent_strikes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_panics_on_a_thread_that_is_lent_ends_the_endpoint_and_nobody_else() {
-    let (watcher, stopped) = mpsc::channel();
+    let (place, stopped) = Place::watched();
     let service = RpcService::local();
-    let place = Place {
-        watcher: Some(watcher),
-        ..Place::default()
-    };
     let server = start(&service, place);
     let place = server.gateway::<dyn PlaceGateway>();
     let calling = async move {

@@ -178,7 +178,7 @@ impl SplitReader {
 
     /// Checks that the file, of which nothing was read behind `position`, has what the split has.
     fn check_end(&self, position: u64) -> Result<(), OperatorError> {
-        if position >= self.end || self.end == TO_THE_END {
+        if position >= self.end || self.end == FileSplit::TO_THE_END {
             return Ok(());
         }
         let metadata = self.file.metadata();
@@ -273,8 +273,6 @@ fn without_line_end(line: &str) -> &str {
     }
 }
 
-/// Where a split ends that ends with its file, wherever that is.
-const TO_THE_END: u64 = u64::MAX;
 /// How much is read at once: little enough that its lines are handled within a millisecond, enough
 /// that reading does not count.
 const READ_BYTES: usize = 64 << 10;
