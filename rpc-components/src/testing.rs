@@ -252,8 +252,9 @@ impl StubJobMaster {
     fn request_next_input_splits(
         &self,
         attempt: AttemptId,
+        received: u64,
     ) -> RpcResult<Vec<FileSplit>, UnknownAttempt> {
-        at_once(self.mock.request_next_input_splits(attempt))
+        at_once(self.mock.request_next_input_splits(attempt, received))
     }
 
     fn register_task_manager(
@@ -289,8 +290,13 @@ impl StubJobMaster {
         at_once(self.mock.request_job())
     }
 
-    fn send_results(&self, attempt: AttemptId, piece: Bytes) -> RpcResult<(), UnknownAttempt> {
-        at_once(self.mock.send_results(attempt, piece))
+    fn send_results(
+        &self,
+        attempt: AttemptId,
+        position: u64,
+        piece: Bytes,
+    ) -> RpcResult<(), UnknownAttempt> {
+        at_once(self.mock.send_results(attempt, position, piece))
     }
 
     fn fetch_results(&self, position: u64) -> RpcResult<Bytes, ResultsGone> {

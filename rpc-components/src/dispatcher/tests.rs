@@ -132,7 +132,7 @@ impl Fixture {
         self.tell(&*job_master, attempt, ExecutionState::Running)
             .await;
         job_master
-            .send_results(attempt, Bytes::from(text))
+            .send_results(attempt, 0, Bytes::from(text))
             .await
             .unwrap();
         self.tell(&*job_master, attempt, ExecutionState::Finished)

@@ -23,10 +23,14 @@ pub trait JobMasterGateway {
     /// TaskExecutor.
     fn update_task_execution_state(&self, state: TaskExecutionState) -> Call<(), UnknownAttempt>;
 
-    /// Hands out the next parts of the files that the attempt's vertex reads; none if there are no
-    /// more.
-    fn request_next_input_splits(&self, attempt: AttemptId)
-    -> Call<Vec<FileSplit>, UnknownAttempt>;
+    /// Hands out the next parts of the files that the attempt's vertex reads, which has received so
+    /// many before; none if there are no more. Who asks again for the same gets the same.
+    #[rpc(idempotent)]
+    fn request_next_input_splits(
+        &self,
+        attempt: AttemptId,
+        received: u64,
+    ) -> Call<Vec<FileSplit>, UnknownAttempt>;
 
     /// Registers a TaskExecutor, which offers slots afterwards. `session` is new with each start
     /// of the TaskExecutor.
@@ -72,9 +76,15 @@ pub trait JobMasterGateway {
     /// Returns the job in full.
     fn request_job(&self) -> Call<JobInfo>;
 
-    /// Takes a piece of what the job's sinks print, and answers when there is room for more.
-    #[rpc(timeout = "none")]
-    fn send_results(&self, attempt: AttemptId, piece: Bytes) -> Call<(), UnknownAttempt>;
+    /// Takes a piece of what the job's sinks print, before which the attempt has printed `position`
+    /// bytes, and answers when there is room for more. A piece that is sent again is printed once.
+    #[rpc(idempotent, timeout = "none")]
+    fn send_results(
+        &self,
+        attempt: AttemptId,
+        position: u64,
+        piece: Bytes,
+    ) -> Call<(), UnknownAttempt>;
 
     /// Returns the next piece of what the job's sinks print; empty once the job has ended and all of
     /// it was fetched. What lies before `position` is forgotten.

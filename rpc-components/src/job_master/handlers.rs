@@ -36,12 +36,14 @@ impl JobMaster {
     fn request_next_input_splits(
         &mut self,
         attempt: AttemptId,
+        received: u64,
     ) -> RpcResult<Vec<FileSplit>, UnknownAttempt> {
         if !self.graph.is_live(attempt) {
             Err(UnknownAttempt { attempt })?;
         }
         let count_max = self.config.splits_per_request;
-        Ok(self.splits.next(attempt.vertex, count_max))
+        let next = self.splits.next(attempt, received, count_max);
+        Ok(next.map_err(|error| Failure::new(&error))?)
     }
 
     /// As `JobMaster#registerTaskManager`: the same session is accepted again, and a new one takes
@@ -203,6 +205,7 @@ impl JobMaster {
         &mut self,
         cx: &mut Context<Self>,
         attempt: AttemptId,
+        position: u64,
         piece: Bytes,
         reply: ReplyTo<(), UnknownAttempt>,
     ) {
@@ -211,10 +214,10 @@ impl JobMaster {
         if is_void || !self.graph.is_live(attempt) {
             return reply.answer(Err(UnknownAttempt { attempt }.into()));
         }
-        match self.results.send(attempt, piece, reply) {
+        match self.results.send(attempt, position, piece, reply) {
             Ok(answers) => self.answer(cx, answers),
             Err(reply) => {
-                let reason = Failure::message("results of the task wait for room already");
+                let reason = Failure::message("results of the task were sent out of their order");
                 reply.answer(Err(reason.into()));
             }
         }

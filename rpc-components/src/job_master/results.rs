@@ -2,7 +2,7 @@
 //!
 //! Little of it is kept: a sink that is faster than the client waits, as it would for any consumer.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -21,6 +21,8 @@ pub(crate) struct Results<S, F> {
     position: u64,
     /// Pieces for which there is no room yet, one of an attempt at most.
     waiting: VecDeque<(AttemptId, Bytes, S)>,
+    /// How many bytes each attempt has printed, those that wait among them.
+    printed: BTreeMap<AttemptId, u64>,
     /// A client that waits for the next piece.
     fetching: Option<F>,
     /// Whether a client was given anything.
@@ -57,6 +59,7 @@ impl<S, F> Results<S, F> {
             length: 0,
             position: 0,
             waiting: VecDeque::new(),
+            printed: BTreeMap::new(),
             fetching: None,
             is_given: false,
             unfetched_since: None,
@@ -65,18 +68,34 @@ impl<S, F> Results<S, F> {
         }
     }
 
-    /// Takes a piece from an attempt's sink, which is answered when there is room for it. Gives the
-    /// sink back if a piece of the attempt waits already: a sink sends one after the other.
+    /// Takes a piece from an attempt's sink, which has printed `position` bytes before and is answered
+    /// when there is room for it. A piece that was taken before is answered like that one, and takes its
+    /// place if it waits. Gives the sink back if the piece is another than the next: a sink sends one
+    /// after the other.
     pub(crate) fn send(
         &mut self,
         attempt: AttemptId,
+        position: u64,
         piece: Bytes,
         sink: S,
     ) -> Result<Answers<S, F>, S> {
-        if self.waiting.iter().any(|(known, ..)| *known == attempt) {
-            return Err(sink);
+        let printed = self.printed.entry(attempt).or_default();
+        let end = position.saturating_add(piece.len() as u64);
+        let is_again = end == *printed && !piece.is_empty();
+        let mut waiting = self.waiting.iter_mut();
+        match waiting.find(|(known, ..)| *known == attempt) {
+            Some((.., waiting)) if is_again => *waiting = sink,
+            None if is_again => {
+                let mut answers = self.answers();
+                answers.sinks.push(sink);
+                return Ok(answers);
+            }
+            None if position == *printed => {
+                *printed = end;
+                self.waiting.push_back((attempt, piece, sink));
+            }
+            _ => return Err(sink),
         }
-        self.waiting.push_back((attempt, piece, sink));
         Ok(self.answers())
     }
 
@@ -110,6 +129,7 @@ impl<S, F> Results<S, F> {
         self.pieces.clear();
         self.length = 0;
         self.unfetched_since = None;
+        self.printed.clear();
         let waiting = self.waiting.drain(..);
         waiting.map(|(.., sink)| sink).collect()
     }
@@ -219,13 +239,13 @@ mod tests {
     #[test]
     fn a_client_gets_what_was_printed_and_then_the_end() {
         let (mut results, sink) = results(4);
-        let answers = results.send(sink, bytes("abc"), 1).unwrap();
+        let answers = results.send(sink, 0, bytes("abc"), 1).unwrap();
         assert_eq!((answers.sinks, answers.client), (vec![1], None));
         let answers = results.fetch(0, "client").expect("it is there");
         assert_eq!(answers.client, answered("client", "abc"));
         let answers = results.fetch(3, "client").expect("it is there");
         assert_eq!(answers.client, None);
-        let answers = results.send(sink, bytes("def"), 2).unwrap();
+        let answers = results.send(sink, 3, bytes("def"), 2).unwrap();
         assert_eq!(answers.client, answered("client", "def"));
         assert!(results.end().client.is_none());
         assert!(!results.is_drained());
@@ -239,9 +259,9 @@ mod tests {
     #[test]
     fn a_sink_waits_for_room() {
         let (mut results, sink) = results(4);
-        let answers = results.send(sink, bytes("abcd"), 1).unwrap();
+        let answers = results.send(sink, 0, bytes("abcd"), 1).unwrap();
         assert_eq!(answers.sinks, [1]);
-        let answers = results.send(sink, bytes("efgh"), 2).unwrap();
+        let answers = results.send(sink, 4, bytes("efgh"), 2).unwrap();
         assert_eq!(answers.sinks, []);
         let answers = results.fetch(4, "client").expect("it is there");
         let expected = Answers {
@@ -255,20 +275,45 @@ mod tests {
     #[test]
     fn a_sink_has_one_piece_waiting_at_most() {
         let (mut results, sink) = results(1);
-        for piece in [1, 2] {
-            results.send(sink, bytes("ab"), piece).unwrap();
+        for (piece, position) in [(1, 0), (2, 2)] {
+            results.send(sink, position, bytes("ab"), piece).unwrap();
         }
-        assert_eq!(results.send(sink, bytes("ef"), 3), Err(3));
-        assert!(results.send(attempt(1, 1), bytes("ef"), 4).is_ok());
+        assert_eq!(results.send(sink, 4, bytes("ef"), 3), Err(3));
+        assert!(results.send(attempt(1, 1), 0, bytes("ef"), 4).is_ok());
         // The end makes room for all that wait.
         assert_eq!(results.end().sinks, [2, 4]);
         assert_eq!(results.bytes(), 6);
     }
 
     #[test]
+    fn a_piece_that_is_sent_again_is_printed_once() {
+        let (mut results, sink) = results(4);
+        for again in [1, 2] {
+            let answers = results.send(sink, 0, bytes("abcd"), again).unwrap();
+            assert_eq!(answers.sinks, [again], "it is there already");
+        }
+        for again in [3, 4] {
+            let answers = results.send(sink, 4, bytes("ef"), again).unwrap();
+            assert_eq!(answers.sinks, [], "there is no room");
+        }
+        let answers = results.fetch(0, "client").unwrap();
+        assert_eq!(answers.client, answered("client", "abcd"));
+        let answers = results.fetch(4, "client").unwrap();
+        assert_eq!(answers.sinks, [4], "the last is the one that waits");
+        assert_eq!(answers.client, answered("client", "ef"));
+        for (position, piece) in [(0, "abcd"), (4, "e"), (7, "gh"), (u64::MAX, "gh")] {
+            let refused = results.send(sink, position, bytes(piece), 5);
+            assert_eq!(refused, Err(5), "{position}");
+        }
+        assert_eq!(results.send(sink, 6, bytes("gh"), 6).unwrap().sinks, [6]);
+        results.end();
+        assert_eq!(results.bytes(), 8);
+    }
+
+    #[test]
     fn an_answer_that_was_lost_is_given_again_and_a_forgotten_one_is_an_error() {
         let (mut results, sink) = results(100);
-        results.send(sink, bytes("abc"), 1).unwrap();
+        results.send(sink, 0, bytes("abc"), 1).unwrap();
         for _ in 0..2 {
             let answers = results.fetch(1, "client").expect("it is there");
             assert_eq!(answers.client, answered("client", "bc"));
@@ -284,14 +329,14 @@ mod tests {
     #[test]
     fn what_was_given_to_nobody_is_forgotten_when_the_job_restarts() {
         let (mut results, sink) = results(4);
-        results.send(sink, bytes("abcd"), 1).unwrap();
-        results.send(sink, bytes("efgh"), 2).unwrap();
+        results.send(sink, 0, bytes("abcd"), 1).unwrap();
+        results.send(sink, 4, bytes("efgh"), 2).unwrap();
         assert_eq!(results.restart(), [2]);
         assert_eq!(results.fetch(0, "client").unwrap().client, None);
         // A client that waits goes on to wait.
         assert_eq!(results.restart(), []);
         assert!(!results.is_given());
-        let answers = results.send(sink, bytes("ijkl"), 3).unwrap();
+        let answers = results.send(sink, 0, bytes("ijkl"), 3).unwrap();
         assert_eq!(answers.client, answered("client", "ijkl"));
         assert!(results.is_given());
     }
@@ -299,7 +344,7 @@ mod tests {
     #[test]
     fn what_a_client_goes_on_from_it_was_given() {
         let (mut results, sink) = results(4);
-        results.send(sink, bytes("abcd"), 1).unwrap();
+        results.send(sink, 0, bytes("abcd"), 1).unwrap();
         assert_eq!(results.fetch(4, "client").unwrap().client, None);
         assert!(results.is_given());
     }
@@ -317,7 +362,7 @@ mod tests {
         let (mut results, sink) = results(100);
         assert_eq!(results.fetch(0, "first").unwrap().replaced, None);
         assert_eq!(results.fetch(0, "second").unwrap().replaced, Some("first"));
-        let answers = results.send(sink, bytes("abc"), 1).unwrap();
+        let answers = results.send(sink, 0, bytes("abc"), 1).unwrap();
         assert_eq!(answers.client, answered("second", "abc"));
     }
 
@@ -326,7 +371,9 @@ mod tests {
         let (mut results, sink) = results(usize::MAX);
         let piece = vec![7; PIECE_BYTES_MAX / 2 + 1];
         for number in 0..3 {
-            results.send(sink, piece.clone().into(), number).unwrap();
+            let position = u64::from(number) * piece.len() as u64;
+            let sent = results.send(sink, position, piece.clone().into(), number);
+            sent.unwrap();
         }
         results.end();
         let (mut position, mut lengths) = (0, Vec::new());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -122,7 +123,10 @@ impl TaskExecutor {
                 job_master: Arc::clone(&job_master),
                 handed_out: Arc::default(),
             }),
-            results: Arc::new(JobMasterResults(Arc::clone(&job_master))),
+            results: Arc::new(JobMasterResults {
+                job_master: Arc::clone(&job_master),
+                printed: AtomicU64::new(0),
+            }),
         };
         let name = descriptor.name.clone();
         let task = Arc::new(Task::spawn(descriptor, &environment));
@@ -312,9 +316,17 @@ const UPDATE_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// Asks the JobMaster what to read next.
 struct JobMasterSplits {
     job_master: Arc<dyn JobMasterGateway>,
-    /// What it has handed out and the task has not begun to read. The task's thread and the future
-    /// that asks for more share it.
-    handed_out: Arc<Mutex<VecDeque<FileSplit>>>,
+    /// The task's thread and the future that asks for more share it.
+    handed_out: Arc<Mutex<HandedOut>>,
+}
+
+/// What the JobMaster has handed out to a task.
+#[derive(Default)]
+struct HandedOut {
+    /// What the task has not begun to read.
+    splits: VecDeque<FileSplit>,
+    /// How many splits it was in all.
+    received: u64,
 }
 
 impl SplitProvider for JobMasterSplits {
@@ -322,27 +334,38 @@ impl SplitProvider for JobMasterSplits {
         &self,
         reader: AttemptId,
     ) -> BoxFuture<'static, Result<Option<FileSplit>, BoxError>> {
-        if let Some(split) = self.handed_out.lock().pop_front() {
-            return std::future::ready(Ok(Some(split))).boxed();
-        }
-        let asked = self.job_master.request_next_input_splits(reader);
+        let received = {
+            let mut handed_out = self.handed_out.lock();
+            if let Some(split) = handed_out.splits.pop_front() {
+                return std::future::ready(Ok(Some(split))).boxed();
+            }
+            handed_out.received
+        };
+        let asked = self.job_master.request_next_input_splits(reader, received);
         let handed_out = Arc::clone(&self.handed_out);
         async move {
             let splits = asked.await?;
             let mut handed_out = handed_out.lock();
-            handed_out.extend(splits);
-            Ok(handed_out.pop_front())
+            handed_out.received += splits.len() as u64;
+            handed_out.splits.extend(splits);
+            Ok(handed_out.splits.pop_front())
         }
         .boxed()
     }
 }
 
 /// Hands what a sink prints to the JobMaster, which answers when there is room for more.
-struct JobMasterResults(Arc<dyn JobMasterGateway>);
+struct JobMasterResults {
+    job_master: Arc<dyn JobMasterGateway>,
+    /// How many bytes were handed over, or were to be: after one that was not, none is taken.
+    printed: AtomicU64,
+}
 
 impl ResultSink for JobMasterResults {
     fn send(&self, writer: AttemptId, lines: Bytes) -> BoxFuture<'static, Result<(), BoxError>> {
-        let sent = self.0.send_results(writer, lines);
+        let bytes = lines.len() as u64;
+        let position = self.printed.fetch_add(bytes, Ordering::Relaxed);
+        let sent = self.job_master.send_results(writer, position, lines);
         async move { Ok(sent.await?) }.boxed()
     }
 }

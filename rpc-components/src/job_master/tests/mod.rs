@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rpc_core::testing::sim::SimNetwork;
-use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
+use rpc_core::{Call, FencingToken, RpcError, RpcServer, RpcService};
 use tokio::time::{Instant, advance, timeout};
 
 use super::{JobMaster, JobMasterConfig};
@@ -204,9 +204,21 @@ impl Fixture {
 
     /// Starts a TaskExecutor that sends no heartbeats.
     fn start_silent_task_executor(&self, name: &'static str) -> RpcServer<StubTaskExecutor> {
+        self.start_silent_task_executor_in(&self.rpc, name)
+    }
+
+    fn start_silent_task_executor_in(
+        &self,
+        rpc: &RpcService,
+        name: &'static str,
+    ) -> RpcServer<StubTaskExecutor> {
+        let beats = self.beats.clone();
         let mock = self.mock_task_executor(name);
-        let mock = mock.heartbeat_from_job_manager(|_, _| Ok(()));
-        StubTaskExecutor::new(mock).start(&self.rpc, name)
+        let mock = mock.heartbeat_from_job_manager(move |_, slots| {
+            beats.put(slots);
+            Ok(())
+        });
+        StubTaskExecutor::new(mock).start(rpc, name)
     }
 
     async fn register(&self, name: &str, session: InstanceId) -> RegistrationResponse<ResourceId> {
@@ -293,6 +305,31 @@ impl Fixture {
             self.tell(attempt, state).await.unwrap();
         }
         attempt
+    }
+
+    /// Takes all that is left to read.
+    async fn read(&self, attempt: AttemptId) -> Vec<u64> {
+        let mut starts = Vec::new();
+        loop {
+            let received = starts.len() as u64;
+            let splits = self.gateway.request_next_input_splits(attempt, received);
+            let splits = splits.await.unwrap();
+            if splits.is_empty() {
+                return starts;
+            }
+            starts.extend(splits.into_iter().map(|it| it.start));
+        }
+    }
+
+    /// Prints a text, as the sink of an attempt that has printed `position` bytes.
+    fn print(
+        &self,
+        attempt: AttemptId,
+        position: u64,
+        text: &'static str,
+    ) -> Call<(), UnknownAttempt> {
+        let piece = Bytes::from(text);
+        self.gateway.send_results(attempt, position, piece)
     }
 
     async fn status(&self) -> JobStatus {
@@ -528,14 +565,7 @@ async fn a_task_executor_that_has_ended_is_lost_at_once() {
 async fn a_task_executor_whose_connection_breaks_is_reached_again() {
     let network = SimNetwork::seeded(1);
     let (fixture, far) = Fixture::far(&network).await;
-    let beats = fixture.beats.clone();
-    let mock = fixture
-        .mock_task_executor("te")
-        .heartbeat_from_job_manager(move |_, slots| {
-            beats.put(slots);
-            Ok(())
-        });
-    let _te = StubTaskExecutor::new(mock).start(&far, "te");
+    let _te = fixture.start_silent_task_executor_in(&far, "te");
     fixture.bring_from("te", "sim://te/te", 1).await;
     fixture.run().await;
     for _ in 0..2 {
@@ -773,19 +803,12 @@ async fn only_tasks_that_live_are_handed_files() {
     let _te = fixture.start_task_executor("te");
     fixture.bring("te", 2).await;
     let attempt = fixture.run().await;
-    let mut starts = Vec::new();
-    loop {
-        let splits = fixture
-            .gateway
-            .request_next_input_splits(attempt)
-            .await
-            .unwrap();
-        if splits.is_empty() {
-            break;
-        }
-        starts.extend(splits.into_iter().map(|it| it.start));
+    assert_eq!(fixture.read(attempt).await, (0..40).collect::<Vec<_>>());
+    for received in [39, 41] {
+        let refused = fixture.gateway.request_next_input_splits(attempt, received);
+        let refused = refused.await.unwrap_err().to_string();
+        assert!(refused.contains("was handed 40 parts"), "{refused}");
     }
-    assert_eq!(starts, (0..40).collect::<Vec<_>>());
     let stranger = AttemptId {
         attempt: attempt.attempt + 1,
         ..attempt
@@ -795,9 +818,64 @@ async fn only_tasks_that_live_are_handed_files() {
         .await
         .unwrap();
     for attempt in [attempt, stranger] {
-        let refused = fixture.gateway.request_next_input_splits(attempt).await;
+        let refused = fixture.gateway.request_next_input_splits(attempt, 40).await;
         assert_eq!(refused, Err(RpcError::App(UnknownAttempt { attempt })));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_task_asks_for_while_its_connection_breaks_is_done_once() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, far) = Fixture::far(&network).await;
+    let _te = fixture.start_silent_task_executor_in(&far, "te");
+    fixture.bring_from("te", "sim://te/te", 1).await;
+    let attempt = fixture.run().await;
+    let job_master = far.connect_fenced::<dyn JobMasterGateway>("sim://jm/jm", ID);
+    let job_master = job_master.await.unwrap();
+
+    // The request arrives, and the answer does not.
+    let latency = Duration::from_millis(100);
+    network.set_latency(latency..=latency);
+    for expected in [[0, 1], [2, 3]] {
+        // Nothing else is under way: a call that is lost may fail the job.
+        let quiet = timeout(Duration::from_secs(1), fixture.cancelled.next());
+        assert!(quiet.await.is_err());
+        let mut asked = job_master.request_next_input_splits(attempt, expected[0]);
+        let answered = timeout(latency + latency / 2, &mut asked).await;
+        assert!(answered.is_err());
+        network.reset("jm", "te");
+        let splits = asked.await.unwrap();
+        let starts: Vec<_> = splits.into_iter().map(|it| it.start).collect();
+        assert_eq!(starts, expected);
+    }
+
+    // A sink waits for room.
+    let much = JobMasterConfig::default().results_bytes_max;
+    fixture
+        .gateway
+        .send_results(attempt, 0, vec![b'a'; much].into())
+        .await
+        .unwrap();
+    let mut sent = job_master.send_results(attempt, much as u64, Bytes::from("b"));
+    for _ in 0..2 {
+        let answered = timeout(Duration::from_secs(1), &mut sent).await;
+        assert!(answered.is_err());
+        network.reset("jm", "te");
+    }
+    let mut position = 0;
+    while position < much as u64 {
+        let fetched = fixture.gateway.fetch_results(position).await.unwrap();
+        position += fetched.len() as u64;
+    }
+    sent.await.unwrap();
+    let last = fixture.gateway.fetch_results(much as u64).await;
+    assert_eq!(last, Ok(Bytes::from("b")));
+    fixture
+        .tell(attempt, ExecutionState::Finished)
+        .await
+        .unwrap();
+    let (info, bytes) = fixture.ended.next().await;
+    assert_eq!((info.details.restarts, bytes), (0, much as u64 + 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -807,11 +885,11 @@ async fn what_was_printed_waits_for_the_client() {
     let _te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
     let attempt = fixture.run().await;
-    let send = |text: &'static str| fixture.gateway.send_results(attempt, Bytes::from(text));
-    send("abcd").await.unwrap();
+    let send = |position, text| fixture.print(attempt, position, text);
+    send(0, "abcd").await.unwrap();
     // There is no room: the sink waits, and has one piece to wait with.
-    let waiting = send("efgh");
-    assert!(matches!(send("ijkl").await, Err(RpcError::Failed(_))));
+    let waiting = send(4, "efgh");
+    assert!(matches!(send(8, "ijkl").await, Err(RpcError::Failed(_))));
     assert_eq!(
         fixture.gateway.fetch_results(0).await,
         Ok(Bytes::from("abcd"))
@@ -850,20 +928,12 @@ async fn what_nobody_fetches_is_not_kept_for_ever() {
     let _te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
     let attempt = fixture.run().await;
-    fixture
-        .gateway
-        .send_results(attempt, Bytes::from("abc"))
-        .await
-        .unwrap();
+    fixture.print(attempt, 0, "abc").await.unwrap();
     let first = fixture.gateway.fetch_results(3);
     let second = fixture.gateway.fetch_results(3);
     // There is one place for a client.
     assert!(matches!(first.await, Err(RpcError::Failed(_))));
-    fixture
-        .gateway
-        .send_results(attempt, Bytes::from("def"))
-        .await
-        .unwrap();
+    fixture.print(attempt, 3, "def").await.unwrap();
     assert_eq!(second.await, Ok(Bytes::from("def")));
     let started = Instant::now();
     fixture
@@ -874,13 +944,7 @@ async fn what_nobody_fetches_is_not_kept_for_ever() {
     let reason = String::from("the job has ended");
     assert_eq!(answer, RegistrationResponse::Rejection(reason));
     let unknown = Err(RpcError::App(UnknownAttempt { attempt }));
-    assert_eq!(
-        fixture
-            .gateway
-            .send_results(attempt, Bytes::from("ghi"))
-            .await,
-        unknown
-    );
+    assert_eq!(fixture.print(attempt, 6, "ghi").await, unknown);
     fixture.server.terminated().await.unwrap();
     assert_eq!(started.elapsed().as_secs(), 60);
 }
@@ -900,9 +964,9 @@ async fn a_job_whose_results_nobody_fetches_fails() {
             .heartbeat_from_task_manager(ResourceId::new("te"), report);
         beat.await.unwrap();
     };
-    let send = |text: &'static str| fixture.gateway.send_results(attempt, Bytes::from(text));
+    let send = |position, text| fixture.print(attempt, position, text);
     // For as long as somebody fetches, or there is nothing to fetch, it goes on.
-    send("abc").await.unwrap();
+    send(0, "abc").await.unwrap();
     for _ in 0..4 {
         advance(Duration::from_secs(40)).await;
         alive().await;
@@ -915,7 +979,7 @@ async fn a_job_whose_results_nobody_fetches_fails() {
     }
     drop(fetching);
     assert_eq!(fixture.status().await, JobStatus::Running);
-    send("def").await.unwrap();
+    send(3, "def").await.unwrap();
     let started = Instant::now();
     // It is looked once, and then not before the time is over.
     advance(Duration::from_secs(1)).await;

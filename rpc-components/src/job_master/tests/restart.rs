@@ -53,19 +53,6 @@ impl Fixture {
         attempts.sort_unstable();
         attempts
     }
-
-    /// Takes all that is left to read.
-    async fn read(&self, attempt: AttemptId) -> Vec<u64> {
-        let mut starts = Vec::new();
-        loop {
-            let splits = self.gateway.request_next_input_splits(attempt);
-            let splits = splits.await.unwrap();
-            if splits.is_empty() {
-                return starts;
-            }
-            starts.extend(splits.into_iter().map(|it| it.start));
-        }
-    }
 }
 
 const fn next(attempt: AttemptId) -> AttemptId {
@@ -117,7 +104,7 @@ async fn a_job_goes_on_in_the_slots_that_are_left_and_one_that_comes_later() {
     for attempt in [first, second] {
         let unknown = Err(RpcError::App(UnknownAttempt { attempt }));
         assert_eq!(
-            fixture.gateway.request_next_input_splits(attempt).await,
+            fixture.gateway.request_next_input_splits(attempt, 0).await,
             unknown
         );
     }
@@ -223,16 +210,15 @@ async fn what_nobody_was_given_is_printed_again() {
     let _te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
     let first = fixture.run().await;
-    let print = |attempt, text: &'static str| fixture.gateway.send_results(attempt, text.into());
-    print(first, "abcd").await.unwrap();
-    let waiting = print(first, "efgh");
+    fixture.print(first, 0, "abcd").await.unwrap();
+    let waiting = fixture.print(first, 4, "efgh");
     let fixture_task = fixture.tell(first, ExecutionState::Failed);
     fixture_task.await.unwrap();
     // The sink that waits for room is not to wait for ever.
     assert!(matches!(waiting.await, Err(RpcError::Failed(_))));
     let fetching = fixture.gateway.fetch_results(0);
     let second = fixture.run().await;
-    print(second, "ABCD").await.unwrap();
+    fixture.print(second, 0, "ABCD").await.unwrap();
     assert_eq!(fetching.await, Ok(Bytes::from("ABCD")));
     fixture
         .tell(second, ExecutionState::Finished)
@@ -252,7 +238,7 @@ async fn an_attempt_that_is_to_end_prints_nothing() {
     let fetching = fixture.gateway.fetch_results(0);
     fixture.tell(first, ExecutionState::Failed).await.unwrap();
     // It has not heard of it yet.
-    let late = fixture.gateway.send_results(second, Bytes::from("late"));
+    let late = fixture.print(second, 0, "late");
     let unknown = Err(RpcError::App(UnknownAttempt { attempt: second }));
     assert_eq!(late.await, unknown);
     fixture
@@ -260,7 +246,7 @@ async fn an_attempt_that_is_to_end_prints_nothing() {
         .await
         .unwrap();
     let again = fixture.run().await;
-    let sent = fixture.gateway.send_results(again, Bytes::from("again"));
+    let sent = fixture.print(again, 0, "again");
     sent.await.unwrap();
     assert_eq!(fetching.await, Ok(Bytes::from("again")));
 }
@@ -272,7 +258,7 @@ async fn a_job_whose_results_a_client_was_given_is_not_restarted() {
     fixture.bring("te", 1).await;
     let attempt = fixture.run().await;
     let fetching = fixture.gateway.fetch_results(0);
-    let sent = fixture.gateway.send_results(attempt, Bytes::from("a"));
+    let sent = fixture.print(attempt, 0, "a");
     sent.await.unwrap();
     assert_eq!(fetching.await, Ok(Bytes::from("a")));
     fixture.tell(attempt, ExecutionState::Failed).await.unwrap();
