@@ -51,6 +51,7 @@ impl FrameCutter {
     }
 
     /// Returns how long the first frame of `input` is, as far as that can be told.
+    #[inline]
     pub(crate) fn size(&self, input: &[u8]) -> Result<Option<usize>, FrameError> {
         let Some(length) = input.first_chunk::<4>() else {
             return Ok(None);
@@ -70,6 +71,7 @@ impl FrameCutter {
     /// on behind it.
     ///
     /// After an error the connection is of no use: nothing tells where the next frame begins.
+    #[inline]
     pub(crate) fn cut<'a>(&mut self, input: &'a [u8]) -> Result<Option<Frame<'a>>, FrameError> {
         let Some(frame) = self.size(input)?.and_then(|size| input.get(..size)) else {
             return Ok(None);
@@ -96,6 +98,7 @@ impl FrameCutter {
     }
 
     /// Returns a frame with these hashes, if they are the right ones.
+    #[inline]
     fn open<'a>(
         &mut self,
         frame: &'a [u8],
@@ -103,8 +106,10 @@ impl FrameCutter {
         head: u32,
         payloads_crc: Option<u32>,
     ) -> Result<Frame<'a>, FrameError> {
-        let (hashes, content) = frame.split_at(UNHASHED_BYTES);
-        let expected = u32::from_le_bytes([hashes[4], hashes[5], hashes[6], hashes[7]]);
+        let Some((fixed, mut rest)) = frame.split_first_chunk() else {
+            return Err(FrameError::Short(frame.len()));
+        };
+        let expected = u32::from_le_bytes([fixed[4], fixed[5], fixed[6], fixed[7]]);
         if mutant::is(Mutant::FrameRepeated)
             && self.next > 0
             && mark(self.next - 1, head) == expected
@@ -112,8 +117,7 @@ impl FrameCutter {
             self.next -= 1;
         }
         self.check(expected, head)?;
-        let mut rest = content;
-        let (header, _) = Header::get(&mut rest)?;
+        let (header, _) = Header::get(fixed, &mut rest)?;
         if let Some(crc) = payloads_crc
             && let Some(trailer) = frame.last_chunk()
         {

@@ -134,25 +134,25 @@ impl Header {
             | flag(self.token.is_some(), FENCED)
             | flag(self.remaining_us.is_some(), DEADLINE)
             | flag(self.trace.is_some(), TRACED);
-        let mut fixed = [0; HEADER_BYTES + 16 + TRACE_BYTES];
+        let mut fixed = [0; HEADER_BYTES];
         fixed[8] = self.kind as u8;
         fixed[9] = flags;
         fixed[10..12].copy_from_slice(&self.method.to_le_bytes());
         fixed[12..16].copy_from_slice(&self.gateway.to_le_bytes());
         fixed[16..24].copy_from_slice(&self.call.to_le_bytes());
-        let mut size = HEADER_BYTES;
-        for extra in [self.token, self.remaining_us].into_iter().flatten() {
-            fixed[size..size + 8].copy_from_slice(&extra.to_le_bytes());
-            size += 8;
+        out.reserve(HEADER_BYTES_MAX);
+        out.extend_from_slice(&fixed);
+        if let Some(token) = self.token {
+            out.extend_from_slice(&token.to_le_bytes());
+        }
+        if let Some(remaining_us) = self.remaining_us {
+            out.extend_from_slice(&remaining_us.to_le_bytes());
         }
         if let Some(trace) = &self.trace {
-            let place = &mut fixed[size..size + TRACE_BYTES];
-            place[..16].copy_from_slice(&trace.trace_id().to_le_bytes());
-            place[16..24].copy_from_slice(&trace.span_id().to_le_bytes());
-            place[24] = trace.flags();
-            size += TRACE_BYTES;
+            out.extend_from_slice(&trace.trace_id().to_le_bytes());
+            out.extend_from_slice(&trace.span_id().to_le_bytes());
+            out.push(trace.flags());
         }
-        out.extend_from_slice(&fixed[..size]);
     }
 
     /// Says in a header that was put that payloads come behind the body.
@@ -161,18 +161,24 @@ impl Header {
     }
 
     /// Reads a header. Returns also how many bytes of payloads come behind the body.
-    fn get(bytes: &mut &[u8]) -> Result<(Self, usize), FrameError> {
-        let kind = bytes.get_u8();
+    #[inline]
+    fn get(fixed: &[u8; HEADER_BYTES], bytes: &mut &[u8]) -> Result<(Self, usize), FrameError> {
+        let [_, _, _, _, _, _, _, _, kind, flags, ..] = *fixed;
         let kind = Kind::from_byte(kind).ok_or(FrameError::Kind(kind))?;
-        let flags = bytes.get_u8();
         if flags & !(ERROR | FENCED | DEADLINE | TRACED | BEHIND) != 0 {
             return Err(FrameError::Flags(flags));
         }
-        let mut header = Self::new(kind, 0);
-        header.error = flags & ERROR != 0;
-        header.method = bytes.get_u16_le();
-        header.gateway = bytes.get_u32_le();
-        header.call = bytes.get_u64_le();
+        let mut fields = &fixed[10..];
+        let mut header = Self {
+            kind,
+            error: flags & ERROR != 0,
+            method: fields.get_u16_le(),
+            gateway: fields.get_u32_le(),
+            call: fields.get_u64_le(),
+            token: None,
+            remaining_us: None,
+            trace: None,
+        };
         let mut extra = |flag| match flags & flag {
             0 => Ok(None),
             _ if bytes.len() < 8 => Err(FrameError::Short(bytes.len())),
