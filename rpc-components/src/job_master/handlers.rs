@@ -120,7 +120,8 @@ impl JobMaster {
         let actions = self.graph.slot_lost(allocation, vec![cause], self.now_ms());
         self.run(cx, actions);
         if !self.pool.has_slots_of(&task_manager) {
-            self.close_task_manager(cx, &task_manager, "the job has no more slots there");
+            // What its tasks have left can still be read.
+            self.leave_task_manager(&task_manager, "the job has no more slots there");
         }
     }
 

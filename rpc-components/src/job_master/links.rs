@@ -279,8 +279,20 @@ impl JobMaster {
         resource: &ResourceId,
         cause: &str,
     ) {
-        let Some(task_manager) = self.task_managers.remove(resource) else {
+        if !self.leave_task_manager(resource, cause) {
             return;
+        }
+        let failure = vec![cause.to_owned()];
+        let actions = self
+            .graph
+            .task_manager_lost(resource, failure, self.now_ms());
+        self.run(cx, actions);
+    }
+
+    /// Takes leave of a TaskExecutor, whose slots are lost. Returns whether it was registered.
+    pub(super) fn leave_task_manager(&mut self, resource: &ResourceId, cause: &str) -> bool {
+        let Some(task_manager) = self.task_managers.remove(resource) else {
+            return false;
         };
         tracing::info!(job = %self.job, %resource, cause, "task manager gone");
         self.task_manager_heartbeats.unmonitor(resource);
@@ -288,11 +300,7 @@ impl JobMaster {
         if let Some(told) = self.say_goodbye(&task_manager, cause) {
             told.detach();
         }
-        let failure = vec![cause.to_owned()];
-        let actions = self
-            .graph
-            .task_manager_lost(resource, failure, self.now_ms());
-        self.run(cx, actions);
+        true
     }
 
     /// Takes leave of everybody; returns what was said.

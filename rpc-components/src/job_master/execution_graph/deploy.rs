@@ -40,7 +40,7 @@ impl ExecutionGraph {
         )
     }
 
-    fn inputs(&self, consumer: AttemptId) -> Vec<InputGate> {
+    pub(super) fn inputs(&self, consumer: AttemptId) -> Vec<InputGate> {
         let incoming = |(_, edge): &(usize, &Edge)| edge.to == consumer.vertex;
         let edges = self.plan.edges.iter().enumerate().filter(incoming);
         edges

@@ -376,7 +376,8 @@ impl ExecutionGraph {
         actions
     }
 
-    /// Fails the tasks at a TaskManager that is lost.
+    /// Fails the tasks at a TaskManager that is lost, or if all have ended there, those elsewhere that
+    /// read what they have left there: over a network that is silent they would wait for ever.
     pub(crate) fn task_manager_lost(
         &mut self,
         task_manager: &ResourceId,
@@ -386,7 +387,18 @@ impl ExecutionGraph {
         let mut actions = Vec::new();
         let lost = self.unended_at(task_manager);
         let kind = FailureKind::Recoverable;
-        self.fail_attempts_by(&lost, &failure, kind, now_ms, &mut actions);
+        if lost.is_empty()
+            && self.status == JobStatus::Running
+            && let Some(reader) = self.reader_of(task_manager)
+        {
+            let mut chain = vec![format!(
+                "it may not have read all of what {task_manager} has"
+            )];
+            chain.extend(failure);
+            self.handle_task_failure(reader, chain, kind, now_ms, &mut actions);
+        } else {
+            self.fail_attempts_by(&lost, &failure, kind, now_ms, &mut actions);
+        }
         actions
     }
 

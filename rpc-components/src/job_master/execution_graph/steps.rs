@@ -145,6 +145,17 @@ impl ExecutionGraph {
         self.unended_in(|(_, location)| location.resource == *task_manager)
     }
 
+    /// Returns the first attempt that has not ended and reads from a TaskManager.
+    pub(super) fn reader_of(&self, task_manager: &ResourceId) -> Option<AttemptId> {
+        let reads = |reader| {
+            let gates = self.inputs(reader).into_iter();
+            let mut channels = gates.flat_map(|it| it.channels);
+            channels.any(|it| it.task_manager == *task_manager)
+        };
+        let mut unended = self.attempts(|it| !it.state.is_terminal()).into_iter();
+        unended.find(|reader| reads(*reader))
+    }
+
     pub(super) fn unended_in(
         &self,
         is_such: impl Fn(&(AllocationId, TaskManagerLocation)) -> bool,

@@ -653,6 +653,47 @@ async fn a_task_executor_whose_last_slot_is_lost_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_finished_tasks_have_left_is_read_while_their_task_executor_lives() {
+    let mut hashed = graph(2, None);
+    hashed.edges[0].ship = Ship::Hash;
+    let fixture = Fixture::alone(hashed, |_| {}).await;
+    let _servers = ["a", "b"].map(|name| fixture.start_silent_task_executor(name));
+    let at_a = fixture.bring("a", 1).await;
+    fixture.bring("b", 1).await;
+    let mut attempts = Vec::new();
+    for _ in 0..4 {
+        attempts.push(fixture.run().await);
+    }
+    attempts.sort_unstable();
+    let last = attempts.pop().unwrap();
+    for attempt in attempts {
+        let ended = fixture.tell(attempt, ExecutionState::Finished).await;
+        ended.unwrap();
+    }
+    // A slot is lost in which nothing runs any more.
+    fixture
+        .gateway
+        .fail_slot(ResourceId::new("a"), at_a[0], String::from("it is lost"));
+    assert_eq!(
+        fixture.parted.next().await,
+        "the job has no more slots there"
+    );
+    assert_eq!(fixture.status().await, JobStatus::Running);
+    fixture.register("a", InstanceId::random()).await;
+    // A TaskExecutor is lost in which nothing runs any more.
+    let cause = String::from("it stops");
+    let left = fixture
+        .gateway
+        .disconnect_task_manager(ResourceId::new("a"), cause);
+    left.await.unwrap();
+    assert_eq!(fixture.cancelled.next().await, last);
+    fixture.tell(last, ExecutionState::Canceled).await.unwrap();
+    let (status, failure) = fixture.end().await;
+    assert_eq!(status, JobStatus::Failed);
+    assert_eq!(failure[1], "it may not have read all of what a has");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_is_deployed_when_it_has_all_its_slots_and_ends_with_its_tasks() {
     let fixture = Fixture::new(2).await;
     let _rm = fixture.start_resource_manager();

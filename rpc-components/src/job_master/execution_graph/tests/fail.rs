@@ -1,6 +1,6 @@
 //! Failures and reconciliation.
 
-use super::{Fixture, NOW, graph, pair, single, status, update};
+use super::{Fixture, NOW, Ship, graph, pair, plan, single, status, update};
 use crate::gateway::{
     ExecutionState, FailureKind, JobStatus, Shortage, TaskExecutionState, TaskExecutorReport,
     TaskIo, UnknownAttempt,
@@ -219,6 +219,50 @@ fn a_lost_task_manager_without_tasks_fails_nothing() {
         []
     );
     assert_eq!(fixture.graph.status(), JobStatus::Finished);
+}
+
+#[test]
+fn what_finished_tasks_have_left_at_a_lost_task_manager_is_lost_to_those_that_read_it() {
+    let hashed = plan(&[("source", 3), ("sink", 3)], &[(0, 1, Ship::Hash)]);
+    let mut fixture = Fixture::running(hashed);
+    for (vertex, subtask) in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)] {
+        let attempt = fixture.attempt(vertex, subtask);
+        fixture.report(attempt, ExecutionState::Finished);
+    }
+    let lose = |fixture: &mut Fixture, name| {
+        let lost = ResourceId::new(name);
+        fixture
+            .graph
+            .task_manager_lost(&lost, cause("no heartbeat"), NOW)
+    };
+    assert_eq!(lose(&mut fixture, "tm7"), [], "nobody reads from there");
+    assert_eq!(
+        lose(&mut fixture, "tm0"),
+        [status(JobStatus::Failing), fixture.cancel(1, 2)]
+    );
+    assert_eq!(
+        fixture.failure(),
+        [
+            "task sink (3/3) failed on tm1",
+            "it may not have read all of what tm0 has",
+            "no heartbeat"
+        ]
+    );
+    assert_eq!(lose(&mut fixture, "tm0"), [], "it is cancelled already");
+}
+
+#[test]
+fn a_task_manager_from_which_nobody_reads_may_be_lost() {
+    let forward = plan(&[("source", 3), ("sink", 3)], &[(0, 1, Ship::Forward)]);
+    let mut fixture = Fixture::running(forward);
+    for (vertex, subtask) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let attempt = fixture.attempt(vertex, subtask);
+        fixture.report(attempt, ExecutionState::Finished);
+    }
+    let lost = ResourceId::new("tm0");
+    let cause = cause("no heartbeat");
+    assert_eq!(fixture.graph.task_manager_lost(&lost, cause, NOW), []);
+    assert_eq!(fixture.graph.status(), JobStatus::Running);
 }
 
 #[test]
