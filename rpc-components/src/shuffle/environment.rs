@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
-use super::frame::{Frame, REQUEST_BYTES, Request, broken};
+use super::frame::{CREDIT_BYTES, Frame, REQUEST_BYTES, Request, broken};
 use super::gate::{Channel, InputGate, Receiver};
 use super::queue::{Queue, QueueReader};
 use super::registry::{Registry, Take};
@@ -83,13 +83,14 @@ impl ShuffleEnvironment {
                 max: PARALLELISM_MAX,
             });
         }
-        let queues: Vec<_> = (0..subpartitions).map(|_| self.queue()).collect();
+        let config = &self.shared.config;
+        let queue = |_| Queue::new(config.segments_per_channel, config.segment_bytes);
+        let queues: Vec<_> = (0..subpartitions).map(queue).collect();
         if !self.shared.registry.lock().register(partition.id, &queues) {
             return Err(PartitionError::Duplicate {
                 partition: partition.id,
             });
         }
-        let config = &self.shared.config;
         Ok(PartitionWriter::new(
             partition.id,
             partition.ship,
@@ -208,7 +209,7 @@ impl ShuffleEnvironment {
         let request = Request {
             partition: channel.partition,
             subpartition: channel.subpartition,
-            credit: config.segments_per_channel.max(1),
+            credit: config.credit(),
         };
         stream
             .writer
@@ -216,7 +217,7 @@ impl ShuffleEnvironment {
             .await
             .map_err(broken)?;
         stream.writer.flush().await.map_err(broken)?;
-        let queue = self.queue();
+        let queue = Queue::new(request.credit, CREDIT_BYTES);
         let feeder = Feeder(Arc::clone(&queue));
         let receive = receive_queue(feeder, stream, config.record_bytes_max);
         let receiver = Receiver(Handle::current().spawn(receive));
@@ -245,10 +246,5 @@ impl ShuffleEnvironment {
                 })
             }
         }
-    }
-
-    fn queue(&self) -> Arc<Queue> {
-        let config = &self.shared.config;
-        Queue::new(config.segments_per_channel, config.segment_bytes)
     }
 }

@@ -17,7 +17,8 @@
 //! │ 4      │ 1    │ 4                      │      │
 //! └────────┴──────┴────────────────────────┴──────┘
 //! ```
-//! Each frame of records uses up one credit; the others need none, and are the last.
+//! A frame of records uses up one credit for each 32 KiB of its body that are begun, or all that the
+//! request has granted if that is less; the others need none, and are the last.
 
 use std::io;
 
@@ -221,6 +222,8 @@ const CRC_BYTES: usize = 4;
 /// How long a request is.
 pub(super) const REQUEST_BYTES: usize = MAGIC.len() + JOB_BYTES + 6 * 4 + CRC_BYTES;
 const HEADER_BYTES: usize = 9;
+/// How much of a body one credit is for.
+pub(super) const CREDIT_BYTES: usize = 32 << 10;
 /// How much memory is taken at once for a body; an ordinary one fits.
 const BODY_BYTES_STEP: usize = 64 << 10;
 

@@ -11,8 +11,9 @@
 //! ```
 //!
 //! Every queue is short. A producer whose queue is full waits, and so a slow consumer slows its
-//! producers and nothing piles up. Over a stream the consumer grants credit, a segment for each
-//! place in its queue, and the producer's side sends no more than that.
+//! producers and nothing piles up. Over a stream the consumer grants credit for each place in its
+//! queue, and the producer's side sends no more than that. A segment is larger than a place if one of its
+//! records is; it takes as many places as it needs, or all of them.
 //!
 //! A segment is the unit that is ordered within a channel; what is not records, such as a barrier,
 //! is a [`Segment`] of another kind.
@@ -70,6 +71,15 @@ impl Default for ShuffleConfig {
             partition_wait: Duration::from_secs(30),
             request_wait: Duration::from_secs(10),
         }
+    }
+}
+
+impl ShuffleConfig {
+    /// Returns how many places a channel has at the consumer's end of a stream.
+    fn credit(&self) -> u32 {
+        let per_segment = self.segment_bytes.div_ceil(frame::CREDIT_BYTES).max(1);
+        let per_segment = u32::try_from(per_segment).unwrap_or(u32::MAX);
+        self.segments_per_channel.max(1).saturating_mul(per_segment)
     }
 }
 

@@ -22,9 +22,13 @@ pub enum Segment {
 }
 
 impl Segment {
-    const fn bytes(&self) -> usize {
-        match self {
-            Self::Records(records) => records.len(),
+    /// Returns how many of a queue's places it takes: all of them if it is larger than that.
+    pub(super) const fn places(&self, place_bytes: usize, places_max: usize) -> usize {
+        let Self::Records(records) = self;
+        match records.len().div_ceil(place_bytes) {
+            0 => 1,
+            places if places > places_max => places_max,
+            places => places,
         }
     }
 }
@@ -56,31 +60,31 @@ pub(super) enum PushError {
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    segments_max: usize,
-    bytes_max: usize,
+    places_max: usize,
+    place_bytes: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     segments: VecDeque<Segment>,
-    bytes: usize,
+    /// How many places they take.
+    filled: usize,
     end: Option<End>,
     is_reader_gone: bool,
-    /// How many segments the reader took since the writer last asked.
-    taken: u32,
+    /// How many places the reader has emptied since the writer last asked.
+    emptied: usize,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Queue {
-    /// Makes a queue for so many segments, of about `segment_bytes` each: a few large ones fill it,
-    /// too.
-    pub(super) fn new(segments_max: u32, segment_bytes: usize) -> Arc<Self> {
-        let segments_max = usize::try_from(segments_max.max(1)).unwrap_or(usize::MAX);
+    /// Makes a queue that has places for so many segments of `place_bytes`: a larger one takes more of
+    /// them.
+    pub(super) fn new(places_max: u32, place_bytes: usize) -> Arc<Self> {
         Arc::new(Self {
-            segments_max,
-            bytes_max: segments_max.saturating_mul(segment_bytes),
+            places_max: usize::try_from(places_max.max(1)).unwrap_or(usize::MAX),
+            place_bytes: place_bytes.max(1),
             state: Mutex::default(),
         })
     }
@@ -95,26 +99,32 @@ impl Queue {
         if let Err(error) = state.check_open() {
             return Poll::Ready(Err(error));
         }
-        let is_full = state.segments.len() >= self.segments_max || state.bytes >= self.bytes_max;
-        if is_full {
+        // The last may be larger than what is left.
+        if state.filled >= self.places_max {
             keep(&mut state.writer, context);
             return Poll::Pending;
         }
         if let Some(segment) = segment.take() {
-            state.push(segment);
+            let places = self.places(&segment);
+            state.push(segment, places);
         }
         Poll::Ready(Ok(()))
     }
 
-    /// Appends a segment for which there must be a place, because the reader granted it.
+    /// Appends a segment for which there must be places, because the reader granted them.
     pub(super) fn push_granted(&self, segment: Segment) -> Result<(), PushError> {
         let mut state = self.state.lock();
         state.check_open()?;
-        if state.segments.len() >= self.segments_max {
+        let places = self.places(&segment);
+        if places > self.places_max.saturating_sub(state.filled) {
             return Err(PushError::Full);
         }
-        state.push(segment);
+        state.push(segment, places);
         Ok(())
+    }
+
+    fn places(&self, segment: &Segment) -> usize {
+        segment.places(self.place_bytes, self.places_max)
     }
 
     /// Ends the queue, unless it has ended.
@@ -149,8 +159,9 @@ impl Queue {
     fn poll_pop(&self, context: &Context<'_>) -> Poll<Popped> {
         let mut state = self.state.lock();
         if let Some(segment) = state.segments.pop_front() {
-            state.bytes -= segment.bytes();
-            state.taken += 1;
+            let places = self.places(&segment);
+            state.filled -= places;
+            state.emptied = state.emptied.saturating_add(places);
             wake(&mut state.writer);
             return Poll::Ready(Popped::Segment(segment));
         }
@@ -172,14 +183,14 @@ impl Queue {
         Poll::Pending
     }
 
-    /// Waits until the reader has taken segments, and says how many; `None` when it takes no more.
-    pub(super) fn poll_taken(&self, context: &Context<'_>) -> Poll<Option<u32>> {
+    /// Waits until the reader has emptied places, and says how many; `None` when it takes no more.
+    pub(super) fn poll_emptied(&self, context: &Context<'_>) -> Poll<Option<usize>> {
         let mut state = self.state.lock();
         if state.check_open().is_err() {
             return Poll::Ready(None);
         }
-        if state.taken > 0 {
-            return Poll::Ready(Some(mem::take(&mut state.taken)));
+        if state.emptied > 0 {
+            return Poll::Ready(Some(mem::take(&mut state.emptied)));
         }
         keep(&mut state.writer, context);
         Poll::Pending
@@ -204,15 +215,15 @@ impl State {
         Ok(())
     }
 
-    fn push(&mut self, segment: Segment) {
-        self.bytes += segment.bytes();
+    fn push(&mut self, segment: Segment, places: usize) {
+        self.filled += places;
         self.segments.push_back(segment);
         wake(&mut self.reader);
     }
 
     fn clear(&mut self) {
         self.segments = VecDeque::new();
-        self.bytes = 0;
+        self.filled = 0;
     }
 
     fn wake_both(&mut self) {

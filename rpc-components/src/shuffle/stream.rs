@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
-use super::frame::{Frame, broken, read_frame, write_frame};
+use super::frame::{CREDIT_BYTES, Frame, broken, read_frame, write_frame};
 use super::queue::{End, Popped, PushError, Queue, QueueReader};
 use super::{ChannelError, ServeError};
 
@@ -24,10 +24,11 @@ pub(super) async fn send_queue(
     credit: u32,
     close_wait: Duration,
 ) -> Result<(), ServeError> {
-    let credit = Semaphore::new(bounded(credit));
+    let places_max = bounded(credit);
+    let credit = Semaphore::new(places_max);
     tokio::select! {
         biased;
-        sent = send_segments(&queue, &mut stream.writer, &credit) => sent?,
+        sent = send_segments(&queue, &mut stream.writer, &credit, places_max) => sent?,
         error = receive_credit(&mut stream.reader, &credit) => return Err(error.into()),
     }
     await_close(&mut stream.reader, close_wait).await;
@@ -80,25 +81,44 @@ async fn send_segments(
     queue: &QueueReader,
     writer: &mut (impl AsyncWrite + Unpin),
     credit: &Semaphore,
+    places_max: usize,
 ) -> io::Result<()> {
     loop {
-        // A failure needs no credit: a consumer that is slow to give any must hear of it, too.
-        let permit = tokio::select! {
-            biased;
-            error = poll_fn(|context| queue.poll_failure(context)) => {
-                return send_last(writer, Frame::Failed(error)).await;
+        let taken = async {
+            // What is not sent yet waits in the queue, which its writer finds full.
+            take_credit(queue, credit, 1).await?;
+            let popped = poll_fn(|context| queue.poll_pop(context)).await;
+            if let Popped::Segment(segment) = &popped {
+                let more = segment.places(CREDIT_BYTES, places_max).saturating_sub(1);
+                take_credit(queue, credit, more).await?;
             }
-            permit = credit.acquire() => permit.map_err(io::Error::other)?,
+            Ok(popped)
         };
-        match poll_fn(|context| queue.poll_pop(context)).await {
-            Popped::Segment(segment) => {
-                permit.forget();
-                write_frame(writer, Frame::Segment(segment)).await?;
-            }
+        let failed = |error| Popped::End(End::Failed(error));
+        match taken.await.unwrap_or_else(failed) {
+            Popped::Segment(segment) => write_frame(writer, Frame::Segment(segment)).await?,
             Popped::End(End::Failed(error)) => {
                 return send_last(writer, Frame::Failed(error)).await;
             }
             Popped::End(End::Finished) => return send_last(writer, Frame::Finished).await,
+        }
+    }
+}
+
+/// Waits for so much credit, or for the failure of the queue, which needs none: a consumer that is slow
+/// to give any must hear of it, too.
+async fn take_credit(
+    queue: &QueueReader,
+    credit: &Semaphore,
+    places: usize,
+) -> Result<(), ChannelError> {
+    let places = u32::try_from(places).unwrap_or(u32::MAX);
+    tokio::select! {
+        biased;
+        error = poll_fn(|context| queue.poll_failure(context)) => Err(error),
+        permit = credit.acquire_many(places) => {
+            permit.expect("nobody closes it").forget();
+            Ok(())
         }
     }
 }
@@ -143,7 +163,8 @@ async fn receive_segments(
 
 async fn send_credit(queue: &Queue, writer: &mut (impl AsyncWrite + Unpin)) -> End {
     let grant = async {
-        while let Some(credit) = poll_fn(|context| queue.poll_taken(context)).await {
+        while let Some(credit) = poll_fn(|context| queue.poll_emptied(context)).await {
+            let credit = u32::try_from(credit).unwrap_or(u32::MAX);
             writer.write_u32_le(credit).await?;
             writer.flush().await?;
         }

@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use rpc_core::transport::Stream;
 use tokio::io::AsyncWriteExt;
 use tokio::runtime::Handle;
+use tokio::time::timeout;
 
-use super::frame::{Frame, REQUEST_BYTES, Request, read_frame, write_frame};
+use super::frame::{CREDIT_BYTES, Frame, REQUEST_BYTES, Request, read_frame, write_frame};
 use super::queue::{End, Popped, PushError, Queue, QueueReader};
-use super::stream::{Feeder, receive_queue};
+use super::stream::{Feeder, receive_queue, send_queue};
 use super::testing::{Network, gate, partition, partition_id, pipe};
 use super::*;
 use crate::id::{AttemptId, JobId};
@@ -122,10 +124,13 @@ fn a_full_queue_takes_nothing_until_something_is_taken() {
     assert_eq!(push(2), Poll::Ready(Ok(())));
     assert_eq!(push(3), Poll::Pending);
     assert_eq!(queue.push_granted(segment(3)), Err(PushError::Full));
-    assert_eq!(queue.poll_taken(&context_of_nobody()), Poll::Pending);
+    assert_eq!(queue.poll_emptied(&context_of_nobody()), Poll::Pending);
     let popped = reader.poll_pop(&context_of_nobody());
     assert!(matches!(popped, Poll::Ready(Popped::Segment(first)) if first == segment(1)));
-    assert_eq!(queue.poll_taken(&context_of_nobody()), Poll::Ready(Some(1)));
+    assert_eq!(
+        queue.poll_emptied(&context_of_nobody()),
+        Poll::Ready(Some(1))
+    );
     assert_eq!(push(4), Poll::Ready(Ok(())));
     queue.end(End::Finished);
     assert_eq!(push(5), Poll::Ready(Err(PushError::Ended)));
@@ -181,7 +186,7 @@ fn a_queue_without_reader_takes_nothing() {
     drop(QueueReader::new(Arc::clone(&queue)));
     let pushed = queue.poll_push(&mut Some(segment(1)), &context_of_nobody());
     assert_eq!(pushed, Poll::Ready(Err(PushError::ReaderGone)));
-    assert_eq!(queue.poll_taken(&context_of_nobody()), Poll::Ready(None));
+    assert_eq!(queue.poll_emptied(&context_of_nobody()), Poll::Ready(None));
 }
 
 /// Writes `count` numbers from two producers at `a`, and has `consumers` at `place` read them.
@@ -615,6 +620,69 @@ async fn a_peer_that_breaks_the_rules_is_an_error() {
         error.to_string(),
         "the peer sent a frame of the unknown kind 9"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_segment_needs_as_much_credit_as_it_has_bytes() {
+    let large = |credits: usize| {
+        let bytes = (credits - 1) * CREDIT_BYTES + 1;
+        Frame::Segment(Segment::Records(Bytes::from(vec![7; bytes])))
+    };
+    let small = || Frame::Segment(segment(1));
+    let beyond = "the peer sent more than it had credit for";
+    // Two are granted. What is larger than all that is granted needs just that.
+    for (sent, taken) in [
+        (vec![large(2)], true),
+        (vec![large(100)], true),
+        (vec![small(), small()], true),
+        (vec![small(), large(2)], false),
+        (vec![large(100), small()], false),
+    ] {
+        let queue = Queue::new(2, CREDIT_BYTES);
+        let _reader = QueueReader::new(Arc::clone(&queue));
+        let (near, mut far) = pipe(8 << 20);
+        far.writer.write_all(&frames(sent).await).await.unwrap();
+        let receiving = receive_queue(Feeder(Arc::clone(&queue)), near, u32::MAX);
+        let mut receiving = pin!(receiving);
+        let ended = timeout(Duration::from_millis(50), &mut receiving).await;
+        assert_eq!(ended.is_err(), taken);
+        if !taken {
+            let error = QueueReader::new(queue).poll_failure(&context_of_nobody());
+            assert!(matches!(error, Poll::Ready(error) if error.to_string() == beyond));
+        }
+    }
+
+    // The producer keeps to it.
+    let queue = Queue::new(100, 1 << 30);
+    for bytes in [1, 2 * CREDIT_BYTES, 1] {
+        let segment = Segment::Records(Bytes::from(vec![7; bytes]));
+        queue.push_granted(segment).unwrap();
+    }
+    queue.end(End::Finished);
+    let (near, far) = pipe(8 << 20);
+    let wait = Duration::from_secs(1);
+    let sending = send_queue(QueueReader::new(queue), far, 2, wait);
+    let sending = Handle::current().spawn(sending);
+    let Stream {
+        mut reader,
+        mut writer,
+    } = near;
+    read_frame(&mut reader, u32::MAX).await.unwrap();
+    for _ in 0..2 {
+        let mut next = pin!(read_frame(&mut reader, u32::MAX));
+        for _ in 0..100 {
+            assert!(next.as_mut().poll(&mut context_of_nobody()).is_pending());
+            tokio::task::yield_now().await;
+        }
+        writer.write_u32_le(1).await.unwrap();
+        let frame = next.await.unwrap();
+        assert!(matches!(frame, Frame::Segment(_)));
+    }
+    writer.write_u32_le(1).await.unwrap();
+    let last = read_frame(&mut reader, u32::MAX).await.unwrap();
+    assert!(matches!(last, Frame::Finished));
+    drop((reader, writer));
+    sending.await.unwrap().unwrap();
 }
 
 #[tokio::test]
