@@ -1,4 +1,5 @@
 //! Where an endpoint is: `scheme://authority/endpoint`, or just `endpoint` in one's own service.
+//! Pure.
 
 use std::fmt;
 use std::str::FromStr;

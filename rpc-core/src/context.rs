@@ -12,11 +12,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::endpoint::RpcEndpoint;
+use crate::endpoint_core::{Control, EndpointCore};
 use crate::fencing::{FencingToken, StaleToken};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
 use crate::service::RpcService;
-use crate::shared::{Control, EndpointCore};
 use crate::timers::{Due, TimerId, Timers};
 
 /// An endpoint's own main thread, seen from its handlers: timers, continuations, the token.

@@ -11,6 +11,7 @@ use crate::call::AnyReply;
 use crate::codec::PANICKED;
 use crate::connection::{Charge, IncomingCall};
 use crate::context::Context;
+use crate::endpoint_core::{EndpointCore, Mail};
 use crate::error::{BoxError, RpcError};
 use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
@@ -20,7 +21,6 @@ use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::CallScope;
-use crate::shared::{EndpointCore, Mail};
 use crate::trace::TraceContext;
 
 /// A component: plain data, all of whose code runs on one logical main thread.

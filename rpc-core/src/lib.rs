@@ -116,6 +116,17 @@
 // The macros name this crate by its absolute path, here as anywhere else.
 extern crate self as rpc_core;
 
+// By the way of a call:
+//
+// * who calls: `gateway`, `method`, `caller`, `call`, `reply_slot`, `deadlines`, `closed`
+// * to another service: `service` finds or makes a `connection`, which has frames of `frame` and bodies of
+//   `codec` on a stream of a `transport`; `connection/remote` finds the endpoint again after a loss
+// * who is called: `callee`, `mailbox`, `endpoint_core`, `main_loop`, `endpoint`, `handler`, `context`,
+//   `main_thread`, `timers`, `fencing`
+// * from start to end: `server`, `lifecycle`, `termination`, `watchdog`
+// * what runs when: `turn` puts writes and wakes off, `scope` is what a handler's own calls inherit
+// * who looks on: `metering`, `trace`, `diagnostics`, `pulse`
+// * what is tested: `testing` for users, `chaos`, `loom_models` and the faults of `mutant` for this crate
 mod address;
 mod authority;
 mod call;
@@ -131,6 +142,7 @@ mod context;
 mod deadlines;
 mod diagnostics;
 mod endpoint;
+mod endpoint_core;
 mod error;
 mod fencing;
 mod fnv;
@@ -152,7 +164,6 @@ mod reply_slot;
 mod scope;
 mod server;
 mod service;
-mod shared;
 mod strict;
 mod sync;
 mod termination;
@@ -305,6 +316,7 @@ pub mod __private {
     pub use crate::call::{AnyReply, Begun, Time};
     pub use crate::connection::IncomingCall;
     pub use crate::endpoint::{Handling, OneOf1, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, Routes};
+    pub use crate::endpoint_core::EndpointCore;
     pub use crate::gateway::{
         Message, Port, decode_arguments, deny, interleave, no_method, reply_to,
     };
@@ -312,5 +324,4 @@ pub mod __private {
     pub use crate::method::{CallTimeout, MethodInfo};
     pub use crate::moment::Moment;
     pub use crate::scope::CallScope;
-    pub use crate::shared::EndpointCore;
 }

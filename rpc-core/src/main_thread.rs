@@ -8,11 +8,11 @@ use crate::call::{Call, ReplyTo, Time, Waiting};
 use crate::connection::Ask;
 use crate::context::{Context, TimerHandle};
 use crate::endpoint::{GatewayList, Handling, RpcEndpoint};
+use crate::endpoint_core::{EndpointCore, Fence, Mail, Run};
 use crate::error::RpcError;
 use crate::lifecycle::Command;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::scope;
-use crate::shared::{EndpointCore, Fence, Mail, Run};
 use crate::sync::{Mutex, MutexGuard};
 
 /// An endpoint's state as its own task holds it.

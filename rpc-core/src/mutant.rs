@@ -3,13 +3,29 @@
 //! A test chooses one for its thread; outside of tests there are none, and a question after one is
 //! answered by the compiler.
 
-/// What is wrong with the protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mutant {
-    /// The small requests of a gateway overtake its large ones.
-    BulkOvertaken,
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What is wrong with the protocol.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Mutant {
+            $($(#[$doc])* $name,)*
+        }
+
+        #[cfg(all(test, feature = "testing"))]
+        impl Mutant {
+            /// All that there are.
+            pub(crate) const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+mutants! {
+    /// A call that nobody waits for is begun.
+    AbandonedBegun,
     /// A lost connection is taken for one over which nothing was sent.
     BlameNobody,
+    /// The small requests of a gateway overtake its large ones.
+    BulkOvertaken,
     /// A cancel is ignored by the callee.
     CancelIgnored,
     /// A caller does not tell that it has given up.
@@ -18,32 +34,32 @@ pub(crate) enum Mutant {
     CreditIgnored,
     /// What was handled is not given back to the window.
     CreditNotReturned,
+    /// A nested call gets all the time that it wants.
+    DeadlineNotInherited,
     /// The time that is left does not travel.
     DeadlineNotSent,
     /// The callee does not end calls whose time is over.
     DeadlineNotSwept,
-    /// A nested call gets all the time that it wants.
-    DeadlineNotInherited,
-    /// A repeated frame is as good as the first.
-    FrameRepeated,
     /// A longer time that the caller allows is ignored.
     ExtendIgnored,
-    /// A peer that says goodbye is taken for a lost one.
-    GoodbyeIgnored,
+    /// A repeated frame is as good as the first.
+    FrameRepeated,
     /// The end of an endpoint is told to nobody.
     GoneNotSent,
-    /// A connection is served though its caller has made a newer one.
-    OldConnectionServed,
-    /// A parked call goes before those that were parked earlier.
-    ParkedReversed,
-    /// A parked call is forgotten when the connection is back.
-    ParkedForgotten,
-    /// Calls under way on a lost connection are forgotten.
-    LostForgotten,
+    /// A peer that says goodbye is taken for a lost one.
+    GoodbyeIgnored,
     /// Any incarnation of an endpoint will do.
     IncarnationIgnored,
+    /// Calls under way on a lost connection are forgotten.
+    LostForgotten,
     /// A mailbox has no limit.
     MailboxUnlimited,
+    /// A connection is served though its caller has made a newer one.
+    OldConnectionServed,
+    /// A parked call is forgotten when the connection is back.
+    ParkedForgotten,
+    /// A parked call goes before those that were parked earlier.
+    ParkedReversed,
     /// Nobody asks whether a silent peer is there.
     PingNotSent,
     /// A lost peer is dialled again and again without a rest.
@@ -56,8 +72,6 @@ pub(crate) enum Mutant {
     ReusedCallId,
     /// An older token takes the place of a newer one.
     StaleTokenTaken,
-    /// A call that nobody waits for is begun.
-    AbandonedBegun,
     /// The token is not checked.
     TokenIgnored,
     /// The token of a one-way call is not checked.

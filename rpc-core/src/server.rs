@@ -4,12 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::endpoint::{Handles, RpcEndpoint};
+use crate::endpoint_core::{EndpointCore, local_port};
 use crate::error::EndpointError;
 use crate::fencing::FencingToken;
 use crate::gateway::{Fenced, Gateway, Port, Unfenced};
 use crate::lifecycle::Command;
 use crate::main_thread::MainThreadExecutor;
-use crate::shared::{EndpointCore, local_port};
 
 /// An endpoint of this service, seen by who started it.
 ///

@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::endpoint::RpcEndpoint;
+use crate::endpoint_core::EndpointCore;
 use crate::error::EndpointError;
 use crate::main_loop::Resting;
-use crate::shared::EndpointCore;
 
 /// Tells how an endpoint has ended, once it has.
 ///

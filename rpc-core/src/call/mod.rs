@@ -159,12 +159,12 @@ impl<T, E> Waiting<T, E> {
 
     /// Lets the endpoint have this thread, once, unless it is time for other tasks to have it.
     fn lend(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.lent.is_multiple_of(LENDS_PER_TURN) {
+        if self.lends_made.is_multiple_of(LENDS_PER_TURN) {
             ready!(coop::poll_proceed(cx)).made_progress();
         }
         self.lends = false;
         if !self.slot.is_settled() {
-            self.lent = self.lent.wrapping_add(1);
+            self.lends_made = self.lends_made.wrapping_add(1);
             self.slot.set_at_hand(true);
             self.borrower.lend();
             self.slot.set_at_hand(false);

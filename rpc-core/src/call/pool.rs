@@ -33,7 +33,7 @@ pub(crate) struct Waiting<T, E> {
     /// To whom.
     pub(crate) borrower: Borrower,
     /// How often that was done for calls with this slot.
-    pub(super) lent: u8,
+    pub(super) lends_made: u8,
     pub(super) detached: bool,
     /// The answer was taken.
     pub(super) over: bool,
@@ -70,7 +70,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             remote: RemoteCall::default(),
             lends: false,
             borrower: Borrower::default(),
-            lent: 0,
+            lends_made: 0,
             detached: false,
             over: false,
             keep,

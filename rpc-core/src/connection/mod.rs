@@ -5,7 +5,7 @@
 //!  caller ◀── CallTable ◀── Outgoing ◀══ stream ══ Outbox ◀── IncomingCall
 //! ```
 //!
-//! There are two such streams as soon as there is anything large to send: see `wire.rs`.
+//! There are two such streams as soon as there is anything large to send: see `lanes.rs`.
 
 mod bell;
 mod beside;
@@ -13,6 +13,7 @@ mod calls;
 mod credit;
 mod handshake;
 mod incoming;
+mod lanes;
 mod liveness;
 mod outbox;
 mod outgoing;
@@ -21,7 +22,6 @@ mod remote;
 mod reply;
 mod spares;
 mod together;
-mod wire;
 
 pub use self::incoming::IncomingCall;
 

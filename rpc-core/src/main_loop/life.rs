@@ -10,12 +10,12 @@ use std::thread;
 use super::rest::{Resting, Stand};
 use super::{MainLoop, Over};
 use crate::endpoint::{PanicPolicy, RpcEndpoint};
+use crate::endpoint_core::{Control, EndpointCore};
 use crate::error::{EndpointError, Failure};
 use crate::lifecycle::{Command, Hook, State};
 use crate::metering::MainTally;
 use crate::pulse::Doing;
 use crate::scope::MainThreadName;
-use crate::shared::{Control, EndpointCore};
 use crate::termination::{Ended, Ending};
 
 /// Runs an endpoint until it has stopped, and tells those who wait for that, or until it has nothing to

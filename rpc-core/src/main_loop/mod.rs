@@ -31,6 +31,7 @@ use self::trust::Trust;
 use crate::call::Begun;
 use crate::context::Piped;
 use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::endpoint_core::{EndpointCore, Fence, Mail};
 use crate::error::{BoxError, EndpointError, RpcError};
 use crate::handler::Handler;
 use crate::lifecycle::State;
@@ -38,7 +39,6 @@ use crate::main_thread::{Batch, MainThread};
 use crate::metering::Laps;
 use crate::moment::Moment;
 use crate::pulse::Doing;
-use crate::shared::{EndpointCore, Fence, Mail};
 use crate::turn::Pace;
 use crate::unordered::Unordered;
 

@@ -11,6 +11,7 @@ use super::{MainLoop, Round};
 use crate::call::{AnyReply, Time};
 use crate::connection::Charge;
 use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::endpoint_core::Mail;
 use crate::error::RpcError;
 use crate::gateway::Head;
 use crate::handler::{self, Around, Handler};
@@ -19,7 +20,6 @@ use crate::method::MethodInfo;
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::{self, Outer, Scope};
-use crate::shared::Mail;
 use crate::turn;
 
 /// What has become of a request.

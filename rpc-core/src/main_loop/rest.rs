@@ -7,9 +7,9 @@ use tracing::Span;
 use super::trust::Trust;
 use crate::context::Context;
 use crate::endpoint::RpcEndpoint;
+use crate::endpoint_core::EndpointCore;
 use crate::lifecycle::State;
 use crate::main_thread::EndpointCell;
-use crate::shared::EndpointCore;
 
 /// An endpoint between two of its tasks.
 pub(crate) struct Resting<E: RpcEndpoint> {

@@ -18,8 +18,8 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use crate::endpoint::RpcEndpoint;
+use crate::endpoint_core::EndpointCore;
 use crate::scope;
-use crate::shared::EndpointCore;
 use crate::sync::{AtomicBool, Mutex, Ordering, fence};
 
 /// An endpoint to which a thread can be lent.

@@ -7,10 +7,10 @@ use crate::address::Address;
 use crate::connection::{
     HandshakeError, Purpose, Refusal, RemoteGateway, Resolve, ResolveRefusal, dial,
 };
+use crate::endpoint_core::local_port;
 use crate::error::RpcError;
 use crate::fencing::FencingToken;
 use crate::gateway::{Fenced, Gateway, Port, Unfenced};
-use crate::shared::local_port;
 use crate::transport::Stream;
 
 impl RpcService {

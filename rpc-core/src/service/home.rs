@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, Id};
 
 use super::{RpcService, WeakService};
 use crate::endpoint::RpcEndpoint;
-use crate::shared::EndpointCore;
+use crate::endpoint_core::EndpointCore;
 
 /// The endpoints of a service that were started in the same runtime have the same home.
 pub(crate) struct Home {

@@ -47,10 +47,10 @@ use crate::caller::Caller;
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
 use crate::endpoint::RpcEndpoint;
+use crate::endpoint_core::EndpointCore;
 use crate::error::EndpointError;
 use crate::main_loop::Resting;
 use crate::server::RpcServer;
-use crate::shared::EndpointCore;
 use crate::transport::Transport;
 
 /// Starts endpoints, and connects gateways to those of this and of other services.

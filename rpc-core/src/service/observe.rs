@@ -7,10 +7,10 @@ use super::registry::AnyEndpoint;
 use crate::deadlines::Waits;
 use crate::diagnostics::{Diagnostics, EndpointDiagnostics, EndpointState, WaitingCall};
 use crate::endpoint::{GatewayList, RpcEndpoint};
+use crate::endpoint_core::EndpointCore;
 use crate::lifecycle::State;
 use crate::moment::Moment;
 use crate::pulse::{Beat, Doing};
-use crate::shared::EndpointCore;
 use crate::watchdog::{Progress, Stall};
 
 impl RpcService {

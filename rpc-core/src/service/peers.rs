@@ -183,7 +183,7 @@ impl RpcService {
             if !connection.is_retired() {
                 return Ok(Arc::clone(connection));
             }
-            state.retired += u64::from(connection.is_heeded().await);
+            state.retired += u64::from(connection.until_heeded().await);
             state.connection = None;
         }
         match self.open(address, state.retired).await {

@@ -13,11 +13,11 @@ use crate::address::{AddressError, WILDCARD};
 use crate::connection::{Listing, Watchers};
 use crate::diagnostics::EndpointDiagnostics;
 use crate::endpoint::RpcEndpoint;
+use crate::endpoint_core::{Control, EndpointCore};
 use crate::error::EndpointError;
 use crate::gateway::Exposed;
 use crate::lifecycle::Command;
 use crate::pulse::Doing;
-use crate::shared::{Control, EndpointCore};
 use crate::watchdog::Progress;
 
 #[derive(Default)]

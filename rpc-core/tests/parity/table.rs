@@ -23,7 +23,6 @@ pub(crate) enum Status {
     Tested,
     /// Nothing here corresponds to it.
     Untestable,
-    ToCome,
 }
 
 /// Reads the rows in their order.
@@ -52,7 +51,6 @@ fn row(class: &str, [number, what, tests, places, how]: [&str; 5]) -> Row {
     };
     let status = match places {
         "none" => Status::Untestable,
-        "to come" => Status::ToCome,
         _ => Status::Tested,
     };
     let mut tests = list(tests, "<br>");

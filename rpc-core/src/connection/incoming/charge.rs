@@ -13,8 +13,8 @@ pub(crate) struct Charge {
     bytes: usize,
 }
 
-/// What several messages took, which is given back at once: that costs more than to begin to handle
-/// one of them.
+/// What several messages took. It is given back together, since to give one back costs more than to
+/// begin to handle it.
 #[derive(Default)]
 #[must_use = "dropping it gives it back"]
 pub(crate) struct Charges(Option<Charge>);

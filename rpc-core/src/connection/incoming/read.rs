@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::io::AsyncRead;
 
 use super::IncomingConnection;
-use crate::connection::wire::Lane;
+use crate::connection::lanes::Lane;
 use crate::connection::{FrameReader, ReadError, heed_caught};
 use crate::frame::{Header, Kind};
 use crate::moment::Moment;

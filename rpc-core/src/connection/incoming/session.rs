@@ -6,7 +6,7 @@ use slab::Slab;
 
 use super::{Asked, Charge, IncomingCall, IncomingConnection, Watcher, Watchers};
 use crate::codec;
-use crate::connection::wire::Lane;
+use crate::connection::lanes::Lane;
 use crate::connection::{Directory, ReadError, Resolve, ResolveRefusal, Resolved};
 use crate::error::RpcError;
 use crate::fencing::FencingToken;

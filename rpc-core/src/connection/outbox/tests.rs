@@ -274,17 +274,27 @@ fn closing_while_a_sender_writes_blocks_nobody() {
         let (outbox, _) = outbox(Pace::All);
         let start = std::sync::Barrier::new(3);
         std::thread::scope(|scope| {
-            scope.spawn(|| {
+            let sender = scope.spawn(|| {
                 start.wait();
-                while send(&outbox, Urgency::Now, "x").is_ok() {}
+                loop {
+                    if let Err(error) = send(&outbox, Urgency::Now, "x") {
+                        return error;
+                    }
+                }
             });
-            scope.spawn(|| {
+            let driver = scope.spawn(|| {
                 let mut drive = pin!(outbox.drive());
                 start.wait();
-                while poll(&mut drive).is_pending() {}
+                loop {
+                    if let Poll::Ready(ended) = poll(&mut drive) {
+                        return ended;
+                    }
+                }
             });
             start.wait();
             outbox.close();
+            assert!(matches!(sender.join().unwrap(), SendError::Closed));
+            driver.join().unwrap().unwrap();
         });
     }
 }

@@ -23,11 +23,11 @@ use tokio::time::{Duration, Instant};
 use super::beside::beside;
 use super::calls::CallTable;
 use super::credit::Credit;
+use super::lanes::{BULK_READ_BYTES, Wire};
 use super::liveness::{Liveness, Lost};
 use super::outbox::Urgency;
 use super::remote::{Parked, RemoteGateway};
 use super::reply::ReplySink;
-use super::wire::{BULK_READ_BYTES, Wire};
 use super::{FrameReader, ReadError, Welcome, together};
 use crate::config::RpcConfig;
 use crate::diagnostics::ConnectionDiagnostics;
@@ -141,7 +141,7 @@ impl OutgoingConnection {
     }
 
     /// Tells whether it is old: later calls and messages go by another, once the callee has
-    /// [heeded](Self::is_heeded) all that went by this one.
+    /// [heeded](Self::until_heeded) all that went by this one.
     pub(crate) fn is_retired(&self) -> bool {
         self.retired.load(Ordering::Acquire)
     }
@@ -152,7 +152,7 @@ impl OutgoingConnection {
     /// # Cancel safety
     ///
     /// May be dropped and called again.
-    pub(crate) async fn is_heeded(&self) -> bool {
+    pub(crate) async fn until_heeded(&self) -> bool {
         loop {
             let heeded = self.heeded.notified();
             if self.unheeded.load(Ordering::Acquire) == 0 {

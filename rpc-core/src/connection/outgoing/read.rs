@@ -3,7 +3,7 @@
 use tokio::io::AsyncRead;
 
 use super::{End, HEEDED, OutgoingConnection};
-use crate::connection::wire::Lane;
+use crate::connection::lanes::Lane;
 use crate::connection::{FrameReader, ReadError, heed_caught};
 use crate::frame::{Frame, Header, Kind};
 use crate::mutant::{self, Mutant};

@@ -278,7 +278,7 @@ async fn what_was_said_over_a_connection_that_is_old_arrives() {
     }
     assert!(caller.connection.is_retired());
     let connection = Arc::clone(&caller.connection);
-    let mut heeded = Box::pin(connection.is_heeded());
+    let mut heeded = Box::pin(connection.until_heeded());
     let mut heard = 0;
     while let Some(frame) = caller.main.next().await {
         match frame.header.kind {
