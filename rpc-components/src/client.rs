@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use rpc_core::{Call, ConnectError, RpcError, RpcResult, RpcService};
+use rpc_core::{BoxError, Call, RpcError, RpcResult, RpcService};
 use thiserror::Error;
 
 use crate::gateway::{
@@ -35,9 +35,6 @@ pub enum ClientError {
     /// The job cannot be cancelled.
     #[error(transparent)]
     Cancel(#[from] RpcError<CancelError>),
-    /// The JobManager, or a process that it named, cannot be reached.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
     /// There are no results.
     #[error(transparent)]
     Fetch(#[from] RpcError<FetchError>),
@@ -232,7 +229,7 @@ impl ClusterClient {
         }
     }
 
-    async fn metrics_at(&self, address: &str) -> Result<Vec<Metric>, ClientError> {
+    async fn metrics_at(&self, address: &str) -> Result<Vec<Metric>, BoxError> {
         let service = self.rpc.connect::<dyn MetricQueryServiceGateway>(address);
         Ok(service.await?.query_metrics().await?)
     }

@@ -124,20 +124,15 @@ impl MiniCluster {
         let rpc = listen(&self.network, &self.scheme, &self.config).await?;
         self.started += 1;
         let task_manager = TaskManager::start(
-            rpc.clone(),
+            rpc,
             &self.job_manager.address(),
             ResourceId::new(format!("tm-{}", self.started)),
             self.config.slots,
             Arc::clone(&self.operators),
             self.config.cluster.clone(),
-        );
-        match task_manager {
-            Ok(task_manager) => self.task_managers.push(task_manager),
-            Err(error) => {
-                let _ = rpc.close().await;
-                return Err(error);
-            }
-        }
+        )
+        .await?;
+        self.task_managers.push(task_manager);
         Ok(())
     }
 

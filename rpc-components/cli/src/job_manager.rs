@@ -1,13 +1,13 @@
 //! `rpc-cluster jobmanager`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use rpc_components::entrypoint::{ClusterConfig, JobManager};
+use rpc_components::entrypoint::JobManager;
 use rpc_components::operator::OperatorRegistry;
 use rpc_components::transport::Network;
 
 use crate::args::JobManagerArgs;
+use crate::config::config;
 use crate::error::CliError;
 use crate::signal::{HangUps, Signals};
 use crate::{address, output};
@@ -42,10 +42,4 @@ pub(crate) async fn run(
         }
     }
     signals.closed("job manager", job_manager.close()).await
-}
-
-/// Reads the file of limits and times, if there is one.
-pub(crate) fn config(path: Option<&Path>) -> Result<ClusterConfig, CliError> {
-    let config = path.map_or_else(|| Ok(ClusterConfig::default()), ClusterConfig::read);
-    config.map_err(|error| CliError::wrong(&error))
 }

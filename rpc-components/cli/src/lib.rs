@@ -17,6 +17,7 @@ mod address;
 mod args;
 mod ask;
 mod certificates;
+mod config;
 mod error;
 mod job_manager;
 mod output;

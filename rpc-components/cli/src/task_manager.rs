@@ -9,8 +9,8 @@ use rpc_components::rpc_core::EndpointError;
 use rpc_components::transport::Network;
 
 use crate::args::TaskManagerArgs;
+use crate::config::config;
 use crate::error::CliError;
-use crate::job_manager::config;
 use crate::signal::{HangUps, Signals};
 use crate::{address, output};
 
@@ -45,7 +45,9 @@ pub(crate) async fn run(
         operators,
         config,
     );
-    let task_manager = started.map_err(|error| CliError::failed("task manager", &*error))?;
+    let task_manager = started
+        .await
+        .map_err(|error| CliError::failed("task manager", &*error))?;
     // Before it says that it is there.
     let mut signals = Signals::new()?;
     hang_ups.reload(&rpc, network, has_files);

@@ -24,7 +24,7 @@ pub struct ClusterConfig {
     /// How the components watch each other; it holds for all of them.
     pub heartbeat: HeartbeatConfig,
     /// How components register at each other; it holds for all of them. Unlike Flink's the default
-    /// waits 1 s after an error, so that processes may be started in any order.
+    /// waits 1 s after an error or a refusal, so that processes may be started in any order.
     pub registration: RegistrationConfig,
     /// How calls behave.
     pub rpc: RpcConfig,

@@ -27,8 +27,25 @@ impl TaskManager {
     ///
     /// # Errors
     ///
-    /// A component could not be started; the service is not closed.
-    pub fn start(
+    /// A component could not be started; the service is closed then.
+    pub async fn start(
+        rpc: RpcService,
+        job_manager: &str,
+        resource: ResourceId,
+        slots: u32,
+        operators: Arc<OperatorRegistry>,
+        config: ClusterConfig,
+    ) -> Result<Self, BoxError> {
+        let started =
+            Self::start_components(rpc.clone(), job_manager, resource, slots, operators, config);
+        if started.is_err() {
+            // Why it did not start says more than how it ended.
+            let _ = rpc.close().await;
+        }
+        started
+    }
+
+    fn start_components(
         rpc: RpcService,
         job_manager: &str,
         resource: ResourceId,

@@ -79,7 +79,7 @@ impl Processes {
             Arc::new(operators),
             ClusterConfig::default(),
         );
-        (task_manager.unwrap(), rpc)
+        (task_manager.await.unwrap(), rpc)
     }
 
     pub(crate) async fn client(&self) -> ClusterClient {
