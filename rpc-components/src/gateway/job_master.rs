@@ -143,9 +143,11 @@ pub struct Shortage {
 ///
 /// ```text
 /// Initializing ─▶ Created ─▶ Running ─▶ Finished        Running ◀─▶ Restarting
-///       any but Failing ─▶ Cancelling ─▶ Canceled
-///       any              ─▶ Failing    ─▶ Failed        any ─▶ Suspended
+///      any of these four ─▶ Cancelling ─▶ Canceled
+///      any of these four ─▶ Failing    ─▶ Failed        any that has not ended ─▶ Suspended
 /// ```
+///
+/// These four are Initializing, Created, Running and Restarting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum JobStatus {
@@ -201,8 +203,9 @@ impl fmt::Display for JobStatus {
 ///
 /// ```text
 /// Created ─▶ Scheduled ─▶ Deploying ─▶ Initializing ─▶ Running ─▶ Finished
-///                              └──────────┴─────────────┴─▶ Canceling ─▶ Canceled
-///                              any that has not ended ─▶ Failed
+///    └───────────┤             └──────────┴─────────────┴─▶ Canceling
+///                └──────────────────────────▶ Canceled ◀────────┘
+///                 any but Canceling that has not ended ─▶ Failed
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[non_exhaustive]

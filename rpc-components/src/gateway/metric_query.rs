@@ -14,7 +14,7 @@ pub trait MetricQueryServiceGateway {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[expect(clippy::exhaustive_structs, reason = "a wire type")]
 pub struct Metric {
-    /// Its name, with its scope, as `taskmanager.tm-1.task.<attempt>.records_in`.
+    /// Its name, with its scope, as `task.<attempt>.records_in` or `jobmanager.dispatcher.messages_dropped`.
     pub name: String,
     /// Its value.
     pub value: MetricValue,

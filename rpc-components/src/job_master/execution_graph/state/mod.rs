@@ -1,16 +1,17 @@
 //! The states of a job and of an attempt, and every step between them. Pure.
 //!
-//! A job, as Flink's `DefaultExecutionGraph`. Unlike there a cancel does not turn a failure into a
+//! A job, as Flink's `DefaultExecutionGraph`; until it has a graph the Dispatcher says that it is
+//! Initializing. Unlike there a cancel does not turn a failure into a
 //! cancellation, so that the reason is not lost, and a failure does not end a cancellation; and a job
 //! that restarts is shown as such until its tasks are deployed again.
 //!
 //! ```text
-//!  Initializing ─▶ Created ── Deployed ─▶ Running ── AllEnded ─▶ Finished
-//!       │             │   Deployed ┌──────▶  │  │
-//!       │             │        Restarting ◀──│──┘ Restart
-//!       └─────────────┴────────────┴─────────┤
-//!                                            ├─ Cancel ──▶ Cancelling ── AllEnded ─▶ Canceled
-//!                                            └─ Failure ─▶ Failing ───── AllEnded ─▶ Failed
+//!  Created ── Deployed ─▶ Running ── AllEnded ─▶ Finished
+//!     │   Deployed ┌──────▶  │  │
+//!     │        Restarting ◀──│──┘ Restart
+//!     └────────────┴─────────┤
+//!                            ├─ Cancel ──▶ Cancelling ── AllEnded ─▶ Canceled
+//!                            └─ Failure ─▶ Failing ───── AllEnded ─▶ Failed
 //!  any that has not ended ── Suspend ─▶ Suspended
 //! ```
 //!
