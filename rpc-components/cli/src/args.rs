@@ -120,7 +120,7 @@ pub(crate) struct JobManagerArgs {
     /// The host and port by which others reach this process, if not those of --listen.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
-    /// A TOML file of limits and times.
+    /// A TOML file of limits and times, with lines such as `heartbeat_timeout_ms = 50000`.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
@@ -144,7 +144,7 @@ pub(crate) struct TaskManagerArgs {
     /// Its name, which no other that runs may have; by default a new one.
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub(crate) name: Option<String>,
-    /// A TOML file of limits and times.
+    /// A TOML file of limits and times, with lines such as `heartbeat_timeout_ms = 50000`.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]

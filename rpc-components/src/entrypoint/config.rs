@@ -15,6 +15,7 @@ use crate::job_graph::RestartStrategy;
 use crate::operator::count;
 use crate::registration::RegistrationConfig;
 use crate::resource_manager::ResourceManagerConfig;
+use crate::shuffle::ShuffleConfig;
 use crate::task_executor::TaskExecutorConfig;
 
 /// How the components of a process behave.
@@ -32,6 +33,8 @@ pub struct ClusterConfig {
     pub dispatcher: DispatcherConfig,
     /// How slots are given.
     pub resource_manager: ResourceManagerConfig,
+    /// How records travel between tasks.
+    pub shuffle: ShuffleConfig,
     /// How tasks are run.
     pub task_executor: TaskExecutorConfig,
 }
@@ -49,6 +52,7 @@ impl Default for ClusterConfig {
             rpc: RpcConfig::default(),
             dispatcher: DispatcherConfig::default(),
             resource_manager: ResourceManagerConfig::default(),
+            shuffle: ShuffleConfig::default(),
             task_executor: TaskExecutorConfig::default(),
         }
     }
@@ -116,7 +120,17 @@ struct File {
 }
 
 impl ClusterConfig {
-    /// Reads a TOML file; what it does not say has its default.
+    /// Reads a TOML file; what it does not say has its default. It has no tables.
+    ///
+    /// | key | sets |
+    /// |---|---|
+    /// | `heartbeat_interval_ms`, `heartbeat_timeout_ms` | the times of [`heartbeat`](Self::heartbeat) |
+    /// | `registration_error_delay_ms`, `registration_refused_delay_ms` | the delays of [`registration`](Self::registration) |
+    /// | `call_timeout_ms`, `frame_bytes_max` | the same of [`rpc`](Self::rpc) |
+    /// | `restart` | the restart strategy of jobs that name none, as `--restart` does |
+    /// | `results_timeout_ms` | how long a job waits for somebody who fetches what it prints |
+    /// | `jobs_running_max`, `jobs_completed_max` | how many jobs may run, and are remembered |
+    /// | `slot_activation_timeout_ms`, `task_cancellation_timeout_ms` | the same of [`task_executor`](Self::task_executor) |
     ///
     /// # Errors
     ///

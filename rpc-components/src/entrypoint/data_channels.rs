@@ -17,9 +17,10 @@ pub(super) const DATA_CHANNEL: &str = "shuffle";
 pub(super) fn serve(
     rpc: &RpcService,
     resource: ResourceId,
+    config: ShuffleConfig,
 ) -> Result<ShuffleEnvironment, StartError> {
     let dialer = Arc::new(ServiceDialer(rpc.clone()));
-    let shuffle = ShuffleEnvironment::new(ShuffleConfig::default(), resource, dialer);
+    let shuffle = ShuffleEnvironment::new(config, resource, dialer);
     let mut channels = rpc.accept_channels(DATA_CHANNEL)?;
     let (service, serving) = (rpc.clone(), shuffle.clone());
     rpc.spawn(async move {

@@ -60,7 +60,7 @@ impl TaskManager {
         let services = TaskExecutorServices {
             retrieval: LeaderRetrieval::new(rpc.clone(), job_manager),
             operators,
-            shuffle: data_channels::serve(&rpc, resource.clone())?,
+            shuffle: data_channels::serve(&rpc, resource.clone(), config.shuffle)?,
             data_address: rpc.address_of(DATA_CHANNEL),
             metrics: MetricRegistry::new(metrics.main_thread()),
             metrics_address: Some(metrics.address()),
