@@ -52,6 +52,15 @@ impl JobMaster {
             {
                 return self.close_task_manager(cx, resource, &lost(resource));
             }
+            // It has not heard of it.
+            RpcError::Overloaded { .. } => {
+                cx.schedule(RETRY_DELAY, move |job_master, cx| {
+                    if let Some(deploy) = job_master.graph.deploy(attempt) {
+                        job_master.deploy(cx, deploy);
+                    }
+                });
+                return;
+            }
             // No other attempt would fare better.
             RpcError::Codec { .. }
             | RpcError::Forbidden { .. }
@@ -102,7 +111,7 @@ impl JobMaster {
             // It has not heard of it, and the task runs on.
             Err(RpcError::Overloaded { .. }) => {
                 let resource = resource.clone();
-                cx.schedule(CANCEL_RETRY_DELAY, move |job_master, cx| {
+                cx.schedule(RETRY_DELAY, move |job_master, cx| {
                     job_master.cancel_task(cx, attempt, &resource);
                 });
                 return;
@@ -131,5 +140,5 @@ fn texts<E: std::error::Error + 'static>(error: &RpcError<E>, what: String) -> V
     texts
 }
 
-/// When a task is cancelled again whose TaskExecutor has too much to do to hear of it.
-const CANCEL_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// When a TaskExecutor is told again that had too much to do to hear of it.
+const RETRY_DELAY: Duration = Duration::from_secs(1);

@@ -11,7 +11,7 @@ use crate::job_graph::{Edge, PlanVertex, Ship};
 
 impl ExecutionGraph {
     /// Says how to deploy an attempt; `None` if there is no such attempt or no slot for it.
-    pub(super) fn deploy(&self, attempt: AttemptId) -> Option<Deploy> {
+    pub(crate) fn deploy(&self, attempt: AttemptId) -> Option<Deploy> {
         let (allocation, task_manager) = self.slot(attempt)?;
         let vertex = self.vertex(attempt.vertex)?;
         let descriptor = TaskDeploymentDescriptor {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rpc_core::testing::sim::SimNetwork;
-use rpc_core::{Call, FencingToken, RpcError, RpcServer, RpcService};
+use rpc_core::{Call, FencingToken, RpcConfig, RpcError, RpcServer, RpcService};
 use tokio::time::{Instant, advance, timeout};
 
 use super::{JobMaster, JobMasterConfig};
@@ -15,8 +15,8 @@ use crate::gateway::{
     AllocatedSlot, ExecutionState, FailureKind, FileSplits, JobInfo, JobMasterGateway, JobStatus,
     MockResourceManagerGateway, MockTaskExecutorGateway, RegistrationResponse, RequirementsError,
     ResultsGone, Shortage, SlotOffer, TaskDeploymentDescriptor, TaskExecutionState,
-    TaskExecutorReport, TaskIo, TaskManagerLocation, TaskSubmissionError, UnknownAttempt,
-    UnknownTaskManager,
+    TaskExecutorGateway, TaskExecutorReport, TaskIo, TaskManagerLocation, TaskSubmissionError,
+    UnknownAttempt, UnknownTaskManager,
 };
 use crate::id::{
     AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId,
@@ -811,6 +811,47 @@ async fn a_task_that_cannot_be_submitted_fails_the_job() {
         failure.last().unwrap().ends_with("is too much"),
         "{failure:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_has_too_much_to_do_is_told_again() {
+    let network = SimNetwork::seeded(1);
+    let rpc = RpcService::builder().transport(network.node("jm").transport());
+    let fixture = Fixture::within(rpc.build().await.unwrap(), graph(1, None), |_| {}).await;
+    let mut config = RpcConfig::default();
+    config.calls_max = 1;
+    let far = RpcService::builder()
+        .config(config)
+        .transport(network.node("te").transport());
+    let far = far.build().await.unwrap();
+    let _te = fixture.start_silent_task_executor_in(&far, "te");
+    let te = fixture
+        .rpc
+        .connect::<dyn TaskExecutorGateway>("sim://te/te");
+    let te = te.await.unwrap();
+    // As long as it has not answered this, it takes no other call.
+    let latency = Duration::from_millis(400);
+    let keep_busy = || te.heartbeat_from_job_manager(fixture.job, vec![]);
+    let session = InstanceId::random();
+    let registered = fixture.register_for(fixture.job, "te", "sim://te/te", session);
+    registered.await;
+    network.set_latency(latency..=latency);
+
+    let busy = keep_busy();
+    fixture.offer("te", 1).await.unwrap();
+    let attempt = fixture.run().await;
+    busy.await.unwrap();
+    let quiet = timeout(Duration::from_secs(1), fixture.cancelled.next());
+    assert!(quiet.await.is_err());
+    let busy = keep_busy();
+    fixture.gateway.cancel().await.unwrap();
+    assert_eq!(fixture.cancelled.next().await, attempt);
+    busy.await.unwrap();
+    fixture
+        .tell(attempt, ExecutionState::Canceled)
+        .await
+        .unwrap();
+    assert_eq!(fixture.end().await, (JobStatus::Canceled, vec![]));
 }
 
 #[tokio::test(start_paused = true)]
