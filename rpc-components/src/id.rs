@@ -52,6 +52,10 @@ random_id! {
     InstanceId;
     /// Identifies a job. Flink's `JobID`.
     JobId;
+    /// Identifies one registration of a TaskExecutor at a JobMaster, or of a JobMaster at the
+    /// ResourceManager. Whoever registers makes it, and says it again with each call of that
+    /// registration.
+    RegistrationId;
 }
 
 /// Leadership terms of the components, each a [`FencingToken`] of its own type.

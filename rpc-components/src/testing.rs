@@ -30,7 +30,8 @@ use crate::gateway::{
     UnknownTaskManager,
 };
 use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId,
+    ResourceManagerId, SlotId,
 };
 use crate::leader::{LeaderRetrieval, Leaders};
 
@@ -174,8 +175,13 @@ impl StubTaskExecutor {
         self.mock.free_inactive_slots(job);
     }
 
-    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String) -> RpcResult<()> {
-        at_once(self.mock.disconnect_job_manager(job, id, cause))
+    fn disconnect_job_manager(
+        &self,
+        job: JobId,
+        registration: RegistrationId,
+        cause: String,
+    ) -> RpcResult<()> {
+        at_once(self.mock.disconnect_job_manager(job, registration, cause))
     }
 
     fn disconnect_resource_manager(&self, instance: InstanceId, cause: String) -> RpcResult<()> {
@@ -262,12 +268,36 @@ impl StubJobMaster {
         job: JobId,
         location: TaskManagerLocation,
         session: InstanceId,
+        registration: RegistrationId,
     ) -> RpcResult<RegistrationResponse<ResourceId>> {
-        at_once(self.mock.register_task_manager(job, location, session))
+        at_once(
+            self.mock
+                .register_task_manager(job, location, session, registration),
+        )
     }
 
-    fn disconnect_task_manager(&self, task_manager: ResourceId, cause: String) -> RpcResult<()> {
-        at_once(self.mock.disconnect_task_manager(task_manager, cause))
+    fn disconnect_task_manager(
+        &self,
+        task_manager: ResourceId,
+        registration: RegistrationId,
+        cause: String,
+    ) -> RpcResult<()> {
+        at_once(
+            self.mock
+                .disconnect_task_manager(task_manager, registration, cause),
+        )
+    }
+
+    fn notify_task_manager_lost(
+        &self,
+        task_manager: ResourceId,
+        session: InstanceId,
+        cause: String,
+    ) -> RpcResult<()> {
+        at_once(
+            self.mock
+                .notify_task_manager_lost(task_manager, session, cause),
+        )
     }
 
     fn heartbeat_from_task_manager(
@@ -307,8 +337,12 @@ impl StubJobMaster {
         self.mock.fail_slot(task_manager, allocation, cause);
     }
 
-    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String) -> RpcResult<()> {
-        at_once(self.mock.disconnect_resource_manager(id, cause))
+    fn disconnect_resource_manager(
+        &self,
+        registration: RegistrationId,
+        cause: String,
+    ) -> RpcResult<()> {
+        at_once(self.mock.disconnect_resource_manager(registration, cause))
     }
 
     fn notify_not_enough_resources_available(&self, shortage: Shortage) {
@@ -360,8 +394,12 @@ impl StubResourceManager {
         resource: ResourceId,
         address: String,
         job: JobId,
+        registration: RegistrationId,
     ) -> RpcResult<RegistrationResponse<ResourceId>> {
-        at_once(self.mock.register_job_master(id, resource, address, job))
+        at_once(
+            self.mock
+                .register_job_master(id, resource, address, job, registration),
+        )
     }
 
     fn declare_required_resources(
@@ -436,11 +474,14 @@ impl StubResourceManager {
     fn disconnect_job_manager(
         &self,
         job: JobId,
-        id: JobMasterId,
+        registration: RegistrationId,
         status: JobStatus,
         cause: String,
     ) -> RpcResult<()> {
-        at_once(self.mock.disconnect_job_manager(job, id, status, cause))
+        at_once(
+            self.mock
+                .disconnect_job_manager(job, registration, status, cause),
+        )
     }
 }
 

@@ -25,7 +25,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("gateway", &["id", "job_graph"]),
     ("leader", &["gateway"]),
     ("metric_query", &["gateway"]),
-    ("registration", &["gateway"]),
+    ("registration", &["gateway", "id"]),
     ("operator", &["gateway", "id", "job_graph"]),
     ("shuffle", &["gateway", "id", "job_graph", "operator"]),
     (

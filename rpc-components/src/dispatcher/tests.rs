@@ -13,8 +13,8 @@ use crate::gateway::{
     TaskExecutionState, TaskIo, TaskManagerLocation,
 };
 use crate::id::{
-    AllocationId, AttemptId, DispatcherId, InstanceId, JobId, ResourceId, ResourceManagerId,
-    VertexId,
+    AllocationId, AttemptId, DispatcherId, InstanceId, JobId, RegistrationId, ResourceId,
+    ResourceManagerId, VertexId,
 };
 use crate::job_graph::{Edge, JobGraph, JobGraphError, OperatorSpec, Ship, Vertex};
 use crate::operator::OperatorRegistry;
@@ -113,7 +113,8 @@ impl Fixture {
             address: String::from("te"),
             data_address: String::from("data"),
         };
-        let registered = job_master.register_task_manager(job, location, InstanceId::random());
+        let (session, registration) = (InstanceId::random(), RegistrationId::random());
+        let registered = job_master.register_task_manager(job, location, session, registration);
         assert!(matches!(
             registered.await,
             Ok(RegistrationResponse::Success(_))

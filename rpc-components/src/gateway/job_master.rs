@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{JobInfo, RegistrationResponse};
-use crate::id::{AllocationId, AttemptId, InstanceId, JobId, ResourceId, ResourceManagerId};
+use crate::id::{AllocationId, AttemptId, InstanceId, JobId, RegistrationId, ResourceId};
 
 /// What a JobMaster may be asked by TaskExecutors, the ResourceManager and the Dispatcher.
 ///
@@ -39,6 +39,7 @@ pub trait JobMasterGateway {
         job: JobId,
         location: TaskManagerLocation,
         session: InstanceId,
+        registration: RegistrationId,
     ) -> Call<RegistrationResponse<ResourceId>>;
 
     /// Offers slots to the job; returns those that it takes.
@@ -51,11 +52,26 @@ pub trait JobMasterGateway {
     /// Says that a slot is lost.
     fn fail_slot(&self, task_manager: ResourceId, allocation: AllocationId, cause: String);
 
-    /// Says that a TaskExecutor is lost, or that it leaves.
-    fn disconnect_task_manager(&self, task_manager: ResourceId, cause: String) -> Call<()>;
+    /// Says that a TaskExecutor ends a registration: it leaves, or has lost this JobMaster.
+    fn disconnect_task_manager(
+        &self,
+        task_manager: ResourceId,
+        registration: RegistrationId,
+        cause: String,
+    ) -> Call<()>;
 
-    /// Says that the ResourceManager of this term does not know the job any more.
-    fn disconnect_resource_manager(&self, id: ResourceManagerId, cause: String) -> Call<()>;
+    /// Says that a TaskExecutor has left the ResourceManager, or that this has lost it. It names the
+    /// start of the TaskExecutor: the ResourceManager does not know its registrations at JobMasters.
+    fn notify_task_manager_lost(
+        &self,
+        task_manager: ResourceId,
+        session: InstanceId,
+        cause: String,
+    ) -> Call<()>;
+
+    /// Says that a registration at the ResourceManager has ended: it leaves, or has lost this
+    /// JobMaster.
+    fn disconnect_resource_manager(&self, registration: RegistrationId, cause: String) -> Call<()>;
 
     /// Says that the job will not get the slots that it needs, unless something changes.
     fn notify_not_enough_resources_available(&self, shortage: Shortage);

@@ -1,7 +1,8 @@
 //! The whole wire contract: what each component may be asked, and the messages that travel.
 //!
 //! Where Flink only *tells* that a connection ends, here it is a call: whoever stops can wait until
-//! it was heard.
+//! it was heard. Unlike in Flink it names the registration that ends: it may come late, when the two
+//! have registered with each other anew.
 
 mod dispatcher;
 mod file_splits;

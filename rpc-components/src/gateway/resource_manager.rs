@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{JobStatus, RegistrationResponse};
-use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId};
+use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, SlotId};
 
 /// What the ResourceManager may be asked by TaskExecutors, JobMasters and the Dispatcher.
 ///
@@ -19,6 +19,7 @@ pub trait ResourceManagerGateway {
         resource: ResourceId,
         address: String,
         job: JobId,
+        registration: RegistrationId,
     ) -> Call<RegistrationResponse<ResourceId>>;
 
     /// Says how many slots a job needs in all.
@@ -60,12 +61,12 @@ pub trait ResourceManagerGateway {
         cause: String,
     ) -> Call<()>;
 
-    /// Says that a JobMaster leaves, or has lost this ResourceManager. What its job needs is
-    /// forgotten if the job has ended.
+    /// Says that a JobMaster ends a registration: it leaves, or has lost this ResourceManager. What
+    /// its job needs is forgotten if the job has ended.
     fn disconnect_job_manager(
         &self,
         job: JobId,
-        id: JobMasterId,
+        registration: RegistrationId,
         status: JobStatus,
         cause: String,
     ) -> Call<()>;
@@ -135,6 +136,8 @@ impl AppError for RequirementsError {}
 pub struct TaskExecutorRegistration {
     /// The TaskExecutor.
     pub resource: ResourceId,
+    /// New with each start of the TaskExecutor.
+    pub session: InstanceId,
     /// The address of its gateway.
     pub address: String,
     /// The address at which other TaskExecutors open its channels.

@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use super::AllocatedSlot;
 use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, ResourceId,
-    ResourceManagerId,
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, RegistrationId,
+    ResourceId, ResourceManagerId,
 };
 use crate::job_graph::{OperatorSpec, Ship};
 
@@ -43,13 +43,17 @@ pub trait TaskExecutorGateway {
     /// Asks for a heartbeat.
     fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> Call<()>;
 
-    /// Says that a JobMaster leaves, or has lost this TaskExecutor. Unlike in Flink it carries the
-    /// JobMaster's term, so that a former one does not cut off its successor.
-    fn disconnect_job_manager(&self, job: JobId, id: JobMasterId, cause: String) -> Call<()>;
+    /// Says that a registration at the job's JobMaster has ended: it leaves, or has lost this
+    /// TaskExecutor.
+    fn disconnect_job_manager(
+        &self,
+        job: JobId,
+        registration: RegistrationId,
+        cause: String,
+    ) -> Call<()>;
 
     /// Says that a registration at the ResourceManager has ended: it leaves, or has lost this
-    /// TaskExecutor. Unlike in Flink it names the registration, so that a late word of one does not
-    /// end the next.
+    /// TaskExecutor.
     fn disconnect_resource_manager(&self, instance: InstanceId, cause: String) -> Call<()>;
 
     /// Returns where the metrics of this process are to be had.

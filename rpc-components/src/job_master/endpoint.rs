@@ -23,7 +23,7 @@ use crate::gateway::{
     UnknownAttempt,
 };
 use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
-use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, VertexId};
+use crate::id::{InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, VertexId};
 use crate::job_graph::{JobPlan, RestartStrategy};
 use crate::leader::LeaderRetrieval;
 use crate::registration::RegistrationConfig;
@@ -115,6 +115,7 @@ pub struct JobMaster {
 pub(super) struct TaskManager {
     pub(super) gateway: Arc<dyn TaskExecutorGateway>,
     pub(super) session: InstanceId,
+    pub(super) registration: RegistrationId,
     pub(super) watch: Option<Watch>,
 }
 
@@ -216,7 +217,7 @@ impl JobMaster {
             return self.run(cx, actions);
         }
         let needed = self.graph.slots_needed();
-        let why = match self.resource_manager.id() {
+        let why = match self.resource_manager.accepted() {
             Some(_) => "the others were promised and have not come",
             None => "no resource manager has answered",
         };

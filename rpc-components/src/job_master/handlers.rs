@@ -1,7 +1,5 @@
 //! What the JobMaster does when it is asked.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use rpc_core::{Context, Failure, MainThread, ReplyTo, RpcError, RpcResult, rpc_endpoint};
 
@@ -12,7 +10,7 @@ use crate::gateway::{
     UnknownAttempt, UnknownTaskManager,
 };
 use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, ResourceId, ResourceManagerId, check_name,
+    AllocationId, AttemptId, InstanceId, JobId, RegistrationId, ResourceId, check_name,
 };
 
 #[rpc_endpoint(JobMasterGateway)]
@@ -46,13 +44,15 @@ impl JobMaster {
         Ok(next.map_err(|error| Failure::new(&error))?)
     }
 
-    /// As `JobMaster#registerTaskManager`: the same session is accepted again, and a new one takes
-    /// the place of the old, whose slots are lost.
+    /// As `JobMaster#registerTaskManager`: the same registration is accepted again, one of the same
+    /// session takes the place of the one before it and keeps its slots, and one of a new session
+    /// takes the place of the old, whose slots are lost.
     async fn register_task_manager(
         main: MainThread<'_, Self>,
         job: JobId,
         location: TaskManagerLocation,
         session: InstanceId,
+        registration: RegistrationId,
     ) -> RpcResult<RegistrationResponse<ResourceId>> {
         let known = main.run(|job_master, _| {
             if job != job_master.job {
@@ -69,7 +69,7 @@ impl JobMaster {
             }
             let known = job_master.task_managers.get(&location.resource);
             known
-                .filter(|it| it.session == session)
+                .filter(|it| it.registration == registration)
                 .map(|_| RegistrationResponse::Success(job_master.resource.clone()))
         });
         if let Some(known) = known {
@@ -81,7 +81,15 @@ impl JobMaster {
             .connect::<dyn TaskExecutorGateway>(&location.address)
             .await;
         Ok(main.run(|job_master, cx| match connected {
-            Ok(gateway) => job_master.accept_task_manager(cx, gateway, location, session),
+            Ok(gateway) => {
+                let task_manager = TaskManager {
+                    gateway,
+                    session,
+                    registration,
+                    watch: None,
+                };
+                job_master.accept_task_manager(cx, task_manager, location)
+            }
             Err(error) => RegistrationResponse::Failure(error.to_string()),
         }))
     }
@@ -97,11 +105,12 @@ impl JobMaster {
                 task_manager: task_manager.clone(),
             })?;
         }
-        let offered = self.pool.offer(&task_manager, &offers, now());
-        if offered.has_new {
+        let accepted = self.pool.offer(&task_manager, &offers, now());
+        // They may be known: until then their TaskExecutor may have been in doubt.
+        if !accepted.is_empty() {
             self.deploy_if_possible(cx);
         }
-        Ok(offered.accepted)
+        Ok(accepted)
     }
 
     /// As `JobMaster#failSlot`: the tasks in the slot fail, and a TaskExecutor whose last slot it was
@@ -129,9 +138,27 @@ impl JobMaster {
         &mut self,
         cx: &mut Context<Self>,
         task_manager: ResourceId,
+        registration: RegistrationId,
         cause: String,
     ) -> RpcResult<()> {
-        self.close_task_manager(cx, &task_manager, &cause);
+        let known = self.task_managers.get(&task_manager);
+        if known.is_some_and(|it| it.registration == registration) {
+            self.close_task_manager(cx, &task_manager, &cause);
+        }
+        Ok(())
+    }
+
+    fn notify_task_manager_lost(
+        &mut self,
+        cx: &mut Context<Self>,
+        task_manager: ResourceId,
+        session: InstanceId,
+        cause: String,
+    ) -> RpcResult<()> {
+        let known = self.task_managers.get(&task_manager);
+        if known.is_some_and(|it| it.session == session) {
+            self.close_task_manager(cx, &task_manager, &cause);
+        }
         Ok(())
     }
 
@@ -139,10 +166,10 @@ impl JobMaster {
     fn disconnect_resource_manager(
         &mut self,
         cx: &mut Context<Self>,
-        id: ResourceManagerId,
+        registration: RegistrationId,
         cause: String,
     ) -> RpcResult<()> {
-        if self.resource_manager.id() == Some(id) {
+        if self.resource_manager.accepted() == Some(registration) {
             tracing::info!(job = %self.job, cause, "the resource manager has disconnected");
             self.connect_resource_manager(cx);
         }
@@ -244,9 +271,8 @@ impl JobMaster {
     fn accept_task_manager(
         &mut self,
         cx: &mut Context<Self>,
-        gateway: Arc<dyn TaskExecutorGateway>,
+        task_manager: TaskManager,
         location: TaskManagerLocation,
-        session: InstanceId,
     ) -> RegistrationResponse<ResourceId> {
         if self.graph.has_ended() {
             return RegistrationResponse::Rejection(String::from("the job has ended"));
@@ -255,7 +281,7 @@ impl JobMaster {
         if self
             .task_managers
             .get(&resource)
-            .is_some_and(|it| it.session != session)
+            .is_some_and(|it| it.session != task_manager.session)
         {
             self.close_task_manager(cx, &resource, "the task manager was started anew");
         }
@@ -263,14 +289,12 @@ impl JobMaster {
             let reason = String::from("the job has too many task managers");
             return RegistrationResponse::Failure(reason);
         }
-        let task_manager = TaskManager {
-            gateway,
-            session,
-            watch: None,
-        };
-        self.task_managers.insert(resource.clone(), task_manager);
+        // It lives, and is watched from now on, whatever was found of a registration before.
+        self.pool.set_doubtful(&resource, false);
+        self.task_manager_heartbeats.unmonitor(&resource);
         self.task_manager_heartbeats
             .monitor(resource.clone(), now());
+        self.task_managers.insert(resource.clone(), task_manager);
         self.watch_task_manager(cx, resource);
         RegistrationResponse::Success(self.resource.clone())
     }

@@ -8,7 +8,7 @@ use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 use super::endpoint::{JobMaster, TaskManager, lost, now};
 use crate::gateway::{RequirementsError, ResourceManagerGateway, TaskExecutorGateway};
 use crate::heartbeat::{Watch, reached};
-use crate::id::{ResourceId, ResourceManagerId};
+use crate::id::{RegistrationId, ResourceId};
 use crate::leader::LeaderRetrieval;
 use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
 
@@ -26,6 +26,7 @@ pub(super) struct ResourceManagerLink {
 /// A ResourceManager that has accepted the registration.
 struct Established {
     gateway: Arc<dyn ResourceManagerGateway>,
+    registration: RegistrationId,
     resource: ResourceId,
 }
 
@@ -48,9 +49,9 @@ impl ResourceManagerLink {
         self.established.take()
     }
 
-    pub(super) fn id(&self) -> Option<ResourceManagerId> {
-        let token = self.established.as_ref()?.gateway.fencing_token();
-        Some(ResourceManagerId::new(token))
+    /// Returns the registration that a ResourceManager has accepted.
+    pub(super) fn accepted(&self) -> Option<RegistrationId> {
+        self.established.as_ref().map(|it| it.registration)
     }
 
     pub(super) fn answer_heartbeat(&self, own: &ResourceId) -> Option<Call<()>> {
@@ -70,16 +71,16 @@ impl JobMaster {
         // The next one may have other slots.
         self.shortage = None;
         let link = &mut self.resource_manager;
-        let attempt = link
+        let registration = link
             .connection
             .start()
             .or_else(|| link.connection.reconnect());
-        let (Some(attempt), Some(id)) = (attempt, self.id) else {
+        let (Some(registration), Some(id)) = (registration, self.id) else {
             return;
         };
         let retrieval = link.retrieval.clone();
         let (job, resource, address) = (self.job, self.resource.clone(), self.address.clone());
-        let registration = register(
+        let registering = register(
             Registration::new(self.config.registration.clone()),
             String::from("the resource manager"),
             move || {
@@ -90,20 +91,26 @@ impl JobMaster {
                 }
             },
             move |gateway: &dyn ResourceManagerGateway| {
-                gateway.register_job_master(id, resource.clone(), address.clone(), job)
+                let (resource, address) = (resource.clone(), address.clone());
+                gateway.register_job_master(id, resource, address, job, registration)
             },
         );
-        let (registration, abort) = abortable(registration);
+        let (registering, abort) = abortable(registering);
         link.registering = Some(abort);
-        cx.pipe(registration, move |job_master, cx, result| {
+        cx.pipe(registering, move |job_master, cx, result| {
             // An aborted registration is one that no longer counts.
             let Ok(result) = result else { return };
             let connection = &mut job_master.resource_manager.connection;
             match result {
-                Ok((gateway, resource)) if connection.established(attempt) => {
-                    job_master.resource_manager_established(cx, gateway, resource);
+                Ok((gateway, resource)) if connection.established(registration) => {
+                    let established = Established {
+                        gateway,
+                        registration,
+                        resource,
+                    };
+                    job_master.resource_manager_established(cx, established);
                 }
-                Err(reason) if connection.rejected(attempt) => {
+                Err(reason) if connection.rejected(registration) => {
                     let failure = vec![format!("the resource manager rejects the job: {reason}")];
                     let actions = job_master.graph.fail(failure, job_master.now_ms());
                     job_master.run(cx, actions);
@@ -113,15 +120,10 @@ impl JobMaster {
         });
     }
 
-    fn resource_manager_established(
-        &mut self,
-        cx: &mut Context<Self>,
-        gateway: Arc<dyn ResourceManagerGateway>,
-        resource: ResourceId,
-    ) {
+    fn resource_manager_established(&mut self, cx: &mut Context<Self>, established: Established) {
         self.resource_manager_heartbeats
-            .monitor(resource.clone(), now());
-        self.resource_manager.established = Some(Established { gateway, resource });
+            .monitor(established.resource.clone(), now());
+        self.resource_manager.established = Some(established);
         self.declare(cx);
     }
 
@@ -297,9 +299,7 @@ impl JobMaster {
         tracing::info!(job = %self.job, %resource, cause, "task manager gone");
         self.task_manager_heartbeats.unmonitor(resource);
         self.pool.release_task_manager(resource);
-        if let Some(told) = self.say_goodbye(&task_manager, cause) {
-            told.detach();
-        }
+        self.say_goodbye(&task_manager, cause).detach();
         true
     }
 
@@ -309,16 +309,20 @@ impl JobMaster {
         for (resource, task_manager) in std::mem::take(&mut self.task_managers) {
             self.task_manager_heartbeats.unmonitor(&resource);
             self.pool.release_task_manager(&resource);
-            goodbyes.extend(self.say_goodbye(&task_manager, cause));
+            goodbyes.push(self.say_goodbye(&task_manager, cause));
         }
         goodbyes.extend(self.leave_resource_manager(cause));
         self.resource_manager.connection.close();
         goodbyes
     }
 
-    fn say_goodbye(&self, task_manager: &TaskManager, cause: &str) -> Option<Call<()>> {
-        let gateway = &task_manager.gateway;
-        Some(gateway.disconnect_job_manager(self.job, self.id?, cause.to_owned()))
+    fn say_goodbye(&self, task_manager: &TaskManager, cause: &str) -> Call<()> {
+        let TaskManager {
+            gateway,
+            registration,
+            ..
+        } = task_manager;
+        gateway.disconnect_job_manager(self.job, *registration, cause.to_owned())
     }
 
     /// As `JobMaster#dissolveResourceManagerConnection`.
@@ -326,8 +330,12 @@ impl JobMaster {
         let left = self.resource_manager.drop_current()?;
         tracing::info!(job = %self.job, cause, "leaving the resource manager");
         self.resource_manager_heartbeats.unmonitor(&left.resource);
-        let (job, id, status) = (self.job, self.id?, self.graph.status());
-        let gateway = left.gateway;
-        Some(gateway.disconnect_job_manager(job, id, status, cause.to_owned()))
+        let (job, status, cause) = (self.job, self.graph.status(), cause.to_owned());
+        let Established {
+            gateway,
+            registration,
+            ..
+        } = left;
+        Some(gateway.disconnect_job_manager(job, registration, status, cause))
     }
 }

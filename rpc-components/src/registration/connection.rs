@@ -9,6 +9,8 @@
 //!                └── reconnect ─────────┘
 //! ```
 
+use crate::id::RegistrationId;
+
 /// Where a [`RegisteredConnection`] stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ConnectionState {
@@ -22,12 +24,13 @@ enum ConnectionState {
 
 /// Tells the registration that counts from those before it.
 ///
-/// Each registration has a number, and what comes of one that is not the newest is ignored: a
+/// Each registration has an id, and what comes of one that is not the newest is ignored: a
 /// registration that was given up calls nobody back. Answers to Flink's `RegisteredRpcConnection`.
 #[derive(Debug)]
 pub(crate) struct RegisteredConnection {
     state: ConnectionState,
-    registration: u64,
+    /// The newest.
+    registration: Option<RegistrationId>,
 }
 
 impl RegisteredConnection {
@@ -35,7 +38,7 @@ impl RegisteredConnection {
     pub(crate) const fn new() -> Self {
         Self {
             state: ConnectionState::New,
-            registration: 0,
+            registration: None,
         }
     }
 
@@ -44,19 +47,27 @@ impl RegisteredConnection {
         matches!(self.state, ConnectionState::Pending)
     }
 
-    /// Begins the first registration and returns its number; `None` if it was begun before.
-    pub(crate) const fn start(&mut self) -> Option<u64> {
+    /// Returns the registration that is under way or was accepted.
+    pub(crate) fn registration(&self) -> Option<RegistrationId> {
+        match self.state {
+            ConnectionState::Pending | ConnectionState::Established => self.registration,
+            ConnectionState::New | ConnectionState::Failed | ConnectionState::Closed => None,
+        }
+    }
+
+    /// Begins the first registration and returns its id; `None` if it was begun before.
+    pub(crate) fn start(&mut self) -> Option<RegistrationId> {
         match self.state {
             ConnectionState::New => Some(self.begin()),
             _ => None,
         }
     }
 
-    /// Gives up what there is and begins anew; returns the number of the new registration.
+    /// Gives up what there is and begins anew; returns the id of the new registration.
     ///
     /// As `RegisteredRpcConnection#tryReconnect`: `None` if the connection was never begun or is
     /// closed.
-    pub(crate) const fn reconnect(&mut self) -> Option<u64> {
+    pub(crate) fn reconnect(&mut self) -> Option<RegistrationId> {
         match self.state {
             ConnectionState::New | ConnectionState::Closed => None,
             _ => Some(self.begin()),
@@ -64,12 +75,12 @@ impl RegisteredConnection {
     }
 
     /// Takes the success of a registration; returns whether it counts.
-    pub(crate) const fn established(&mut self, registration: u64) -> bool {
+    pub(crate) fn established(&mut self, registration: RegistrationId) -> bool {
         self.settle(registration, ConnectionState::Established)
     }
 
     /// Takes the rejection of a registration; returns whether it counts.
-    pub(crate) const fn rejected(&mut self, registration: u64) -> bool {
+    pub(crate) fn rejected(&mut self, registration: RegistrationId) -> bool {
         self.settle(registration, ConnectionState::Failed)
     }
 
@@ -78,15 +89,15 @@ impl RegisteredConnection {
         self.state = ConnectionState::Closed;
     }
 
-    const fn begin(&mut self) -> u64 {
+    fn begin(&mut self) -> RegistrationId {
+        let registration = RegistrationId::random();
         self.state = ConnectionState::Pending;
-        self.registration += 1;
-        self.registration
+        self.registration = Some(registration);
+        registration
     }
 
-    const fn settle(&mut self, registration: u64, state: ConnectionState) -> bool {
-        let counts =
-            matches!(self.state, ConnectionState::Pending) && registration == self.registration;
+    fn settle(&mut self, registration: RegistrationId, state: ConnectionState) -> bool {
+        let counts = self.is_pending() && self.registration == Some(registration);
         if counts {
             self.state = state;
         }

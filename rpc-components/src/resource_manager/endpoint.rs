@@ -16,7 +16,7 @@ use crate::gateway::{
     TaskExecutorRegistration,
 };
 use crate::heartbeat::{HeartbeatConfig, HeartbeatMonitor, Watch, until_heard};
-use crate::id::{InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId};
+use crate::id::{InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, ResourceManagerId};
 
 /// How a ResourceManager behaves.
 #[derive(Clone, Debug)]
@@ -81,6 +81,7 @@ pub(super) struct JobMaster {
     pub(super) gateway: Arc<dyn JobMasterGateway>,
     pub(super) id: JobMasterId,
     pub(super) resource: ResourceId,
+    pub(super) registration: RegistrationId,
 }
 
 impl ResourceManager {
@@ -241,10 +242,13 @@ impl ResourceManager {
         cause: &str,
     ) -> Option<TaskExecutor> {
         let known = self.forget_task_executor(cx, resource, cause)?;
+        let session = known.registration.session;
         for (job, job_master) in &self.jobs {
-            let told = job_master
-                .gateway
-                .disconnect_task_manager(resource.clone(), cause.to_owned());
+            let told = job_master.gateway.notify_task_manager_lost(
+                resource.clone(),
+                session,
+                cause.to_owned(),
+            );
             let (job, id) = (*job, job_master.id);
             cx.pipe(told, move |rm, _, result| {
                 rm.job_master_called(job, id, &result)
@@ -279,7 +283,7 @@ impl ResourceManager {
     fn part_from_job_master(&mut self, job: JobId, cause: &str) -> Option<Call<()>> {
         let known = self.remove_job_master(job, cause)?;
         let gateway = known.gateway;
-        Some(gateway.disconnect_resource_manager(self.id, cause.to_owned()))
+        Some(gateway.disconnect_resource_manager(known.registration, cause.to_owned()))
     }
 
     /// Forgets a JobMaster that knows of it, because it leaves.

@@ -13,7 +13,9 @@ use crate::gateway::{
     ResourceOverview, ResourceRequirements, SlotReport, TaskExecutorAccepted, TaskExecutorGateway,
     TaskExecutorRegistration, TaskManagerInfo, UnknownRegistration,
 };
-use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, ResourceId, SlotId, check_name};
+use crate::id::{
+    AllocationId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, SlotId, check_name,
+};
 
 #[rpc_endpoint(ResourceManagerGateway)]
 impl ResourceManager {
@@ -25,8 +27,14 @@ impl ResourceManager {
         resource: ResourceId,
         address: String,
         job: JobId,
+        registration: RegistrationId,
     ) -> RpcResult<RegistrationResponse<ResourceId>> {
-        let job_master = Attempted { id, resource, job };
+        let job_master = Attempted {
+            id,
+            resource,
+            job,
+            registration,
+        };
         if let Some(known) = main.run(|rm, _| rm.registered(&job_master)) {
             return Ok(known);
         }
@@ -177,11 +185,12 @@ impl ResourceManager {
         &mut self,
         cx: &mut Context<Self>,
         job: JobId,
-        id: JobMasterId,
+        registration: RegistrationId,
         status: JobStatus,
         cause: String,
     ) -> RpcResult<()> {
-        if self.jobs.get(&job).is_some_and(|it| it.id != id) {
+        let known = self.jobs.get(&job);
+        if known.is_some_and(|it| it.registration != registration) {
             return Ok(());
         }
         self.remove_job_master(job, &cause);
@@ -244,6 +253,7 @@ struct Attempted {
     id: JobMasterId,
     resource: ResourceId,
     job: JobId,
+    registration: RegistrationId,
 }
 
 /// An attempt of a TaskExecutor to register, which is forgotten when its handler ends in whatever
@@ -291,15 +301,24 @@ impl Drop for Registering<'_> {
 }
 
 impl ResourceManager {
-    /// Tells a JobMaster that is registered already that it is, or that another leads the job.
-    fn registered(&self, job_master: &Attempted) -> Option<RegistrationResponse<ResourceId>> {
-        let known = self.jobs.get(&job_master.job)?;
+    /// Tells a JobMaster that is registered already that it is, by its new registration if it has
+    /// made one, or that another leads the job.
+    fn registered(&mut self, job_master: &Attempted) -> Option<RegistrationResponse<ResourceId>> {
+        let known = self.jobs.get_mut(&job_master.job)?;
         if known.id > job_master.id {
             let reason = String::from("a newer job master is registered");
             return Some(RegistrationResponse::Failure(reason));
         }
-        let is_same = known.id == job_master.id && known.resource == job_master.resource;
-        is_same.then(|| RegistrationResponse::Success(self.resource.clone()))
+        if known.id != job_master.id || known.resource != job_master.resource {
+            return None;
+        }
+        if known.registration != job_master.registration {
+            known.registration = job_master.registration;
+            self.job_master_heartbeats.unmonitor(&job_master.job);
+            self.job_master_heartbeats
+                .monitor(job_master.job, Instant::now());
+        }
+        Some(RegistrationResponse::Success(self.resource.clone()))
     }
 
     fn accept_job_master(
@@ -311,7 +330,12 @@ impl ResourceManager {
         if let Some(known) = self.registered(&job_master) {
             return known;
         }
-        let Attempted { id, resource, job } = job_master;
+        let Attempted {
+            id,
+            resource,
+            job,
+            registration,
+        } = job_master;
         let max = self.config.slot_manager.jobs_max;
         if self.jobs.len() >= max && !self.jobs.contains_key(&job) {
             return RegistrationResponse::Failure(format!("there are {max} jobs already"));
@@ -322,6 +346,7 @@ impl ResourceManager {
             gateway,
             id,
             resource,
+            registration,
         };
         self.jobs.insert(job, job_master);
         self.job_master_heartbeats.monitor(job, Instant::now());

@@ -13,7 +13,8 @@ use crate::gateway::{
     UnknownRegistration,
 };
 use crate::id::{
-    AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
+    AllocationId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, ResourceManagerId,
+    SlotId,
 };
 use crate::testing::{Gate, Heard, StubJobMaster, StubTaskExecutor, until};
 
@@ -147,12 +148,13 @@ impl Fixture {
                 gateway.heartbeat_from_job_manager(job_master(job)).detach();
                 Ok(())
             })
-            .disconnect_task_manager(move |task_manager, _| {
+            .notify_task_manager_lost(move |task_manager, session, _| {
+                assert_eq!(session, self::session());
                 lost.put(task_manager.to_string());
                 Ok(())
             })
-            .disconnect_resource_manager(move |id, _| {
-                disconnected.put(format!("rm {id}"));
+            .disconnect_resource_manager(move |registration, _| {
+                disconnected.put(format!("rm {registration}"));
                 Ok(())
             })
             .notify_not_enough_resources_available(move |shortage| shortages.put(shortage))
@@ -165,11 +167,29 @@ impl Fixture {
     }
 
     async fn register_job(&self, job: JobId, id: JobMasterId) -> RegistrationResponse<ResourceId> {
-        let address = job.to_string();
+        self.register_job_as(job, id, RegistrationId::random())
+            .await
+    }
+
+    async fn register_job_as(
+        &self,
+        job: JobId,
+        id: JobMasterId,
+        registration: RegistrationId,
+    ) -> RegistrationResponse<ResourceId> {
+        let (resource, address) = (job_master(job), job.to_string());
         let registered = self
             .gateway
-            .register_job_master(id, job_master(job), address, job);
+            .register_job_master(id, resource, address, job, registration);
         registered.await.unwrap()
+    }
+
+    /// Ends a registration, as a JobMaster that leaves.
+    fn leave_job(&self, job: JobId, registration: RegistrationId, status: JobStatus) {
+        let cause = String::from("it leaves");
+        self.gateway
+            .disconnect_job_manager(job, registration, status, cause)
+            .detach();
     }
 
     /// Starts and registers a JobMaster whose job needs slots.
@@ -203,6 +223,15 @@ impl Fixture {
         counted.await.unwrap()
     }
 
+    /// Returns the registration of a JobMaster.
+    async fn registration(&self, job: JobId) -> RegistrationId {
+        let registration = self.server.main_thread().call_async(move |rm, _| {
+            let known = rm.jobs.get(&job);
+            known.map(|it| it.registration)
+        });
+        registration.await.unwrap().unwrap()
+    }
+
     /// Returns the registration of the only TaskExecutor.
     async fn instance(&self) -> InstanceId {
         let instance = self.server.main_thread().call_async(|rm, _| {
@@ -227,10 +256,16 @@ fn success() -> RegistrationResponse<ResourceId> {
 fn registration(name: &str, address: &str, slots: u32) -> TaskExecutorRegistration {
     TaskExecutorRegistration {
         resource: ResourceId::new(name),
+        session: session(),
         address: address.to_owned(),
         data_address: String::from("data"),
         slots,
     }
+}
+
+/// Every TaskExecutor is started once.
+fn session() -> InstanceId {
+    "1".parse().unwrap()
 }
 
 fn slot(name: &str, index: u32) -> SlotId {
@@ -447,8 +482,9 @@ async fn who_follows_another_leader_is_fenced_out() {
         .await;
     assert!(matches!(answer, Err(RpcError::Fenced { .. })), "{answer:?}");
     let job = JobId::random();
+    let (address, registration) = (job.to_string(), RegistrationId::random());
     let answer = gateway
-        .register_job_master(FIRST, job_master(job), job.to_string(), job)
+        .register_job_master(FIRST, job_master(job), address, job, registration)
         .await;
     assert!(matches!(answer, Err(RpcError::Fenced { .. })), "{answer:?}");
 }
@@ -574,13 +610,36 @@ async fn a_job_master_registers_once_and_its_successor_takes_its_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_word_of_a_job_master_does_not_end_its_next_registration() {
+    let fixture = Fixture::new().await;
+    let (job, _server) = fixture.bring_job(1).await;
+    let first = fixture.registration(job).await;
+    let second = RegistrationId::random();
+    // The second call of a registration changes nothing.
+    for _ in 0..2 {
+        let answer = fixture.register_job_as(job, FIRST, second).await;
+        assert_eq!(answer, success());
+    }
+    fixture.leave_job(job, first, JobStatus::Running);
+    assert_eq!(fixture.registration(job).await, second);
+    // What it needs is met still, without a word of it.
+    let _te = fixture.start_task_executor("te");
+    fixture.bring("te", 1).await;
+    assert_eq!(fixture.requests.next().await.job, job);
+    assert_eq!(fixture.lost.take(), [""; 0]);
+    fixture.leave_job(job, second, JobStatus::Running);
+    assert_eq!(fixture.count(|rm| rm.jobs.len()).await, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_master_that_registers_twice_at_once_is_registered_once() {
     let fixture = Fixture::new().await;
     let job = JobId::random();
     let _server = fixture.start_job_master(job, FIRST);
+    let registration = RegistrationId::random();
     let answers = tokio::join!(
-        fixture.register_job(job, FIRST),
-        fixture.register_job(job, FIRST)
+        fixture.register_job_as(job, FIRST, registration),
+        fixture.register_job_as(job, FIRST, registration)
     );
     assert_eq!(answers, (success(), success()));
     assert_eq!(fixture.lost.take(), [""; 0]);
@@ -606,12 +665,10 @@ async fn a_silent_job_master_is_lost_and_its_needs_are_kept() {
         .mock_job_master(job)
         .heartbeat_from_resource_manager(|_| Ok(()));
     let _server = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
-    fixture.register_job(job, FIRST).await;
+    let registration = RegistrationId::random();
+    fixture.register_job_as(job, FIRST, registration).await;
     fixture.declare(job, 1).await.unwrap();
-    assert_eq!(
-        fixture.lost.next().await,
-        format!("rm {}", FencingToken::new(ID))
-    );
+    assert_eq!(fixture.lost.next().await, format!("rm {registration}"));
     let _te = fixture.start_task_executor("te");
     fixture.bring("te", 1).await;
     // Nobody would take the slot for it: it is the next job's.
@@ -646,17 +703,12 @@ async fn a_job_that_has_ended_needs_nothing_any_more() {
     fixture.bring("te", 1).await;
     let (job, _server) = fixture.bring_job(2).await;
     let request = fixture.requests.next().await;
-    let leave = |id| {
-        let (status, cause) = (JobStatus::Finished, String::from("done"));
-        fixture
-            .gateway
-            .disconnect_job_manager(job, id, status, cause)
-            .detach();
-    };
+    let leave = |registration| fixture.leave_job(job, registration, JobStatus::Finished);
+    let registration = fixture.registration(job).await;
     // A former leader of the job has no say.
-    leave(SECOND);
+    leave(RegistrationId::random());
     assert_eq!(fixture.count(|rm| rm.jobs.len()).await, 1);
-    leave(FIRST);
+    leave(registration);
     assert_eq!(fixture.freed.next().await, job);
     let slot = slot("te", request.slot_index);
     let instance = fixture.instance().await;
@@ -680,14 +732,11 @@ async fn a_job_that_goes_on_is_remembered_for_a_while() {
     };
     let fixture = Fixture::with_config(config).await;
     let (job, _server) = fixture.bring_job(2).await;
-    let leave = || {
-        let (status, cause) = (JobStatus::Suspended, String::from("it stops"));
-        fixture
-            .gateway
-            .disconnect_job_manager(job, FIRST, status, cause)
-            .detach();
+    let leave = async || {
+        let registration = fixture.registration(job).await;
+        fixture.leave_job(job, registration, JobStatus::Suspended);
     };
-    leave();
+    leave().await;
     assert_eq!(fixture.count(|rm| rm.abandoned.len()).await, 1);
     // It is back in time.
     advance(Duration::from_secs(29)).await;
@@ -695,7 +744,7 @@ async fn a_job_that_goes_on_is_remembered_for_a_while() {
     advance(Duration::from_secs(29)).await;
     assert_eq!(fixture.count(|rm| rm.abandoned.len()).await, 0);
     fixture.declare(job, 2).await.unwrap();
-    leave();
+    leave().await;
     until(async || fixture.count(|rm| rm.abandoned.len()).await == 0).await;
     // Its place in the queue is gone: another job that came later is served.
     let _te = fixture.start_task_executor("te");
@@ -780,14 +829,12 @@ async fn a_resource_manager_that_stops_takes_nobody_along() {
     let fixture = Fixture::new().await;
     let _te = fixture.start_task_executor("te");
     let instance = fixture.bring("te", 1).await;
-    let (_job, _server) = fixture.bring_job(0).await;
+    let (job, _server) = fixture.bring_job(0).await;
+    let registration = fixture.registration(job).await;
     fixture.server.close().await.unwrap();
     assert_eq!(fixture.ended.next().await, instance);
     // The JobMaster looks for the next ResourceManager, and keeps its TaskExecutors.
-    assert_eq!(
-        fixture.lost.next().await,
-        format!("rm {}", FencingToken::new(ID))
-    );
+    assert_eq!(fixture.lost.next().await, format!("rm {registration}"));
     tokio::task::yield_now().await;
     assert_eq!(fixture.lost.take(), [""; 0]);
 }

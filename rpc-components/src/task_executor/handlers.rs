@@ -12,7 +12,9 @@ use crate::gateway::{
     AllocatedSlot, SlotRequest, SlotRequestError, TaskDeploymentDescriptor, TaskExecutorGateway,
     TaskExecutorReport, TaskNotFound, TaskSubmissionError,
 };
-use crate::id::{AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId};
+use crate::id::{
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId,
+};
 
 #[rpc_endpoint(TaskExecutorGateway)]
 impl TaskExecutor {
@@ -161,11 +163,11 @@ impl TaskExecutor {
         &mut self,
         cx: &mut Context<Self>,
         job: JobId,
-        id: JobMasterId,
+        registration: RegistrationId,
         cause: String,
     ) -> RpcResult<()> {
-        let link = self.jobs.get(&job);
-        if link.is_some_and(|it| it.id == id && it.gateway.is_some()) {
+        let link = self.jobs.get(&job).filter(|it| it.gateway.is_some());
+        if link.is_some_and(|it| it.registration() == Some(registration)) {
             self.reconnect_job_master(cx, job, &cause);
         }
         Ok(())

@@ -14,7 +14,8 @@ use crate::gateway::{
 };
 use crate::heartbeat::Watch;
 use crate::id::{
-    AllocationId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId, SlotId,
+    AllocationId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, ResourceManagerId,
+    SlotId,
 };
 use crate::leader::LeaderRetrieval;
 use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
@@ -118,6 +119,12 @@ impl JobLink {
         }
     }
 
+    /// Returns the registration that is under way or holds.
+    pub(super) fn registration(&self) -> Option<RegistrationId> {
+        let holds = self.is_registering() || self.gateway.is_some();
+        self.connection.registration().filter(|_| holds)
+    }
+
     /// Tells whether the JobMaster is being registered at.
     pub(super) const fn is_registering(&self) -> bool {
         self.connection.is_pending()
@@ -153,6 +160,7 @@ impl TaskExecutor {
         let retrieval = link.retrieval.clone();
         let description = TaskExecutorRegistration {
             resource: self.resource.clone(),
+            session: self.session,
             address: self.address.clone(),
             data_address: self.services.data_address.clone(),
             slots: self.config.slots.slots,
@@ -285,11 +293,13 @@ impl TaskExecutor {
             return;
         };
         link.drop_current();
-        let attempt = link
+        let registration = link
             .connection
             .start()
             .or_else(|| link.connection.reconnect());
-        let Some(attempt) = attempt else { return };
+        let Some(registration) = registration else {
+            return;
+        };
         let (address, id, session) = (link.address.clone(), link.id, self.session);
         let Some(rpc) = cx.service() else { return };
         let registering = register(
@@ -307,7 +317,7 @@ impl TaskExecutor {
                 }
             },
             move |gateway: &dyn JobMasterGateway| {
-                gateway.register_task_manager(job, location.clone(), session)
+                gateway.register_task_manager(job, location.clone(), session, registration)
             },
         );
         let (registering, abort) = abortable(registering);
@@ -318,13 +328,15 @@ impl TaskExecutor {
             };
             let Ok(result) = result else { return };
             match result {
-                Ok((gateway, _)) if link.connection.established(attempt) => {
+                Ok((gateway, _)) if link.connection.established(registration) => {
                     link.gateway = Some(gateway);
                     te.job_master_heartbeats.monitor(job, Instant::now());
                     te.watch_job_master(cx, job);
                     te.offer_slots(cx, job);
                 }
-                Err(reason) if link.connection.rejected(attempt) => te.job_rejected(job, &reason),
+                Err(reason) if link.connection.rejected(registration) => {
+                    te.job_rejected(job, &reason);
+                }
                 Ok(_) | Err(_) => {}
             }
         });
@@ -444,7 +456,9 @@ impl TaskExecutor {
     /// The JobMaster is lost or leaves: its tasks fail, and its slots wait for the next one as long
     /// as slots wait. Returns what was said to it.
     pub(super) fn leave_job(&mut self, job: JobId, cause: &str) -> Option<Call<()>> {
-        let gateway = self.jobs.get_mut(&job)?.drop_current()?;
+        let link = self.jobs.get_mut(&job)?;
+        let registration = link.registration()?;
+        let gateway = link.drop_current()?;
         tracing::info!(%job, cause, "leaving the job master");
         self.job_master_heartbeats.unmonitor(&job);
         for attempt in self.slots.tasks_of(job) {
@@ -453,6 +467,7 @@ impl TaskExecutor {
         for slot in self.slots.slots_of(job, SlotState::Active) {
             self.slots.mark_inactive(slot.allocation, Instant::now());
         }
-        Some(gateway.disconnect_task_manager(self.resource.clone(), cause.to_owned()))
+        let own = self.resource.clone();
+        Some(gateway.disconnect_task_manager(own, registration, cause.to_owned()))
     }
 }

@@ -18,8 +18,8 @@ use crate::gateway::{
     TaskExecutorReport, TaskNotFound, TaskSubmissionError, UnknownAttempt, UnknownRegistration,
 };
 use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, ResourceId,
-    ResourceManagerId, VertexId,
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, RegistrationId,
+    ResourceId, ResourceManagerId, VertexId,
 };
 use crate::job_graph::{OperatorSpec, Ship};
 use crate::metric_query::{MetricQueryService, MetricRegistry};
@@ -47,6 +47,8 @@ struct Fixture {
     offers: Heard<OfferCall>,
     /// Why it has left JobMasters.
     parted: Heard<String>,
+    /// The registrations at JobMasters that it has ended.
+    gone: Heard<RegistrationId>,
     failed: Heard<AllocationId>,
     states: Heard<TaskExecutionState>,
     job_beats: Heard<TaskExecutorReport>,
@@ -148,6 +150,7 @@ impl Fixture {
             joined: Heard::new(),
             offers: Heard::new(),
             parted: Heard::new(),
+            gone: Heard::new(),
             failed: Heard::new(),
             states: Heard::new(),
             job_beats: Heard::new(),
@@ -203,21 +206,23 @@ impl Fixture {
 
     /// What a JobMaster does that takes all slots and all states.
     fn mock_job_master(&self) -> MockJobMasterGateway {
-        let (joined, parted, failed, states, beats) = (
+        let (joined, parted, gone, failed, states, beats) = (
             self.joined.clone(),
             self.parted.clone(),
+            self.gone.clone(),
             self.failed.clone(),
             self.states.clone(),
             self.job_beats.clone(),
         );
         MockJobMasterGateway::default()
-            .register_task_manager(move |job, location, _| {
+            .register_task_manager(move |job, location, _, _| {
                 assert!(location.address.ends_with("te"));
                 joined.put(job);
                 Ok(RegistrationResponse::Success(ResourceId::new("jm")))
             })
             .offer_slots(|_, offers| Ok(offers))
-            .disconnect_task_manager(move |_, cause| {
+            .disconnect_task_manager(move |_, registration, cause| {
+                gone.put(registration);
                 parted.put(cause);
                 Ok(())
             })
@@ -296,6 +301,15 @@ impl Fixture {
             !connected.await.unwrap()
         })
         .await;
+    }
+
+    /// Returns the registration at the JobMaster of a job.
+    async fn registration(&self, job: JobId) -> RegistrationId {
+        let registration = self.server.main_thread().call_async(move |te, _| {
+            let link = te.jobs.get(&job);
+            link.and_then(|it| it.registration())
+        });
+        registration.await.unwrap().unwrap()
     }
 
     async fn until_active(&self, allocation: AllocationId) {
@@ -595,7 +609,7 @@ async fn a_slot_that_is_taken_is_active_and_one_that_is_not_is_free() {
     let (job, joined) = (JobId::random(), fixture.joined.clone());
     // The JobMaster is not ready for both yet when it is first asked.
     let mock = fixture.mock_job_master();
-    let mock = mock.register_task_manager(move |job, _, _| {
+    let mock = mock.register_task_manager(move |job, _, _, _| {
         joined.put(job);
         match joined.len() {
             1 => Err(Failure::message("not yet"))?,
@@ -675,7 +689,7 @@ async fn the_answer_of_a_job_master_that_is_gone_activates_nothing() {
     let (job, joined) = (JobId::random(), fixture.joined.clone());
     let mock = fixture.mock_job_master();
     // It does not come back.
-    let mock = mock.register_task_manager(move |job, _, _| {
+    let mock = mock.register_task_manager(move |job, _, _, _| {
         joined.put(job);
         Ok(match joined.len() {
             1 => RegistrationResponse::Success(ResourceId::new("jm")),
@@ -686,8 +700,10 @@ async fn the_answer_of_a_job_master_that_is_gone_activates_nothing() {
     let _jm = stub.start(&fixture.rpc, &job.to_string());
     let allocation = fixture.allocate(job, 0).await;
     let (offers, reply) = fixture.offers.next().await;
-    let cause = String::from("it leaves");
-    let left = fixture.gateway.disconnect_job_manager(job, FIRST, cause);
+    let (registration, cause) = (fixture.registration(job).await, String::from("it leaves"));
+    let left = fixture
+        .gateway
+        .disconnect_job_manager(job, registration, cause);
     left.await.unwrap();
     reply.answer(Ok(offers));
     // Were it active, nobody would ever free it.
@@ -735,7 +751,7 @@ async fn a_slot_that_nobody_takes_is_free_again() {
     let (fixture, _rm) = Fixture::new().await;
     let (job, joined) = (JobId::random(), fixture.joined.clone());
     let mock = fixture.mock_job_master();
-    let mock = mock.register_task_manager(move |job, _, _| {
+    let mock = mock.register_task_manager(move |job, _, _, _| {
         joined.put(job);
         Ok(RegistrationResponse::Failure(String::from("not now")))
     });
@@ -872,19 +888,27 @@ async fn a_job_master_that_disconnects_is_found_again() {
     let _jm = fixture.start_job_master(job);
     let allocation = fixture.activate(job, 0).await;
     fixture.joined.next().await;
-    // A former JobMaster of the job has no say.
-    let cause = String::from("it leaves");
-    fixture
-        .gateway
-        .disconnect_job_manager(job, SECOND, cause.clone())
-        .detach();
-    fixture
-        .gateway
-        .disconnect_job_manager(job, FIRST, cause)
-        .detach();
+    let disconnect = |registration| {
+        let cause = String::from("it leaves");
+        fixture
+            .gateway
+            .disconnect_job_manager(job, registration, cause)
+            .detach();
+    };
+    // A word of some other registration is not for this one.
+    disconnect(RegistrationId::random());
+    let first = fixture.registration(job).await;
+    disconnect(first);
     assert_eq!(fixture.joined.next().await, job);
     fixture.until_active(allocation).await;
+    assert_ne!(fixture.registration(job).await, first);
     assert_eq!(fixture.parted.take(), ["it leaves"]);
+    assert_eq!(fixture.gone.take(), [first]);
+    // It may come again, late.
+    disconnect(first);
+    assert_eq!(fixture.taken().await, [0]);
+    assert_eq!(fixture.joined.take(), []);
+    assert_eq!(fixture.parted.take(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -922,7 +946,7 @@ async fn a_job_whose_job_master_rejects_it_has_nothing_here_any_more() {
     let rejection = || RegistrationResponse::Rejection(String::from("another job"));
     let mock = fixture
         .mock_job_master()
-        .register_task_manager(move |_, _, _| Ok(rejection()));
+        .register_task_manager(move |_, _, _, _| Ok(rejection()));
     let _jm = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
     let started = Instant::now();
     let both = [
@@ -1210,10 +1234,10 @@ async fn the_tasks_of_a_job_master_that_leaves_fail_and_their_slot_waits() {
     let allocation = fixture.activate(job, 0).await;
     let attempt = attempt(job, 0);
     fixture.submit(endless(attempt, allocation)).await.unwrap();
-    let cause = String::from("it leaves");
+    let (registration, cause) = (fixture.registration(job).await, String::from("it leaves"));
     fixture
         .gateway
-        .disconnect_job_manager(job, FIRST, cause)
+        .disconnect_job_manager(job, registration, cause)
         .detach();
     let failed = fixture.told(attempt, ExecutionState::Failed).await;
     assert_eq!(failed.failure, ["it leaves"]);

@@ -42,15 +42,6 @@ impl Default for SlotPoolConfig {
     }
 }
 
-/// What came of an offer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Offered {
-    /// The slots that are the job's now, to be told to the TaskExecutor; it keeps no other.
-    pub(crate) accepted: Vec<SlotOffer>,
-    /// Whether one of them was not the job's before.
-    pub(crate) has_new: bool,
-}
-
 /// A slot that the pool has no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReleasedSlot {
@@ -145,7 +136,8 @@ impl SlotPool {
         }
     }
 
-    /// Takes the slots that a TaskExecutor offers, as far as the job needs them.
+    /// Takes the slots that a TaskExecutor offers, as far as the job needs them; returns those that
+    /// are the job's now. The TaskExecutor keeps no other.
     ///
     /// As `DefaultDeclarativeSlotPool#offerSlots`: a slot that is in the pool is accepted again,
     /// because the first answer may be lost, and what is more than required is rejected. Of a
@@ -155,15 +147,15 @@ impl SlotPool {
         resource: &ResourceId,
         offers: &[SlotOffer],
         now: Instant,
-    ) -> Offered {
-        let mut offered = Offered::default();
+    ) -> Vec<SlotOffer> {
+        let mut accepted = Vec::new();
         if !self.task_managers.contains_key(resource) {
-            return offered;
+            return accepted;
         }
         for offer in offers {
             if let Some(slot) = self.slots.get(&offer.allocation) {
                 if slot.task_manager == *resource && slot.index == offer.slot_index {
-                    offered.accepted.push(*offer);
+                    accepted.push(*offer);
                 }
             } else if self.missing() > 0 {
                 let slot = Slot {
@@ -172,11 +164,10 @@ impl SlotPool {
                     free_since: Some(now),
                 };
                 self.slots.insert(offer.allocation, slot);
-                offered.accepted.push(*offer);
-                offered.has_new = true;
+                accepted.push(*offer);
             }
         }
-        offered
+        accepted
     }
 
     /// Returns how many slots the job has.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Offered, ReleasedSlot, SlotPool, SlotPoolConfig};
+use super::{ReleasedSlot, SlotPool, SlotPoolConfig};
 use crate::gateway::{AllocatedSlot, ResourceRequirements, SlotOffer, TaskManagerLocation};
 use crate::id::{AllocationId, JobId, ResourceId};
 
@@ -34,7 +34,7 @@ fn offers(indices: impl IntoIterator<Item = u32>) -> Vec<SlotOffer> {
 }
 
 fn offer(pool: &mut SlotPool, name: &str, offers: &[SlotOffer], now: Instant) -> Vec<SlotOffer> {
-    pool.offer(&ResourceId::new(name), offers, now).accepted
+    pool.offer(&ResourceId::new(name), offers, now)
 }
 
 fn released(name: &str, slot: &SlotOffer, was_in_use: bool) -> ReleasedSlot {
@@ -77,12 +77,7 @@ fn what_is_required_is_accepted() {
     // Flink: DefaultDeclarativeSlotPoolTest#testOfferSlots
     let mut pool = pool(2);
     let offers = offers([0, 1]);
-    let offered = pool.offer(&ResourceId::new("a"), &offers, Instant::now());
-    let all = Offered {
-        accepted: offers,
-        has_new: true,
-    };
-    assert_eq!(offered, all);
+    assert_eq!(offer(&mut pool, "a", &offers, Instant::now()), offers);
     assert_eq!((pool.acquired(), pool.missing()), (2, 0));
 }
 
@@ -93,12 +88,7 @@ fn a_known_slot_is_accepted_again() {
     let mut pool = pool(2);
     let offers = offers([0, 1]);
     offer(&mut pool, "a", &offers, now);
-    let again = pool.offer(&ResourceId::new("a"), &offers, now);
-    let known = Offered {
-        accepted: offers.clone(),
-        has_new: false,
-    };
-    assert_eq!(again, known);
+    assert_eq!(offer(&mut pool, "a", &offers, now), offers);
     assert_eq!(pool.acquired(), 2);
     // The same allocation at another place is not the job's slot.
     assert_eq!(offer(&mut pool, "b", &offers, now), []);
@@ -121,8 +111,7 @@ fn more_than_is_required_is_rejected() {
 #[test]
 fn an_unknown_task_manager_offers_in_vain() {
     let mut pool = pool(2);
-    let offered = pool.offer(&ResourceId::new("c"), &offers([0]), Instant::now());
-    assert_eq!(offered, Offered::default());
+    assert_eq!(offer(&mut pool, "c", &offers([0]), Instant::now()), []);
 }
 
 #[test]

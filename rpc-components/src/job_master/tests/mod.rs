@@ -19,8 +19,8 @@ use crate::gateway::{
     UnknownAttempt, UnknownTaskManager,
 };
 use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, ResourceId, ResourceManagerId,
-    VertexId,
+    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId,
+    ResourceManagerId, VertexId,
 };
 use crate::job_graph::{Edge, JobGraph, OperatorSpec, RestartStrategy, Ship, Vertex};
 use crate::operator::OperatorRegistry;
@@ -33,10 +33,14 @@ struct Fixture {
     gateway: Arc<dyn JobMasterGateway>,
     job: JobId,
     registered: Heard<JobMasterId>,
+    /// The registrations at the ResourceManager.
+    registrations: Heard<RegistrationId>,
     /// How many slots the job needs.
     declared: Heard<u32>,
     /// Where the job stood when the ResourceManager was left.
     left: Heard<JobStatus>,
+    /// The registrations that the JobMaster has ended, at the ResourceManager or of TaskExecutors.
+    gone: Heard<RegistrationId>,
     tasks: Heard<TaskDeploymentDescriptor>,
     cancelled: Heard<AttemptId>,
     freed: Heard<AllocationId>,
@@ -114,8 +118,10 @@ impl Fixture {
             server,
             job,
             registered: Heard::new(),
+            registrations: Heard::new(),
             declared: Heard::new(),
             left: Heard::new(),
+            gone: Heard::new(),
             tasks: Heard::new(),
             cancelled: Heard::new(),
             freed: Heard::new(),
@@ -131,15 +137,18 @@ impl Fixture {
     }
 
     fn mock_resource_manager(&self) -> MockResourceManagerGateway {
-        let (registered, declared, left) = (
+        let (registered, registrations, declared, left, gone) = (
             self.registered.clone(),
+            self.registrations.clone(),
             self.declared.clone(),
             self.left.clone(),
+            self.gone.clone(),
         );
         MockResourceManagerGateway::default()
-            .register_job_master(move |id, _, address, _| {
+            .register_job_master(move |id, _, address, _, registration| {
                 assert_eq!(address, "jm");
                 registered.put(id);
+                registrations.put(registration);
                 Ok(RegistrationResponse::Success(ResourceId::new("rm")))
             })
             .declare_required_resources(move |id, requirements| {
@@ -147,8 +156,8 @@ impl Fixture {
                 declared.put(requirements.slots);
                 Ok(())
             })
-            .disconnect_job_manager(move |_, id, status, _| {
-                assert_eq!(id, ID);
+            .disconnect_job_manager(move |_, registration, status, _| {
+                gone.put(registration);
                 left.put(status);
                 Ok(())
             })
@@ -161,11 +170,12 @@ impl Fixture {
 
     /// What a TaskExecutor does that takes all tasks and answers heartbeats.
     fn mock_task_executor(&self, name: &'static str) -> MockTaskExecutorGateway {
-        let (tasks, cancelled, freed, parted, beats) = (
+        let (tasks, cancelled, freed, parted, gone, beats) = (
             self.tasks.clone(),
             self.cancelled.clone(),
             self.freed.clone(),
             self.parted.clone(),
+            self.gone.clone(),
             self.beats.clone(),
         );
         let gateway = Arc::clone(&self.gateway);
@@ -183,8 +193,8 @@ impl Fixture {
                 freed.put(allocation);
                 Ok(())
             })
-            .disconnect_job_manager(move |_, id, cause| {
-                assert_eq!(id, ID);
+            .disconnect_job_manager(move |_, registration, cause| {
+                gone.put(registration);
                 parted.put(cause);
                 Ok(())
             })
@@ -232,15 +242,54 @@ impl Fixture {
         address: &str,
         session: InstanceId,
     ) -> RegistrationResponse<ResourceId> {
+        let registration = RegistrationId::random();
+        self.register_as(job, name, address, session, registration)
+            .await
+    }
+
+    async fn register_as(
+        &self,
+        job: JobId,
+        name: &str,
+        address: &str,
+        session: InstanceId,
+        registration: RegistrationId,
+    ) -> RegistrationResponse<ResourceId> {
         let location = TaskManagerLocation {
             resource: ResourceId::new(name),
             address: address.to_owned(),
             data_address: String::from("data"),
         };
         self.gateway
-            .register_task_manager(job, location, session)
+            .register_task_manager(job, location, session, registration)
             .await
             .unwrap()
+    }
+
+    /// Returns the registration of a TaskExecutor.
+    async fn registration(&self, name: &str) -> RegistrationId {
+        let resource = ResourceId::new(name);
+        let main_thread = self.server.main_thread();
+        let registration = main_thread.call_async_without_fencing(move |job_master, _| {
+            let known = job_master.task_managers.get(&resource);
+            known.map(|it| it.registration)
+        });
+        registration.await.unwrap().unwrap()
+    }
+
+    /// Takes leave of a TaskExecutor, as one that stops.
+    async fn leave(&self, name: &str) {
+        let registration = self.registration(name).await;
+        self.end_registration(name, registration).await;
+    }
+
+    /// Ends a registration of a TaskExecutor, as that does.
+    async fn end_registration(&self, name: &str, registration: RegistrationId) {
+        let (resource, cause) = (ResourceId::new(name), String::from("it stops"));
+        let left = self
+            .gateway
+            .disconnect_task_manager(resource, registration, cause);
+        left.await.unwrap();
     }
 
     /// Registers a TaskExecutor that is started, and offers slots of it; returns those that are
@@ -360,19 +409,26 @@ async fn it_registers_again_when_the_resource_manager_disconnects() {
     let _rm = fixture.start_resource_manager();
     fixture.declared.next().await;
     fixture.registered.next().await;
-    let former = ResourceManagerId::new(FencingToken::new(6));
-    fixture
-        .gateway
-        .disconnect_resource_manager(former, String::from("it is deposed"))
-        .detach();
+    let first = fixture.registrations.next().await;
+    let disconnect = |registration| {
+        let cause = String::from("it was lost");
+        fixture
+            .gateway
+            .disconnect_resource_manager(registration, cause)
+            .detach();
+    };
+    // A word of some other registration is not for this one.
+    disconnect(RegistrationId::random());
     fixture.status().await;
     assert_eq!(fixture.registered.take(), []);
-    fixture
-        .gateway
-        .disconnect_resource_manager(RM, String::from("it was lost"))
-        .detach();
+    disconnect(first);
     fixture.registered.next().await;
     assert_eq!(fixture.declared.next().await, 1);
+    assert_ne!(fixture.registrations.next().await, first);
+    // It may come again, late.
+    disconnect(first);
+    fixture.status().await;
+    assert_eq!(fixture.registered.take(), []);
     // Whoever says it knows it.
     assert_eq!(fixture.left.take(), []);
 }
@@ -382,9 +438,10 @@ async fn a_silent_resource_manager_is_left_and_looked_for() {
     // Flink: JobMasterTest#testHeartbeatTimeoutWithResourceManager
     let fixture = Fixture::new(1).await;
     let _rm = fixture.start_resource_manager();
-    fixture.registered.next().await;
+    let first = fixture.registrations.next().await;
     assert_eq!(fixture.left.next().await, JobStatus::Created);
-    fixture.registered.next().await;
+    assert_eq!(fixture.gone.next().await, first);
+    assert_ne!(fixture.registrations.next().await, first);
 }
 
 #[tokio::test(start_paused = true)]
@@ -446,7 +503,7 @@ async fn a_job_that_the_resource_manager_rejects_fails() {
     let fixture = Fixture::new(1).await;
     let rejection = || RegistrationResponse::Rejection(String::from("no such jobs here"));
     let mock = fixture.mock_resource_manager();
-    let mock = mock.register_job_master(move |_, _, _, _| Ok(rejection()));
+    let mock = mock.register_job_master(move |_, _, _, _, _| Ok(rejection()));
     let _rm = StubResourceManager::new(mock, RM).start(&fixture.rpc, "rm");
     let reason = String::from("the resource manager rejects the job: no such jobs here");
     assert_eq!(fixture.end().await, (JobStatus::Failed, vec![reason]));
@@ -507,6 +564,41 @@ async fn a_task_executor_that_was_started_anew_takes_its_own_place() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_word_of_a_task_executor_does_not_end_its_next_registration() {
+    let fixture = Fixture::new(2).await;
+    let _te = fixture.start_task_executor("te");
+    let (session, job) = (InstanceId::random(), fixture.job);
+    fixture.register("te", session).await;
+    let first = fixture.registration("te").await;
+    assert_eq!(fixture.offer("te", 1).await.unwrap().len(), 1);
+    let second = RegistrationId::random();
+    // The second call of a registration changes nothing.
+    for _ in 0..2 {
+        let answer = fixture.register_as(job, "te", "te", session, second).await;
+        assert!(
+            matches!(answer, RegistrationResponse::Success(_)),
+            "{answer:?}"
+        );
+    }
+    fixture.end_registration("te", first).await;
+    // The ResourceManager may have lost it when it was last started.
+    let lost = |session| {
+        let (resource, cause) = (ResourceId::new("te"), String::from("it is lost"));
+        fixture
+            .gateway
+            .notify_task_manager_lost(resource, session, cause)
+    };
+    lost(InstanceId::random()).await.unwrap();
+    assert_eq!(fixture.registration("te").await, second);
+    assert_eq!(fixture.parted.take(), [""; 0]);
+    // The job has kept the slot of the first registration, and needs one more.
+    assert_eq!(fixture.offer("te", 2).await.unwrap().len(), 1);
+    lost(session).await.unwrap();
+    assert_eq!(fixture.parted.next().await, "it is lost");
+    assert!(fixture.offer("te", 1).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_registered_task_executor_is_asked_for_heartbeats() {
     // Flink: JobMasterTest#testTaskManagerRegistrationTriggersHeartbeating,
     //   #testAllocatedSlotReportDoesNotContainStaleInformation
@@ -536,9 +628,11 @@ async fn a_silent_task_executor_takes_its_tasks_along() {
     let fixture = Fixture::new(1).await;
     let _te = fixture.start_silent_task_executor("te");
     fixture.bring("te", 1).await;
+    let registration = fixture.registration("te").await;
     fixture.run().await;
     let cause = String::from("task manager te sent no heartbeat in time");
     assert_eq!(fixture.parted.next().await, cause);
+    assert_eq!(fixture.gone.next().await, registration);
     let task = String::from("task generator-source -> stdout-sink (1/1) failed on te");
     assert_eq!(fixture.end().await, (JobStatus::Failed, vec![task, cause]));
 }
@@ -609,10 +703,7 @@ async fn a_task_executor_that_leaves_takes_its_tasks_along() {
     let lost = fixture.run().await;
     let other = fixture.run().await;
     let cause = String::from("it stops");
-    let left = fixture
-        .gateway
-        .disconnect_task_manager(ResourceId::new("a"), cause.clone());
-    left.await.unwrap();
+    fixture.leave("a").await;
     assert_eq!(fixture.parted.next().await, cause);
     assert_eq!(fixture.cancelled.next().await, other);
     let unknown = Err(RpcError::App(UnknownAttempt { attempt: lost }));
@@ -681,11 +772,7 @@ async fn what_finished_tasks_have_left_is_read_while_their_task_executor_lives()
     assert_eq!(fixture.status().await, JobStatus::Running);
     fixture.register("a", InstanceId::random()).await;
     // A TaskExecutor is lost in which nothing runs any more.
-    let cause = String::from("it stops");
-    let left = fixture
-        .gateway
-        .disconnect_task_manager(ResourceId::new("a"), cause);
-    left.await.unwrap();
+    fixture.leave("a").await;
     assert_eq!(fixture.cancelled.next().await, last);
     fixture.tell(last, ExecutionState::Canceled).await.unwrap();
     let (status, failure) = fixture.end().await;

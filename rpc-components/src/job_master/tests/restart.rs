@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance};
 
 use super::{Fixture, graph};
 use crate::gateway::{ExecutionState, JobStatus, Shortage, UnknownAttempt};
-use crate::id::{AttemptId, ResourceId};
+use crate::id::AttemptId;
 use crate::job_graph::JobGraph;
 use crate::job_master::JobMasterConfig;
 use crate::testing::until;
@@ -33,14 +33,6 @@ impl Fixture {
             advance(Duration::from_secs(1)).await;
             self.status().await;
         }
-    }
-
-    /// Takes leave of a TaskExecutor, as one that stops.
-    async fn leave(&self, name: &str) {
-        let left = self
-            .gateway
-            .disconnect_task_manager(ResourceId::new(name), String::from("it stops"));
-        left.await.unwrap();
     }
 
     async fn restarts(&self) -> u32 {

@@ -115,6 +115,7 @@ fn slot(name: &str, index: u32) -> SlotId {
 fn registration(name: &str, slots: u32) -> TaskExecutorRegistration {
     TaskExecutorRegistration {
         resource: resource(name),
+        session: InstanceId::random(),
         address: format!("local://{name}"),
         data_address: format!("local://{name}/data"),
         slots,
