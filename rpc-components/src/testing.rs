@@ -159,12 +159,23 @@ impl StubTaskExecutor {
         at_once(self.mock.free_slot(allocation, cause))
     }
 
-    fn heartbeat_from_job_manager(&self, job: JobId, slots: Vec<AllocatedSlot>) -> RpcResult<()> {
-        at_once(self.mock.heartbeat_from_job_manager(job, slots))
+    fn heartbeat_from_job_manager(
+        &self,
+        job: JobId,
+        registration: RegistrationId,
+        slots: Vec<AllocatedSlot>,
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(
+            self.mock
+                .heartbeat_from_job_manager(job, registration, slots),
+        )
     }
 
-    fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> RpcResult<()> {
-        at_once(self.mock.heartbeat_from_resource_manager(resource_manager))
+    fn heartbeat_from_resource_manager(
+        &self,
+        instance: InstanceId,
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(self.mock.heartbeat_from_resource_manager(instance))
     }
 
     fn request_metric_query_service_address(&self) -> RpcResult<Option<String>> {
@@ -303,13 +314,20 @@ impl StubJobMaster {
     fn heartbeat_from_task_manager(
         &self,
         task_manager: ResourceId,
+        registration: RegistrationId,
         report: TaskExecutorReport,
-    ) -> RpcResult<()> {
-        at_once(self.mock.heartbeat_from_task_manager(task_manager, report))
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(
+            self.mock
+                .heartbeat_from_task_manager(task_manager, registration, report),
+        )
     }
 
-    fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> RpcResult<()> {
-        at_once(self.mock.heartbeat_from_resource_manager(resource_manager))
+    fn heartbeat_from_resource_manager(
+        &self,
+        registration: RegistrationId,
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(self.mock.heartbeat_from_resource_manager(registration))
     }
 
     fn request_job_status(&self) -> RpcResult<JobStatus> {
@@ -429,13 +447,21 @@ impl StubResourceManager {
     fn heartbeat_from_task_manager(
         &self,
         task_manager: ResourceId,
+        instance: InstanceId,
         report: SlotReport,
-    ) -> RpcResult<()> {
-        at_once(self.mock.heartbeat_from_task_manager(task_manager, report))
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(
+            self.mock
+                .heartbeat_from_task_manager(task_manager, instance, report),
+        )
     }
 
-    fn heartbeat_from_job_manager(&self, job_manager: ResourceId) -> RpcResult<()> {
-        at_once(self.mock.heartbeat_from_job_manager(job_manager))
+    fn heartbeat_from_job_manager(
+        &self,
+        job: JobId,
+        registration: RegistrationId,
+    ) -> RpcResult<(), UnknownRegistration> {
+        at_once(self.mock.heartbeat_from_job_manager(job, registration))
     }
 
     fn request_task_manager_info(&self) -> RpcResult<Vec<TaskManagerInfo>> {

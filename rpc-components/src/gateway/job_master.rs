@@ -8,7 +8,7 @@ use rpc_core::{AppError, Call, rpc_gateway};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{JobInfo, RegistrationResponse};
+use super::{JobInfo, RegistrationResponse, UnknownRegistration};
 use crate::id::{AllocationId, AttemptId, InstanceId, JobId, RegistrationId, ResourceId};
 
 /// What a JobMaster may be asked by TaskExecutors, the ResourceManager and the Dispatcher.
@@ -80,11 +80,15 @@ pub trait JobMasterGateway {
     fn heartbeat_from_task_manager(
         &self,
         task_manager: ResourceId,
+        registration: RegistrationId,
         report: TaskExecutorReport,
-    ) -> Call<()>;
+    ) -> Call<(), UnknownRegistration>;
 
     /// Asks for a heartbeat.
-    fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> Call<()>;
+    fn heartbeat_from_resource_manager(
+        &self,
+        registration: RegistrationId,
+    ) -> Call<(), UnknownRegistration>;
 
     /// Returns where the job stands.
     fn request_job_status(&self) -> Call<JobStatus>;

@@ -2,7 +2,8 @@
 //!
 //! Where Flink only *tells* that a connection ends, here it is a call: whoever stops can wait until
 //! it was heard. Unlike in Flink it names the registration that ends: it may come late, when the two
-//! have registered with each other anew.
+//! have registered with each other anew. A heartbeat names its registration too, and is refused by
+//! whoever does not know it, where Flink ignores it until the sender's time is out.
 
 mod dispatcher;
 mod file_splits;
@@ -29,11 +30,11 @@ pub use self::leader::{
 pub use self::metric_query::{
     Metric, MetricQueryServiceGateway, MetricValue, MockMetricQueryServiceGateway,
 };
-pub use self::registration::RegistrationResponse;
+pub use self::registration::{RegistrationResponse, UnknownRegistration};
 pub use self::resource_manager::{
     AllocatedSlot, MockResourceManagerGateway, RequirementsError, ResourceManagerGateway,
     ResourceOverview, ResourceRequirements, SlotReport, SlotStatus, TaskExecutorAccepted,
-    TaskExecutorRegistration, TaskManagerInfo, UnknownRegistration,
+    TaskExecutorRegistration, TaskManagerInfo,
 };
 pub use self::task_executor::{
     InputChannel, InputGate, MockTaskExecutorGateway, ResultPartition, SlotRequest,

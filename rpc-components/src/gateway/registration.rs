@@ -1,6 +1,8 @@
 //! What a component answers when another registers at it.
 
+use rpc_core::AppError;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// An answer to a registration. Flink's `RegistrationResponse`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,3 +15,12 @@ pub enum RegistrationResponse<S> {
     /// Registered.
     Success(S),
 }
+
+/// The component that is called does not know the registration, or not any more: it has to be made
+/// anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("the registration is not known")]
+#[expect(clippy::exhaustive_structs, reason = "a wire type")]
+pub struct UnknownRegistration;
+
+impl AppError for UnknownRegistration {}

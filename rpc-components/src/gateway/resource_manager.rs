@@ -4,7 +4,7 @@ use rpc_core::{AppError, Call, rpc_gateway};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{JobStatus, RegistrationResponse};
+use super::{JobStatus, RegistrationResponse, UnknownRegistration};
 use crate::id::{AllocationId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId, SlotId};
 
 /// What the ResourceManager may be asked by TaskExecutors, JobMasters and the Dispatcher.
@@ -47,11 +47,19 @@ pub trait ResourceManagerGateway {
     fn notify_slot_available(&self, instance: InstanceId, slot: SlotId, allocation: AllocationId);
 
     /// Answers the ResourceManager's request for a heartbeat.
-    fn heartbeat_from_task_manager(&self, task_manager: ResourceId, report: SlotReport)
-    -> Call<()>;
+    fn heartbeat_from_task_manager(
+        &self,
+        task_manager: ResourceId,
+        instance: InstanceId,
+        report: SlotReport,
+    ) -> Call<(), UnknownRegistration>;
 
     /// Answers the ResourceManager's request for a heartbeat.
-    fn heartbeat_from_job_manager(&self, job_manager: ResourceId) -> Call<()>;
+    fn heartbeat_from_job_manager(
+        &self,
+        job: JobId,
+        registration: RegistrationId,
+    ) -> Call<(), UnknownRegistration>;
 
     /// Says that a TaskExecutor ends a registration: it leaves, or has lost this ResourceManager.
     fn disconnect_task_manager(
@@ -93,19 +101,6 @@ pub struct TaskExecutorAccepted {
     /// The ResourceManager.
     pub resource_manager: ResourceId,
 }
-
-/// The ResourceManager does not know this registration: the TaskExecutor has to register anew.
-#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
-#[error("registration {instance} of task manager {task_executor} is not known")]
-#[expect(clippy::exhaustive_structs, reason = "a wire type")]
-pub struct UnknownRegistration {
-    /// The TaskExecutor.
-    pub task_executor: ResourceId,
-    /// The registration.
-    pub instance: InstanceId,
-}
-
-impl AppError for UnknownRegistration {}
 
 /// Why a job's requirements are not taken.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]

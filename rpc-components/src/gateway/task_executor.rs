@@ -4,7 +4,7 @@ use rpc_core::{AppError, Call, rpc_gateway};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::AllocatedSlot;
+use super::{AllocatedSlot, UnknownRegistration};
 use crate::id::{
     AllocationId, AttemptId, InstanceId, JobId, JobMasterId, PartitionId, RegistrationId,
     ResourceId, ResourceManagerId,
@@ -38,10 +38,18 @@ pub trait TaskExecutorGateway {
     fn free_inactive_slots(&self, job: JobId);
 
     /// Asks for a heartbeat, and tells which slots the JobMaster believes to have here.
-    fn heartbeat_from_job_manager(&self, job: JobId, slots: Vec<AllocatedSlot>) -> Call<()>;
+    fn heartbeat_from_job_manager(
+        &self,
+        job: JobId,
+        registration: RegistrationId,
+        slots: Vec<AllocatedSlot>,
+    ) -> Call<(), UnknownRegistration>;
 
     /// Asks for a heartbeat.
-    fn heartbeat_from_resource_manager(&self, resource_manager: ResourceId) -> Call<()>;
+    fn heartbeat_from_resource_manager(
+        &self,
+        instance: InstanceId,
+    ) -> Call<(), UnknownRegistration>;
 
     /// Says that a registration at the job's JobMaster has ended: it leaves, or has lost this
     /// TaskExecutor.

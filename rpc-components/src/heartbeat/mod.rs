@@ -155,7 +155,7 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
     ///
     /// As `HeartbeatManagerImpl#monitorTarget`: a second call for one target changes nothing. The
     /// first request is due after one interval; until then the answer to the target's registration,
-    /// without which it ignores requests, has reached it.
+    /// without which it does not answer requests, has reached it.
     pub(crate) fn monitor(&mut self, id: Id, now: Instant) -> bool {
         if self.targets.contains_key(&id) {
             return false;

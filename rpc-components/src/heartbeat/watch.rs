@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::{AbortHandle, abortable};
-use rpc_core::{Call, Closed, GatewayClosed, RpcError};
+use rpc_core::{AppError, Call, Closed, GatewayClosed, RpcError};
 use tokio::time::Instant;
 
 /// A watch over a gateway, which ends when this is dropped.
@@ -31,8 +31,11 @@ impl Drop for Watch {
 }
 
 /// Tells whether somebody to whom the connection is lost answers within this time, to a call that may
-/// be made more than once.
-pub(crate) async fn reached(within: Duration, call: impl Fn() -> Call<()> + Send) -> bool {
+/// be made more than once, and does not refuse it.
+pub(crate) async fn reached<E>(within: Duration, call: impl Fn() -> Call<(), E> + Send) -> bool
+where
+    E: AppError,
+{
     let deadline = Instant::now() + within;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

@@ -7,7 +7,7 @@ use super::endpoint::{JobMaster, TaskManager, now};
 use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, RegistrationResponse, ResultsGone, Shortage,
     SlotOffer, TaskExecutionState, TaskExecutorGateway, TaskExecutorReport, TaskManagerLocation,
-    UnknownAttempt, UnknownTaskManager,
+    UnknownAttempt, UnknownRegistration, UnknownTaskManager,
 };
 use crate::id::{
     AllocationId, AttemptId, InstanceId, JobId, RegistrationId, ResourceId, check_name,
@@ -141,8 +141,7 @@ impl JobMaster {
         registration: RegistrationId,
         cause: String,
     ) -> RpcResult<()> {
-        let known = self.task_managers.get(&task_manager);
-        if known.is_some_and(|it| it.registration == registration) {
+        if self.is_registered(&task_manager, registration) {
             self.close_task_manager(cx, &task_manager, &cause);
         }
         Ok(())
@@ -169,10 +168,7 @@ impl JobMaster {
         registration: RegistrationId,
         cause: String,
     ) -> RpcResult<()> {
-        if self.resource_manager.accepted() == Some(registration) {
-            tracing::info!(job = %self.job, cause, "the resource manager has disconnected");
-            self.connect_resource_manager(cx);
-        }
+        self.resource_manager_gone(cx, registration, &cause);
         Ok(())
     }
 
@@ -194,30 +190,38 @@ impl JobMaster {
         &mut self,
         cx: &mut Context<Self>,
         task_manager: ResourceId,
+        registration: RegistrationId,
         report: TaskExecutorReport,
-    ) -> RpcResult<()> {
-        if self.task_manager_heartbeats.receive(&task_manager, now()) {
-            let actions = self.graph.reconcile(&task_manager, &report, self.now_ms());
-            self.run(cx, actions);
+    ) -> RpcResult<(), UnknownRegistration> {
+        if !self.is_registered(&task_manager, registration) {
+            Err(UnknownRegistration)?;
         }
+        self.task_manager_heartbeats.receive(&task_manager, now());
+        let actions = self.graph.reconcile(&task_manager, &report, self.now_ms());
+        self.run(cx, actions);
         Ok(())
     }
 
-    /// A request of a ResourceManager that is not connected is not answered.
     fn heartbeat_from_resource_manager(
         &mut self,
         cx: &mut Context<Self>,
-        resource_manager: ResourceId,
-    ) -> RpcResult<()> {
-        let heartbeats = &mut self.resource_manager_heartbeats;
-        if heartbeats.receive(&resource_manager, now())
-            && let Some(answer) = self.resource_manager.answer_heartbeat(&self.resource)
-        {
-            cx.pipe(answer, move |job_master, _, result| {
-                let heartbeats = &mut job_master.resource_manager_heartbeats;
-                heartbeats.called(&resource_manager, &result, now());
-            });
+        registration: RegistrationId,
+    ) -> RpcResult<(), UnknownRegistration> {
+        if self.resource_manager.registration() != Some(registration) {
+            Err(UnknownRegistration)?;
         }
+        let Some((resource, answer)) = self.resource_manager.answer_heartbeat(self.job) else {
+            // The request has overtaken the answer to the registration.
+            return Ok(());
+        };
+        self.resource_manager_heartbeats.receive(&resource, now());
+        cx.pipe(answer, move |job_master, cx, result| {
+            let heartbeats = &mut job_master.resource_manager_heartbeats;
+            heartbeats.called(&resource, &result, now());
+            if let Err(RpcError::App(unknown)) = result {
+                job_master.resource_manager_gone(cx, registration, &unknown.to_string());
+            }
+        });
         Ok(())
     }
 

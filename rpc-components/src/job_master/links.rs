@@ -6,9 +6,11 @@ use futures_util::future::{AbortHandle, abortable};
 use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 
 use super::endpoint::{JobMaster, TaskManager, lost, now};
-use crate::gateway::{RequirementsError, ResourceManagerGateway, TaskExecutorGateway};
+use crate::gateway::{
+    RequirementsError, ResourceManagerGateway, TaskExecutorGateway, UnknownRegistration,
+};
 use crate::heartbeat::{Watch, reached};
-use crate::id::{RegistrationId, ResourceId};
+use crate::id::{JobId, RegistrationId, ResourceId};
 use crate::leader::LeaderRetrieval;
 use crate::registration::{NotConnected, RegisteredConnection, Registration, register};
 
@@ -54,9 +56,23 @@ impl ResourceManagerLink {
         self.established.as_ref().map(|it| it.registration)
     }
 
-    pub(super) fn answer_heartbeat(&self, own: &ResourceId) -> Option<Call<()>> {
-        let established = self.established.as_ref()?;
-        Some(established.gateway.heartbeat_from_job_manager(own.clone()))
+    /// Returns the registration that is under way or was accepted.
+    pub(super) fn registration(&self) -> Option<RegistrationId> {
+        self.connection.registration()
+    }
+
+    /// Returns the ResourceManager that is connected, and what answers its request for a heartbeat.
+    pub(super) fn answer_heartbeat(
+        &self,
+        job: JobId,
+    ) -> Option<(ResourceId, Call<(), UnknownRegistration>)> {
+        let Established {
+            gateway,
+            registration,
+            resource,
+        } = self.established.as_ref()?;
+        let answer = gateway.heartbeat_from_job_manager(job, *registration);
+        Some((resource.clone(), answer))
     }
 }
 
@@ -127,6 +143,20 @@ impl JobMaster {
         self.declare(cx);
     }
 
+    /// A ResourceManager that is gone, or does not know the job any more, is looked for. It is not
+    /// told.
+    pub(super) fn resource_manager_gone(
+        &mut self,
+        cx: &mut Context<Self>,
+        registration: RegistrationId,
+        cause: &str,
+    ) {
+        if self.resource_manager.accepted() == Some(registration) {
+            tracing::info!(job = %self.job, cause, "the resource manager has disconnected");
+            self.connect_resource_manager(cx);
+        }
+    }
+
     /// Tells the ResourceManager how many slots the job needs, until it has heard it.
     pub(super) fn declare(&mut self, cx: &mut Context<Self>) {
         let link = &mut self.resource_manager;
@@ -189,11 +219,19 @@ impl JobMaster {
                 continue;
             };
             let slots = self.pool.allocated_slots(&resource);
-            let beat = task_manager
-                .gateway
-                .heartbeat_from_job_manager(self.job, slots);
-            cx.pipe(beat, move |job_master, _, result| {
+            let registration = task_manager.registration;
+            let beat =
+                task_manager
+                    .gateway
+                    .heartbeat_from_job_manager(self.job, registration, slots);
+            cx.pipe(beat, move |job_master, cx, result| {
                 job_master.called(&resource, &result);
+                if let Err(RpcError::App(UnknownRegistration)) = result
+                    && job_master.is_registered(&resource, registration)
+                {
+                    let cause = format!("task manager {resource} does not know the job any more");
+                    job_master.close_task_manager(cx, &resource, &cause);
+                }
             });
         }
         for (resource, cause) in self.task_manager_heartbeats.lost(now()) {
@@ -222,6 +260,7 @@ impl JobMaster {
         let Some(task_manager) = self.task_managers.get_mut(&resource) else {
             return;
         };
+        let registration = task_manager.registration;
         let gateway = Arc::clone(&task_manager.gateway);
         let (watch, closed) = Watch::begin(gateway.closed());
         task_manager.watch = Some(watch);
@@ -230,7 +269,7 @@ impl JobMaster {
                 Some(GatewayClosed::Disconnected) => {
                     // Until it is known whether it lives no attempt begins there.
                     job_master.pool.set_doubtful(&resource, true);
-                    job_master.reach_task_manager(cx, resource, gateway);
+                    job_master.reach_task_manager(cx, resource, gateway, registration);
                 }
                 Some(_) => {
                     let cause = format!("task manager {resource} has ended");
@@ -247,11 +286,12 @@ impl JobMaster {
         cx: &mut Context<Self>,
         resource: ResourceId,
         gateway: Arc<dyn TaskExecutorGateway>,
+        registration: RegistrationId,
     ) {
         let (job, slots) = (self.job, self.pool.allocated_slots(&resource));
         let asked = Arc::clone(&gateway);
         let reached = reached(self.config.heartbeat.reconnect_timeout, move || {
-            asked.heartbeat_from_job_manager(job, slots.clone())
+            asked.heartbeat_from_job_manager(job, registration, slots.clone())
         });
         cx.pipe(reached, move |job_master, cx, reached| match reached {
             _ if !job_master.is_connected(&resource, &gateway) => {}
@@ -262,6 +302,16 @@ impl JobMaster {
             }
             false => job_master.close_task_manager(cx, &resource, &lost(&resource)),
         });
+    }
+
+    /// Tells whether this is the TaskExecutor's registration.
+    pub(super) fn is_registered(
+        &self,
+        resource: &ResourceId,
+        registration: RegistrationId,
+    ) -> bool {
+        let known = self.task_managers.get(resource);
+        known.is_some_and(|it| it.registration == registration)
     }
 
     /// Tells whether this gateway is the one to the TaskExecutor that is registered.

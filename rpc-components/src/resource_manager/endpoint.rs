@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::{
-    BoxError, Call, Context, GatewayClosed, MainThread, RpcEndpoint, RpcResult, gateways,
+    BoxError, Call, Context, GatewayClosed, MainThread, RpcEndpoint, RpcError, RpcResult, gateways,
 };
 use tokio::time::Instant;
 
@@ -128,22 +128,29 @@ impl ResourceManager {
     fn ask_for_heartbeats(&mut self, cx: &mut Context<Self>, now: Instant) {
         for resource in self.task_executor_heartbeats.due(now) {
             if let Some(known) = self.task_executors.get(&resource) {
-                let own = self.resource.clone();
-                let (beat, instance) = (
-                    known.gateway.heartbeat_from_resource_manager(own),
-                    known.instance,
-                );
-                cx.pipe(beat, move |rm, _, result| {
+                let instance = known.instance;
+                let beat = known.gateway.heartbeat_from_resource_manager(instance);
+                cx.pipe(beat, move |rm, cx, result| {
                     rm.task_executor_called(&resource, instance, &result);
+                    if let Err(RpcError::App(unknown)) = result
+                        && rm.is_registered(&resource, instance)
+                    {
+                        rm.ask_to_register(cx, &resource, &unknown.to_string());
+                    }
                 });
             }
         }
         for job in self.job_master_heartbeats.due(now) {
             if let Some(known) = self.jobs.get(&job) {
-                let own = self.resource.clone();
-                let (beat, id) = (known.gateway.heartbeat_from_resource_manager(own), known.id);
+                let (id, registration) = (known.id, known.registration);
+                let beat = known.gateway.heartbeat_from_resource_manager(registration);
                 cx.pipe(beat, move |rm, _, result| {
-                    rm.job_master_called(job, id, &result)
+                    rm.job_master_called(job, id, &result);
+                    if let Err(RpcError::App(unknown)) = result
+                        && rm.is_job_registered(job, registration)
+                    {
+                        rm.close_job_master(job, &unknown.to_string());
+                    }
                 });
             }
         }
@@ -157,11 +164,22 @@ impl ResourceManager {
         instance: InstanceId,
         result: &RpcResult<T, E>,
     ) {
-        let known = self.task_executors.get(resource);
-        if known.is_some_and(|it| it.instance == instance) {
+        if self.is_registered(resource, instance) {
             self.task_executor_heartbeats
                 .called(resource, result, Instant::now());
         }
+    }
+
+    /// Tells whether this is the TaskExecutor's registration.
+    pub(super) fn is_registered(&self, resource: &ResourceId, instance: InstanceId) -> bool {
+        let known = self.task_executors.get(resource);
+        known.is_some_and(|it| it.instance == instance)
+    }
+
+    /// Tells whether this is the registration of the job's JobMaster.
+    pub(super) fn is_job_registered(&self, job: JobId, registration: RegistrationId) -> bool {
+        let known = self.jobs.get(&job);
+        known.is_some_and(|it| it.registration == registration)
     }
 
     fn job_master_called<T, E>(&mut self, job: JobId, id: JobMasterId, result: &RpcResult<T, E>) {
@@ -204,9 +222,8 @@ impl ResourceManager {
     ) -> Watch {
         let (watch, closed) = Watch::begin(gateway.closed());
         cx.pipe(closed, move |rm, cx, closed| {
-            let known = rm.task_executors.get(&resource);
             if let Some(closed) = closed
-                && known.is_some_and(|it| it.instance == instance)
+                && rm.is_registered(&resource, instance)
             {
                 rm.task_executor_closed(cx, &resource, closed);
             }
@@ -214,8 +231,6 @@ impl ResourceManager {
         watch
     }
 
-    /// One that has only lost the connection registers again when it hears of it. The JobMasters are
-    /// not told then: what they have there may live, and they watch it themselves.
     fn task_executor_closed(
         &mut self,
         cx: &mut Context<Self>,
@@ -226,7 +241,12 @@ impl ResourceManager {
             let cause = format!("task manager {resource} has ended");
             return self.close_task_executor(cx, resource, &cause);
         }
-        let cause = "the connection to it is lost";
+        self.ask_to_register(cx, resource, "the connection to it is lost");
+    }
+
+    /// Forgets a TaskExecutor that may live, and registers again when it hears of it. The JobMasters
+    /// are not told: what they have there may live too, and they watch it themselves.
+    fn ask_to_register(&mut self, cx: &mut Context<Self>, resource: &ResourceId, cause: &str) {
         if let Some(known) = self.forget_task_executor(cx, resource, cause) {
             let gateway = known.gateway;
             let told = gateway.disconnect_resource_manager(known.instance, cause.to_owned());

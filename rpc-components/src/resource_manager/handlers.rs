@@ -112,10 +112,7 @@ impl ResourceManager {
     ) -> RpcResult<(), UnknownRegistration> {
         let known = self.task_executors.get(&task_executor);
         let Some(known) = known.filter(|it| it.instance == instance) else {
-            return Err(UnknownRegistration {
-                task_executor,
-                instance,
-            })?;
+            return Err(UnknownRegistration)?;
         };
         let registered = self.slots.register(instance, &known.registration, &report);
         if let Err(error) = registered {
@@ -145,23 +142,29 @@ impl ResourceManager {
         &mut self,
         cx: &mut Context<Self>,
         task_manager: ResourceId,
+        instance: InstanceId,
         report: SlotReport,
-    ) -> RpcResult<()> {
+    ) -> RpcResult<(), UnknownRegistration> {
+        if !self.is_registered(&task_manager, instance) {
+            Err(UnknownRegistration)?;
+        }
         self.task_executor_heartbeats
             .receive(&task_manager, Instant::now());
-        if let Some(known) = self.task_executors.get(&task_manager)
-            && self.slots.report(&task_manager, known.instance, &report)
-        {
+        if self.slots.report(&task_manager, instance, &report) {
             self.check_soon(cx);
         }
         Ok(())
     }
 
-    fn heartbeat_from_job_manager(&mut self, job_manager: ResourceId) -> RpcResult<()> {
-        let mut jobs = self.jobs.iter();
-        if let Some((job, _)) = jobs.find(|(_, it)| it.resource == job_manager) {
-            self.job_master_heartbeats.receive(job, Instant::now());
+    fn heartbeat_from_job_manager(
+        &mut self,
+        job: JobId,
+        registration: RegistrationId,
+    ) -> RpcResult<(), UnknownRegistration> {
+        if !self.is_job_registered(job, registration) {
+            Err(UnknownRegistration)?;
         }
+        self.job_master_heartbeats.receive(&job, Instant::now());
         Ok(())
     }
 
@@ -172,8 +175,7 @@ impl ResourceManager {
         instance: InstanceId,
         cause: String,
     ) -> RpcResult<()> {
-        let known = self.task_executors.get(&task_manager);
-        if known.is_some_and(|it| it.instance == instance) {
+        if self.is_registered(&task_manager, instance) {
             self.remove_task_executor(cx, &task_manager, &cause);
         }
         Ok(())
@@ -241,11 +243,13 @@ async fn namesake(
         if address == registration.address {
             return None;
         }
-        let own = rm.resource.clone();
-        let asked = known.gateway.heartbeat_from_resource_manager(own);
+        let asked = known
+            .gateway
+            .heartbeat_from_resource_manager(known.instance);
         Some((address, asked.timeout(ASK_TIMEOUT)))
     })?;
-    asked.await.is_ok().then_some(address)
+    let lives = matches!(asked.await, Ok(()) | Err(RpcError::App(_)));
+    lives.then_some(address)
 }
 
 /// A JobMaster that registers.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rpc_core::testing::sim::{SimNetwork, SimTransport};
-use rpc_core::{FencingToken, RpcError, RpcServer, RpcService, RpcServiceBuilder};
+use rpc_core::{FencingToken, RpcError, RpcResult, RpcServer, RpcService, RpcServiceBuilder};
 use tokio::time::advance;
 
 use super::{ResourceManager, ResourceManagerConfig};
@@ -36,6 +36,7 @@ struct Fixture {
 }
 
 const ID: u64 = 7;
+const UNKNOWN: RpcResult<(), UnknownRegistration> = Err(RpcError::App(UnknownRegistration));
 
 impl Fixture {
     async fn new() -> Self {
@@ -88,11 +89,10 @@ impl Fixture {
                 requests.put(request);
                 Ok(())
             })
-            .heartbeat_from_resource_manager(move |asker| {
-                assert_eq!(asker, ResourceId::new("jobmanager"));
+            .heartbeat_from_resource_manager(move |instance| {
                 let report = free_slots(name, 0);
                 gateway
-                    .heartbeat_from_task_manager(ResourceId::new(name), report)
+                    .heartbeat_from_task_manager(ResourceId::new(name), instance, report)
                     .detach();
                 Ok(())
             })
@@ -144,8 +144,10 @@ impl Fixture {
         let disconnected = lost.clone();
         let gateway = Arc::clone(&self.gateway);
         MockJobMasterGateway::default()
-            .heartbeat_from_resource_manager(move |_| {
-                gateway.heartbeat_from_job_manager(job_master(job)).detach();
+            .heartbeat_from_resource_manager(move |registration| {
+                gateway
+                    .heartbeat_from_job_manager(job, registration)
+                    .detach();
                 Ok(())
             })
             .notify_task_manager_lost(move |task_manager, session, _| {
@@ -308,11 +310,7 @@ async fn a_task_executor_registers_and_takes_its_own_place() {
         first.instance,
         free_slots("te", 2),
     );
-    let unknown = UnknownRegistration {
-        task_executor: ResourceId::new("te"),
-        instance: first.instance,
-    };
-    assert_eq!(late.await, Err(RpcError::App(unknown)));
+    assert_eq!(late.await, UNKNOWN);
 }
 
 #[tokio::test(start_paused = true)]
@@ -544,6 +542,48 @@ async fn a_task_executor_that_answers_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_executor_that_does_not_know_its_registration_registers_again() {
+    let fixture = Fixture::new().await;
+    let unknown = Heard::new();
+    let is_unknown = unknown.clone();
+    let mock = fixture
+        .mock_task_executor("te")
+        .heartbeat_from_resource_manager(move |instance| {
+            is_unknown.put(instance);
+            Err(UnknownRegistration)?
+        });
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    let instance = fixture.bring("te", 1).await;
+    let (_job, _server) = fixture.bring_job(0).await;
+    assert_eq!(unknown.next().await, instance);
+    assert_eq!(fixture.ended.next().await, instance);
+    assert_eq!(fixture.slots().await, (0, 0));
+    // The jobs are not told: what they have there may still run.
+    assert_eq!(fixture.lost.take(), Vec::<String>::new());
+    // A late answer does not end the next registration.
+    let next = fixture.bring("te", 2).await;
+    let late = fixture.gateway.heartbeat_from_task_manager(
+        ResourceId::new("te"),
+        instance,
+        free_slots("te", 2),
+    );
+    assert_eq!(late.await, UNKNOWN);
+    assert_eq!(
+        (fixture.instance().await, fixture.slots().await),
+        (next, (2, 2))
+    );
+    // Its name is not free as long as it answers.
+    let stub = StubTaskExecutor::new(fixture.mock_task_executor("te"));
+    let _other = stub.start(&fixture.rpc, "other");
+    let other = registration("te", "other", 1);
+    let answer = fixture.gateway.register_task_executor(other).await;
+    assert!(
+        matches!(answer, Ok(RegistrationResponse::Rejection(_))),
+        "{answer:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_task_executor_that_has_ended_is_lost_at_once() {
     // Flink: ResourceManagerTest#testTaskExecutorBecomesUnreachableTriggersDisconnect
     let fixture = Fixture::new().await;
@@ -681,6 +721,33 @@ async fn a_silent_job_master_is_lost_and_its_needs_are_kept() {
     let _next = fixture.start_task_executor("next");
     fixture.bring("next", 1).await;
     assert_eq!(fixture.requests.next().await.job, job);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_master_that_does_not_know_its_registration_is_lost_at_once() {
+    let fixture = Fixture::new().await;
+    let job = JobId::random();
+    let mock = fixture
+        .mock_job_master(job)
+        .heartbeat_from_resource_manager(|_| Err(UnknownRegistration)?);
+    let _server = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
+    let started = tokio::time::Instant::now();
+    let registration = RegistrationId::random();
+    fixture.register_job_as(job, FIRST, registration).await;
+    assert_eq!(fixture.lost.next().await, format!("rm {registration}"));
+    // The first request is made after one interval, and a new registration begins it anew.
+    assert_eq!(started.elapsed().as_secs(), 10);
+    fixture.register_job(job, FIRST).await;
+    let late = fixture
+        .gateway
+        .heartbeat_from_job_manager(job, registration);
+    assert_eq!(late.await, UNKNOWN);
+    advance(Duration::from_secs(9)).await;
+    let registration = RegistrationId::random();
+    fixture.register_job_as(job, FIRST, registration).await;
+    let started = tokio::time::Instant::now();
+    assert_eq!(fixture.lost.next().await, format!("rm {registration}"));
+    assert_eq!(started.elapsed().as_secs(), 10);
 }
 
 #[tokio::test(start_paused = true)]

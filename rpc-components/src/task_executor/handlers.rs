@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rpc_core::{Context, RpcResult, rpc_endpoint};
+use rpc_core::{Context, RpcError, RpcResult, rpc_endpoint};
 use tokio::time::Instant;
 
 use super::endpoint::TaskExecutor;
@@ -10,11 +10,9 @@ use super::links::JobLink;
 use super::slot_table::SlotState;
 use crate::gateway::{
     AllocatedSlot, SlotRequest, SlotRequestError, TaskDeploymentDescriptor, TaskExecutorGateway,
-    TaskExecutorReport, TaskNotFound, TaskSubmissionError,
+    TaskExecutorReport, TaskNotFound, TaskSubmissionError, UnknownRegistration,
 };
-use crate::id::{
-    AllocationId, AttemptId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId,
-};
+use crate::id::{AllocationId, AttemptId, InstanceId, JobId, JobMasterId, RegistrationId};
 
 #[rpc_endpoint(TaskExecutorGateway)]
 impl TaskExecutor {
@@ -108,15 +106,17 @@ impl TaskExecutor {
         &mut self,
         cx: &mut Context<Self>,
         job: JobId,
+        registration: RegistrationId,
         slots: Vec<AllocatedSlot>,
-    ) -> RpcResult<()> {
-        if !self.job_master_heartbeats.receive(&job, Instant::now()) {
-            return Ok(());
-        }
-        let gateway = self.jobs.get(&job).and_then(|it| it.gateway.clone());
-        let Some(gateway) = gateway else {
+    ) -> RpcResult<(), UnknownRegistration> {
+        let link = self.jobs.get(&job);
+        let link = link.filter(|it| it.registration() == Some(registration));
+        let link = link.ok_or(UnknownRegistration)?;
+        let Some(gateway) = link.gateway.clone() else {
+            // The request has overtaken the answer to the registration.
             return Ok(());
         };
+        self.job_master_heartbeats.receive(&job, Instant::now());
         let reconciliation = self.slots.reconcile(job, &slots);
         for allocation in reconciliation.to_fail {
             let cause = String::from("the task manager has not allocated it");
@@ -128,32 +128,44 @@ impl TaskExecutor {
         let report = TaskExecutorReport {
             attempts: self.tasks.report(job),
         };
-        let answer = gateway.heartbeat_from_task_manager(self.resource.clone(), report);
-        cx.pipe(answer, move |te, _, result| {
+        let own = self.resource.clone();
+        let answer = gateway.heartbeat_from_task_manager(own, registration, report);
+        cx.pipe(answer, move |te, cx, result| {
             te.job_master_called(job, &gateway, &result);
+            if let Err(RpcError::App(UnknownRegistration)) = result
+                && te.is_connected(job, &gateway)
+            {
+                let cause = "the job master does not know the task manager any more";
+                te.reconnect_job_master(cx, job, cause);
+            }
         });
         Ok(())
     }
 
-    /// A request of a ResourceManager that is not connected is not answered.
+    /// A request that comes while the TaskExecutor registers is not answered: it may have overtaken
+    /// the answer to the registration.
     fn heartbeat_from_resource_manager(
         &mut self,
         cx: &mut Context<Self>,
-        resource_manager: ResourceId,
-    ) -> RpcResult<()> {
-        let heartbeats = &mut self.resource_manager_heartbeats;
-        if heartbeats.receive(&resource_manager, Instant::now()) {
-            let (own, report) = (&self.resource, self.slots.report());
-            if let Some(answer) = self.resource_manager.answer_heartbeat(own, report) {
-                cx.pipe(answer, move |te, _, result| {
-                    te.resource_manager_heartbeats.called(
-                        &resource_manager,
-                        &result,
-                        Instant::now(),
-                    );
-                });
-            }
+        instance: InstanceId,
+    ) -> RpcResult<(), UnknownRegistration> {
+        let known = self.resource_manager.instance();
+        if known.is_some_and(|known| known != instance) {
+            Err(UnknownRegistration)?;
         }
+        let (own, report) = (self.resource.clone(), self.slots.report());
+        let Some((resource, answer)) = self.resource_manager.answer_heartbeat(own, report) else {
+            return Ok(());
+        };
+        let heartbeats = &mut self.resource_manager_heartbeats;
+        heartbeats.receive(&resource, Instant::now());
+        cx.pipe(answer, move |te, cx, result| {
+            let heartbeats = &mut te.resource_manager_heartbeats;
+            heartbeats.called(&resource, &result, Instant::now());
+            if let Err(RpcError::App(unknown)) = result {
+                te.resource_manager_gone(cx, instance, &unknown.to_string());
+            }
+        });
         Ok(())
     }
 

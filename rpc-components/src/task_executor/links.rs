@@ -10,7 +10,7 @@ use super::endpoint::{FatalError, TaskExecutor};
 use super::slot_table::SlotState;
 use crate::gateway::{
     JobMasterGateway, ResourceManagerGateway, SlotOffer, SlotReport, TaskExecutorAccepted,
-    TaskExecutorRegistration, TaskManagerLocation, UnknownTaskManager,
+    TaskExecutorRegistration, TaskManagerLocation, UnknownRegistration, UnknownTaskManager,
 };
 use crate::heartbeat::Watch;
 use crate::id::{
@@ -78,17 +78,20 @@ impl ResourceManagerLink {
         }
     }
 
+    /// Returns the ResourceManager that is connected, and what answers its request for a heartbeat.
     pub(super) fn answer_heartbeat(
         &self,
-        own: &ResourceId,
+        own: ResourceId,
         report: SlotReport,
-    ) -> Option<Call<()>> {
-        let established = self.established.as_ref()?;
-        Some(
-            established
-                .gateway
-                .heartbeat_from_task_manager(own.clone(), report),
-        )
+    ) -> Option<(ResourceId, Call<(), UnknownRegistration>)> {
+        let Established {
+            gateway,
+            instance,
+            resource,
+            ..
+        } = self.established.as_ref()?;
+        let answer = gateway.heartbeat_from_task_manager(own, *instance, report);
+        Some((resource.clone(), answer))
     }
 }
 

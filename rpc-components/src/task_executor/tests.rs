@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use rpc_core::testing::sim::SimNetwork;
 use rpc_core::transport::Stream;
 use rpc_core::{
-    BoxError, EndpointError, Failure, FencingToken, RpcConfig, RpcError, RpcServer, RpcService,
+    BoxError, EndpointError, Failure, FencingToken, RpcConfig, RpcError, RpcResult, RpcServer,
+    RpcService,
 };
 use tokio::time::{Instant, advance};
 
@@ -55,6 +56,7 @@ struct Fixture {
 }
 
 const RM: ResourceManagerId = ResourceManagerId::new(FencingToken::new(7));
+const UNKNOWN: RpcResult<(), UnknownRegistration> = Err(RpcError::App(UnknownRegistration));
 const FIRST: JobMasterId = JobMasterId::new(FencingToken::new(1));
 const SECOND: JobMasterId = JobMasterId::new(FencingToken::new(2));
 
@@ -194,7 +196,7 @@ impl Fixture {
                 Ok(())
             })
             .notify_slot_available(move |_, _, allocation| available.put(allocation))
-            .heartbeat_from_task_manager(move |_, report| {
+            .heartbeat_from_task_manager(move |_, _, report| {
                 beats.put(report);
                 Ok(())
             })
@@ -231,7 +233,7 @@ impl Fixture {
                 states.put(state);
                 Ok(())
             })
-            .heartbeat_from_task_manager(move |_, report| {
+            .heartbeat_from_task_manager(move |_, _, report| {
                 beats.put(report);
                 Ok(())
             })
@@ -328,10 +330,21 @@ impl Fixture {
         .await;
     }
 
+    /// Returns the registration at the ResourceManager.
+    async fn instance(&self) -> Option<InstanceId> {
+        let instance = self
+            .server
+            .main_thread()
+            .call_async(|te, _| te.resource_manager.instance());
+        instance.await.unwrap()
+    }
+
     /// Returns the slots that are not free, as they are now.
     async fn taken(&self) -> Vec<u32> {
+        until(async || self.instance().await.is_some()).await;
+        let instance = self.instance().await.unwrap();
         self.gateway
-            .heartbeat_from_resource_manager(ResourceId::new("rm"))
+            .heartbeat_from_resource_manager(instance)
             .await
             .unwrap();
         taken(&self.beats.next().await)
@@ -443,16 +456,12 @@ async fn a_report_that_fails_is_made_again_after_a_while() {
     // Flink: TaskExecutorTest#testInitialSlotReportFailure
     let fixture = Fixture::alone(|_| {}).await;
     let reports = fixture.reports.clone();
-    let mock =
-        fixture
-            .mock_resource_manager()
-            .send_slot_report(move |task_executor, instance, report| {
-                reports.put(report);
-                Err(UnknownRegistration {
-                    task_executor,
-                    instance,
-                })?
-            });
+    let mock = fixture
+        .mock_resource_manager()
+        .send_slot_report(move |_, _, report| {
+            reports.put(report);
+            Err(UnknownRegistration)?
+        });
     let _rm = StubResourceManager::new(mock, RM).start(&fixture.rpc, "rm");
     let first = fixture.registered.next().await;
     let started = Instant::now();
@@ -513,6 +522,50 @@ async fn it_registers_again_when_the_resource_manager_disconnects() {
     assert_eq!(fixture.registered.take(), []);
     // Whoever says it knows it.
     assert_eq!(fixture.left.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_manager_that_does_not_know_the_registration_is_registered_at_again() {
+    let fixture = Fixture::alone(|_| {}).await;
+    let mock = fixture.mock_resource_manager();
+    let mock = mock.heartbeat_from_task_manager(|_, _, _| Err(UnknownRegistration)?);
+    let _rm = StubResourceManager::new(mock, RM).start(&fixture.rpc, "rm");
+    let first = fixture.registered.next().await;
+    fixture.reports.next().await;
+    let started = Instant::now();
+    let asked = fixture.gateway.heartbeat_from_resource_manager(first);
+    asked.await.unwrap();
+    assert_ne!(fixture.registered.next().await, first);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    // There is nothing to leave.
+    assert_eq!(fixture.left.take(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_for_a_heartbeat_may_overtake_the_answer_to_the_registration() {
+    let fixture = Fixture::alone(|_| {}).await;
+    let asked = fixture
+        .gateway
+        .heartbeat_from_resource_manager(InstanceId::random());
+    // Which registration it is the TaskExecutor does not know yet.
+    assert_eq!(asked.await, Ok(()));
+    let _rm = fixture.start_resource_manager();
+    fixture.reports.next().await;
+    let job = JobId::random();
+    let mock = fixture.mock_job_master();
+    let not_yet = || RegistrationResponse::Failure(String::from("not yet"));
+    let mock = mock.register_task_manager(move |_, _, _, _| Ok(not_yet()));
+    let _jm = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
+    fixture.allocate(job, 0).await;
+    let registration = fixture.registration(job).await;
+    let answers = [RegistrationId::random(), registration].map(|registration| {
+        fixture
+            .gateway
+            .heartbeat_from_job_manager(job, registration, vec![])
+    });
+    let [other, this] = answers;
+    assert_eq!((other.await, this.await), (UNKNOWN, Ok(())));
+    assert!(fixture.job_beats.take().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -584,8 +637,8 @@ async fn the_report_is_of_now() {
     // Nobody else is answered.
     let stranger = fixture
         .gateway
-        .heartbeat_from_resource_manager(ResourceId::new("other"));
-    stranger.await.unwrap();
+        .heartbeat_from_resource_manager(InstanceId::random());
+    assert_eq!(stranger.await, UNKNOWN);
     fixture.taken().await;
     assert!(fixture.beats.take().is_empty());
 }
@@ -855,6 +908,29 @@ async fn a_job_master_that_has_ended_is_left_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_job_master_that_does_not_know_the_registration_is_registered_at_again() {
+    let (fixture, _rm) = Fixture::new().await;
+    let job = JobId::random();
+    let mock = fixture.mock_job_master();
+    let mock = mock.heartbeat_from_task_manager(|_, _, _| Err(UnknownRegistration)?);
+    let _jm = StubJobMaster::new(mock, FIRST).start(&fixture.rpc, &job.to_string());
+    let allocation = fixture.activate(job, 0).await;
+    fixture.joined.next().await;
+    let first = fixture.registration(job).await;
+    let started = Instant::now();
+    let asked = fixture
+        .gateway
+        .heartbeat_from_job_manager(job, first, vec![]);
+    asked.await.unwrap();
+    assert_eq!(fixture.joined.next().await, job);
+    fixture.until_active(allocation).await;
+    assert_ne!(fixture.registration(job).await, first);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    let cause = "the job master does not know the task manager any more";
+    assert_eq!(fixture.parted.take(), [cause]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_job_master_whose_connection_breaks_is_reached_again() {
     let network = SimNetwork::seeded(1);
     let far = FarJob::new(&network).await;
@@ -975,10 +1051,11 @@ async fn the_two_sides_agree_on_the_slots() {
         allocation,
     };
     let claims = vec![claim(0, claimed), claim(7, gone)];
+    let registration = fixture.registration(job).await;
     for _ in 0..2 {
         fixture
             .gateway
-            .heartbeat_from_job_manager(job, claims.clone())
+            .heartbeat_from_job_manager(job, registration, claims.clone())
             .await
             .unwrap();
         assert_eq!(fixture.failed.next().await, gone);
@@ -989,12 +1066,17 @@ async fn the_two_sides_agree_on_the_slots() {
     }
     assert_eq!(fixture.available.next().await, unclaimed);
     assert_eq!(fixture.taken().await, [0]);
-    // Who is not connected is not answered.
-    fixture
-        .gateway
-        .heartbeat_from_job_manager(JobId::random(), vec![])
-        .await
-        .unwrap();
+    // Who is not connected is not answered, nor is what comes of another registration.
+    let others = [
+        (JobId::random(), registration),
+        (job, RegistrationId::random()),
+    ];
+    for (job, registration) in others {
+        let stranger = fixture
+            .gateway
+            .heartbeat_from_job_manager(job, registration, vec![]);
+        assert_eq!(stranger.await, UNKNOWN);
+    }
     fixture.taken().await;
     assert!(fixture.job_beats.take().is_empty());
 }
@@ -1094,9 +1176,10 @@ async fn one_of_two_tasks_is_cancelled() {
     assert!(canceled.failure.is_empty());
     let not_found = Err(RpcError::App(TaskNotFound { attempt: cancelled }));
     until(async || fixture.gateway.cancel_task(cancelled).await == not_found).await;
+    let registration = fixture.registration(job).await;
     fixture
         .gateway
-        .heartbeat_from_job_manager(job, vec![])
+        .heartbeat_from_job_manager(job, registration, vec![])
         .await
         .unwrap();
     let report = fixture.job_beats.next().await;
@@ -1135,6 +1218,17 @@ async fn a_task_that_does_not_end_is_left_behind_and_keeps_its_slot() {
     let cause = String::from("the job has ended");
     fixture.gateway.free_slot(allocation, cause).await.unwrap();
     assert_eq!(fixture.taken().await, [0]);
+    // Nor is its JobMaster looked for when it has left.
+    let registration = fixture.registration(job).await;
+    let cause = String::from("it leaves");
+    let left = fixture
+        .gateway
+        .disconnect_job_manager(job, registration, cause);
+    left.await.unwrap();
+    let asked = fixture
+        .gateway
+        .heartbeat_from_job_manager(job, registration, vec![]);
+    assert_eq!((asked.await, fixture.jobs().await), (UNKNOWN, 1));
     hangs.met.wait();
     assert_eq!(fixture.available.next().await, allocation);
     assert_eq!(fixture.states.len(), 0);

@@ -7,7 +7,7 @@ use rpc_core::{Context, GatewayClosed};
 use super::endpoint::TaskExecutor;
 use crate::gateway::{JobMasterGateway, ResourceManagerGateway, TaskExecutorReport};
 use crate::heartbeat::{Watch, reached};
-use crate::id::{InstanceId, JobId};
+use crate::id::{InstanceId, JobId, RegistrationId};
 
 impl TaskExecutor {
     /// Watches the ResourceManager that has accepted a registration.
@@ -45,14 +45,17 @@ impl TaskExecutor {
         let Some(link) = self.jobs.get_mut(&job) else {
             return;
         };
-        let Some(gateway) = link.gateway.clone() else {
+        let (Some(gateway), Some(registration)) = (link.gateway.clone(), link.registration())
+        else {
             return;
         };
         let (watch, closed) = Watch::begin(gateway.closed());
         link.watch = Some(watch);
         cx.pipe(closed, move |te, cx, closed| {
             match closed.filter(|_| te.is_connected(job, &gateway)) {
-                Some(GatewayClosed::Disconnected) => te.reach_job_master(cx, job, gateway),
+                Some(GatewayClosed::Disconnected) => {
+                    te.reach_job_master(cx, job, gateway, registration);
+                }
                 Some(_) => te.reconnect_job_master(cx, job, "the job master has ended"),
                 None => {}
             }
@@ -65,13 +68,14 @@ impl TaskExecutor {
         cx: &mut Context<Self>,
         job: JobId,
         gateway: Arc<dyn JobMasterGateway>,
+        registration: RegistrationId,
     ) {
         let (own, asked) = (self.resource.clone(), Arc::clone(&gateway));
         let report = TaskExecutorReport {
             attempts: self.tasks.report(job),
         };
         let reached = reached(self.config.heartbeat.reconnect_timeout, move || {
-            asked.heartbeat_from_task_manager(own.clone(), report.clone())
+            asked.heartbeat_from_task_manager(own.clone(), registration, report.clone())
         });
         cx.pipe(reached, move |te, cx, reached| match reached {
             _ if !te.is_connected(job, &gateway) => {}

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rpc_core::testing::sim::SimNetwork;
-use rpc_core::{Call, FencingToken, RpcConfig, RpcError, RpcServer, RpcService};
+use rpc_core::{Call, FencingToken, RpcConfig, RpcError, RpcResult, RpcServer, RpcService};
 use tokio::time::{Instant, advance, timeout};
 
 use super::{JobMaster, JobMasterConfig};
@@ -16,7 +16,7 @@ use crate::gateway::{
     MockResourceManagerGateway, MockTaskExecutorGateway, RegistrationResponse, RequirementsError,
     ResultsGone, Shortage, SlotOffer, TaskDeploymentDescriptor, TaskExecutionState,
     TaskExecutorGateway, TaskExecutorReport, TaskIo, TaskManagerLocation, TaskSubmissionError,
-    UnknownAttempt, UnknownTaskManager,
+    UnknownAttempt, UnknownRegistration, UnknownTaskManager,
 };
 use crate::id::{
     AllocationId, AttemptId, InstanceId, JobId, JobMasterId, RegistrationId, ResourceId,
@@ -51,6 +51,7 @@ struct Fixture {
     ended: Heard<(JobInfo, u64)>,
 }
 
+const UNKNOWN: RpcResult<(), UnknownRegistration> = Err(RpcError::App(UnknownRegistration));
 const RM: ResourceManagerId = ResourceManagerId::new(FencingToken::new(7));
 const ID: JobMasterId = JobMasterId::new(FencingToken::new(1));
 
@@ -161,7 +162,7 @@ impl Fixture {
                 left.put(status);
                 Ok(())
             })
-            .heartbeat_from_job_manager(|_| Ok(()))
+            .heartbeat_from_job_manager(|_, _| Ok(()))
     }
 
     fn start_resource_manager(&self) -> RpcServer<StubResourceManager> {
@@ -198,11 +199,11 @@ impl Fixture {
                 parted.put(cause);
                 Ok(())
             })
-            .heartbeat_from_job_manager(move |_, slots| {
+            .heartbeat_from_job_manager(move |_, registration, slots| {
                 beats.put(slots);
                 let report = TaskExecutorReport::default();
                 gateway
-                    .heartbeat_from_task_manager(ResourceId::new(name), report)
+                    .heartbeat_from_task_manager(ResourceId::new(name), registration, report)
                     .detach();
                 Ok(())
             })
@@ -224,7 +225,7 @@ impl Fixture {
     ) -> RpcServer<StubTaskExecutor> {
         let beats = self.beats.clone();
         let mock = self.mock_task_executor(name);
-        let mock = mock.heartbeat_from_job_manager(move |_, slots| {
+        let mock = mock.heartbeat_from_job_manager(move |_, _, slots| {
             beats.put(slots);
             Ok(())
         });
@@ -450,19 +451,52 @@ async fn a_resource_manager_that_cannot_be_answered_is_left() {
     let fixture = Fixture::new(1).await;
     let rm = fixture.start_resource_manager();
     fixture.registered.next().await;
+    let registration = fixture.registrations.next().await;
     fixture.declared.next().await;
     rm.close().await.unwrap();
     let _successor = fixture.start_resource_manager();
     for _ in 0..2 {
         let asked = fixture
             .gateway
-            .heartbeat_from_resource_manager(ResourceId::new("rm"));
+            .heartbeat_from_resource_manager(registration);
         asked.await.unwrap();
         advance(Duration::from_secs(1)).await;
     }
     let started = Instant::now();
     fixture.registered.next().await;
     assert!(started.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resource_manager_that_does_not_know_the_registration_is_registered_at_again() {
+    let fixture = Fixture::new(1).await;
+    let unknown = || {
+        fixture
+            .gateway
+            .heartbeat_from_resource_manager(RegistrationId::random())
+    };
+    // Of the registration that is under way the answer may be overtaken.
+    let pending = fixture.server.main_thread();
+    let pending = pending.call_async_without_fencing(|it, _| it.resource_manager.registration());
+    let pending = pending.await.unwrap().unwrap();
+    let asked = fixture.gateway.heartbeat_from_resource_manager(pending);
+    assert_eq!((asked.await, unknown().await), (Ok(()), UNKNOWN));
+    let mock = fixture.mock_resource_manager();
+    let mock = mock.heartbeat_from_job_manager(|_, _| Err(UnknownRegistration)?);
+    let _rm = StubResourceManager::new(mock, RM).start(&fixture.rpc, "rm");
+    let first = fixture.registrations.next().await;
+    assert_eq!(fixture.declared.next().await, 1);
+    assert_eq!((first, unknown().await), (pending, UNKNOWN));
+    fixture.status().await;
+    assert_eq!(fixture.registrations.take(), []);
+    let started = Instant::now();
+    let asked = fixture.gateway.heartbeat_from_resource_manager(first);
+    asked.await.unwrap();
+    assert_ne!(fixture.registrations.next().await, first);
+    assert_eq!(fixture.declared.next().await, 1);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    // There is nothing to leave.
+    assert_eq!(fixture.left.take(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -635,6 +669,96 @@ async fn a_silent_task_executor_takes_its_tasks_along() {
     assert_eq!(fixture.gone.next().await, registration);
     let task = String::from("task generator-source -> stdout-sink (1/1) failed on te");
     assert_eq!(fixture.end().await, (JobStatus::Failed, vec![task, cause]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_does_not_know_its_registration_is_lost_at_once() {
+    let fixture = Fixture::new(1).await;
+    let mock = fixture.mock_task_executor("te");
+    let mock = mock.heartbeat_from_job_manager(|_, _, _| Err(UnknownRegistration)?);
+    let _te = StubTaskExecutor::new(mock).start(&fixture.rpc, "te");
+    let session = InstanceId::random();
+    fixture.register("te", session).await;
+    // A new registration is asked after one interval.
+    advance(Duration::from_secs(9)).await;
+    fixture.register("te", session).await;
+    let started = Instant::now();
+    fixture.offer("te", 1).await.unwrap();
+    fixture.run().await;
+    let (status, failure) = fixture.end().await;
+    let cause = "task manager te does not know the job any more";
+    assert_eq!((status, failure[1].as_str()), (JobStatus::Failed, cause));
+    assert_eq!(started.elapsed().as_secs(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_former_registration_does_not_end_the_next() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, far) = Fixture::far(&network).await;
+    let (beats, mock) = (fixture.beats.clone(), fixture.mock_task_executor("te"));
+    let mock = mock.heartbeat_from_job_manager(move |_, _, slots| {
+        beats.put(slots);
+        Err(UnknownRegistration)?
+    });
+    let _te = StubTaskExecutor::new(mock).start(&far, "te");
+    let session = InstanceId::random();
+    fixture
+        .register_for(fixture.job, "te", "sim://te/te", session)
+        .await;
+    let latency = Duration::from_secs(1);
+    network.set_latency(latency..=latency);
+    fixture.beats.next().await;
+    // The answer is under way when it registers by another way.
+    let _near = fixture.start_task_executor("te");
+    fixture.register("te", session).await;
+    let quiet = timeout(3 * latency, fixture.parted.next());
+    assert!(quiet.await.is_err());
+    assert_eq!(fixture.offer("te", 1).await.unwrap().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_executor_that_has_lost_its_registration_with_the_connection_is_lost() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, far) = Fixture::far(&network).await;
+    let mock = fixture.mock_task_executor("te");
+    let mock = mock.heartbeat_from_job_manager(|_, _, _| Err(UnknownRegistration)?);
+    let _te = StubTaskExecutor::new(mock).start(&far, "te");
+    fixture.bring_from("te", "sim://te/te", 1).await;
+    fixture.run().await;
+    let quiet = timeout(Duration::from_secs(1), fixture.cancelled.next());
+    assert!(quiet.await.is_err());
+    let started = Instant::now();
+    network.reset("jm", "te");
+    assert_eq!(fixture.end().await.0, JobStatus::Failed);
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_counts_for_its_registration_only() {
+    let fixture = Fixture::new(1).await;
+    let _te = fixture.start_silent_task_executor("te");
+    fixture.bring("te", 1).await;
+    let attempt = fixture.run().await;
+    let registration = fixture.registration("te").await;
+    let beat = |registration| {
+        let report = TaskExecutorReport {
+            attempts: vec![(attempt, TaskIo::default())],
+        };
+        let te = ResourceId::new("te");
+        fixture
+            .gateway
+            .heartbeat_from_task_manager(te, registration, report)
+    };
+    let started = Instant::now();
+    advance(Duration::from_secs(40)).await;
+    assert_eq!(beat(registration).await, Ok(()));
+    advance(Duration::from_secs(40)).await;
+    assert_eq!(beat(RegistrationId::random()).await, UNKNOWN);
+    assert_eq!(
+        fixture.parted.next().await,
+        "task manager te sent no heartbeat in time"
+    );
+    assert_eq!(started.elapsed().as_secs(), 90);
 }
 
 #[tokio::test(start_paused = true)]
@@ -918,7 +1042,7 @@ async fn a_task_executor_that_has_too_much_to_do_is_told_again() {
     let te = te.await.unwrap();
     // As long as it has not answered this, it takes no other call.
     let latency = Duration::from_millis(400);
-    let keep_busy = || te.heartbeat_from_job_manager(fixture.job, vec![]);
+    let keep_busy = || te.heartbeat_from_job_manager(fixture.job, RegistrationId::random(), vec![]);
     let session = InstanceId::random();
     let registered = fixture.register_for(fixture.job, "te", "sim://te/te", session);
     registered.await;
@@ -1128,9 +1252,12 @@ async fn a_job_whose_results_nobody_fetches_fails() {
         let report = TaskExecutorReport {
             attempts: vec![(attempt, TaskIo::default())],
         };
-        let beat = fixture
-            .gateway
-            .heartbeat_from_task_manager(ResourceId::new("te"), report);
+        let registration = fixture.registration("te").await;
+        let beat = fixture.gateway.heartbeat_from_task_manager(
+            ResourceId::new("te"),
+            registration,
+            report,
+        );
         beat.await.unwrap();
     };
     let send = |position, text| fixture.print(attempt, position, text);

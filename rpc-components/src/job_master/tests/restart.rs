@@ -8,8 +8,8 @@ use rpc_core::testing::sim::SimNetwork;
 use tokio::time::{Instant, advance};
 
 use super::{Fixture, graph};
-use crate::gateway::{ExecutionState, JobStatus, Shortage, UnknownAttempt};
-use crate::id::AttemptId;
+use crate::gateway::{ExecutionState, JobStatus, Shortage, SlotOffer, UnknownAttempt};
+use crate::id::{AttemptId, InstanceId, ResourceId};
 use crate::job_graph::JobGraph;
 use crate::job_master::JobMasterConfig;
 use crate::testing::until;
@@ -353,6 +353,47 @@ async fn a_slot_of_a_task_manager_that_may_be_dead_is_not_taken() {
     }
     assert_eq!(fixture.restarts().await, 1);
     drop(near);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_manager_that_registers_again_is_not_in_doubt_any_more() {
+    let network = SimNetwork::seeded(1);
+    let (fixture, far) = Fixture::far_with(&network, restarting(1, None)).await;
+    let _far = fixture.start_silent_task_executor_in(&far, "te");
+    let (job, session) = (fixture.job, InstanceId::random());
+    fixture
+        .register_for(job, "te", "sim://te/te", session)
+        .await;
+    let allocation = fixture.offer("te", 1).await.unwrap();
+    let attempt = fixture.run().await;
+    // What is under way has arrived: a call that is lost would lose it.
+    fixture.wait(1).await;
+    // It takes longer to reach it again than the job waits to restart.
+    let latency = Duration::from_secs(1);
+    network.set_latency(latency..=latency);
+    network.reset("jm", "te");
+    fixture.tell(attempt, ExecutionState::Failed).await.unwrap();
+    fixture.wait(2).await;
+    // Its slot is there, and is not taken.
+    fixture.registration("te").await;
+    assert_eq!(fixture.status().await, JobStatus::Restarting);
+    assert!(fixture.tasks.take().is_empty());
+    // It is there again, by another way.
+    let _near = fixture.start_task_executor("te");
+    fixture.register("te", session).await;
+    let offer = SlotOffer {
+        allocation: allocation[0],
+        slot_index: 0,
+    };
+    let again = fixture
+        .gateway
+        .offer_slots(ResourceId::new("te"), vec![offer]);
+    assert_eq!(again.await, Ok(vec![offer]));
+    assert_eq!(fixture.run().await, next(attempt));
+    // What comes of the attempt to reach it by the old one says nothing.
+    fixture.wait(5).await;
+    assert_eq!(fixture.status().await, JobStatus::Running);
+    assert_eq!(fixture.parted.take(), [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]
