@@ -151,6 +151,18 @@ pub struct AddressError {
 }
 
 impl AddressError {
+    /// Checks that an endpoint, or a channel, can have this name.
+    pub(crate) fn check_name(name: &str) -> Result<(), Self> {
+        let named: Address = name.parse()?;
+        match named.scheme() {
+            None => Ok(()),
+            Some(_) => Err(Self {
+                address: name.to_owned(),
+                reason: "it is to be a name",
+            }),
+        }
+    }
+
     /// Says that an endpoint is to be named like a pattern.
     pub(crate) fn pattern(name: &str) -> Self {
         Self {

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -134,7 +135,8 @@ impl<E: RpcEndpoint> Context<E> {
         })
     }
 
-    /// Runs `run` on the main thread every `period`, the first time after one period.
+    /// Runs `run` on the main thread every `period`, of a millisecond at least, the first time after one
+    /// period.
     pub fn schedule_every(
         &mut self,
         period: Duration,
@@ -251,8 +253,10 @@ impl<E: RpcEndpoint> Context<E> {
             return false;
         };
         if !due.action.cancelled.load(Ordering::Acquire) {
-            (due.action.run)(endpoint, self);
+            let run = catch_unwind(AssertUnwindSafe(|| (due.action.run)(endpoint, self)));
+            // Also after a panic, with which the endpoint may go on.
             self.set_again(due);
+            run.unwrap_or_else(|panic| resume_unwind(panic));
         }
         true
     }

@@ -36,7 +36,7 @@ pub trait RpcEndpoint: Send + Sized + 'static {
     /// What becomes of the endpoint when one of its handlers panics.
     const ON_PANIC: PanicPolicy = PanicPolicy::Fail;
 
-    /// Runs when the endpoint is started, before any call is served.
+    /// Runs when the endpoint is started for the first time, before any call is served.
     ///
     /// # Errors
     ///

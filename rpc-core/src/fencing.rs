@@ -31,6 +31,12 @@ impl FencingToken {
     }
 }
 
+impl From<u64> for FencingToken {
+    fn from(term: u64) -> Self {
+        Self::new(term)
+    }
+}
+
 impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}", self.0)

@@ -112,6 +112,13 @@
 //! or below this crate.
 //!
 #![doc = include_str!("docs/wire.md")]
+#![cfg_attr(
+    not(all(feature = "macros", feature = "testing")),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "what a feature adds is named also without it"
+    )
+)]
 
 // The macros name this crate by its absolute path, here as anywhere else.
 extern crate self as rpc_core;

@@ -25,7 +25,7 @@ impl<E: RpcEndpoint> RpcServer<E> {
         Self { core }
     }
 
-    /// Lets the endpoint serve: `on_start` runs, and then calls are taken.
+    /// Lets the endpoint serve: the first time `on_start` runs, and then calls are taken.
     pub fn start(&self) {
         self.core.command(Command::Start);
     }

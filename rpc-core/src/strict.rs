@@ -3,10 +3,14 @@
 //! Tests that run in one process do not see what cannot travel: a type that is encoded but not
 //! decoded, state that is shared by accident, a message that is too large.
 
-use crate::codec;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use serde::Serialize;
+
+use crate::codec::{self, PANICKED};
 use crate::error::{RpcError, RpcResult};
 use crate::frame::PutError;
-use crate::gateway::Message;
+use crate::gateway::{self, Message};
 use crate::method::MethodInfo;
 
 /// Makes of the arguments what the callee would get.
@@ -15,7 +19,8 @@ pub(crate) fn arguments<A: Message>(
     method: &MethodInfo,
     limit: usize,
 ) -> Result<A, RpcError> {
-    round_trip(arguments, method, false, limit)
+    let body = encode(arguments, method, false, limit)?;
+    decode(method, false, || gateway::decode_arguments(method, &body))
 }
 
 /// Makes of a result what the caller would get.
@@ -25,25 +30,47 @@ pub(crate) fn result<T: Message, E: Message>(
     limit: usize,
 ) -> RpcResult<T, E> {
     let checked = match &result {
-        Ok(value) => round_trip(value, method, true, limit).map(Ok),
-        Err(error) => round_trip(error, method, true, limit).map(Err),
+        Ok(value) => response(value, method, limit).map(Ok),
+        Err(error) => response(error, method, limit).map(Err),
     };
     checked.unwrap_or_else(|error| Err(error.widen()))
 }
 
-fn round_trip<M: Message>(
+fn response<M: Message>(message: &M, method: &MethodInfo, limit: usize) -> Result<M, RpcError> {
+    let body = encode(message, method, true, limit)?;
+    decode(method, true, || {
+        let decoded = codec::decode(&body);
+        decoded.map_err(|error| PutError::Codec(error).into_error(method.name, true))
+    })
+}
+
+fn encode<M: Serialize>(
     message: &M,
     method: &MethodInfo,
     response: bool,
     limit: usize,
-) -> Result<M, RpcError> {
+) -> Result<Vec<u8>, RpcError> {
     let refused = |error: PutError| error.into_error(method.name, response);
-    let bad = |error| refused(PutError::Codec(error));
-    let mut bytes = Vec::new();
-    codec::encode(message, &mut bytes).map_err(bad)?;
-    let size = bytes.len();
+    let mut body = Vec::new();
+    codec::encode(message, &mut body).map_err(|error| refused(PutError::Codec(error)))?;
+    let size = body.len();
     if size > limit {
         return Err(refused(PutError::TooLarge { size, limit }));
     }
-    codec::decode(&bytes).map_err(bad)
+    Ok(body)
+}
+
+/// Decodes what came, as if the other side did.
+fn decode<M>(
+    method: &MethodInfo,
+    response: bool,
+    decode: impl FnOnce() -> Result<M, RpcError>,
+) -> Result<M, RpcError> {
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
+        Err(RpcError::Codec {
+            method: method.name.to_owned(),
+            response,
+            detail: String::from(PANICKED),
+        })
+    })
 }

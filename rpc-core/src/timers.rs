@@ -98,7 +98,8 @@ pub(crate) struct Due<A> {
     pub(crate) period: Option<Duration>,
 }
 
-const PERIOD_MIN: Duration = Duration::from_nanos(1);
+/// What is to run more often would keep a main thread busy with nothing else.
+const PERIOD_MIN: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
@@ -122,6 +123,16 @@ mod tests {
         assert_eq!(timers.next_due(), Some(at(26)));
         assert_eq!(timers.clear(), ["recurring", "late"]);
         assert_eq!(timers.next_due(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_recurs_leaves_time_for_others() {
+        let start = Instant::now();
+        let mut timers = Timers::default();
+        timers.set(start, Some(Duration::ZERO), "recurring");
+        let due = timers.take_due(start).expect("it is due");
+        timers.again(due, start);
+        assert_eq!(timers.next_due(), Some(start + Duration::from_millis(1)));
     }
 
     // Flink: ScheduledFutureAdapterTest#testCompareToEqualsHashCode

@@ -1,6 +1,25 @@
 //! The QUIC transport: one connection to a peer, and many streams on it that do not wait for each
 //! other.
 //!
+//! A service is given it when it is built, and is then reached at addresses like
+//! `quic://127.0.0.1:6123/endpoint`:
+//!
+//! ```
+//! use rpc_core::RpcService;
+//! use rpc_transport_quic::{Certificates, Quic};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let quic = Quic::bind("127.0.0.1:0").mtls(Certificates::generate(&[])?);
+//! let service = RpcService::builder().transport(quic).build().await?;
+//! assert!(service.address_of("endpoint").starts_with("quic://127.0.0.1:"));
+//! # service.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! By itself it opens and accepts streams of bytes:
+//!
 //! ```
 //! use rpc_core::transport::{Transport, TransportError};
 //! use rpc_transport_quic::{Certificates, Quic};

@@ -1,5 +1,23 @@
 //! The TCP transport: one TCP connection per stream, plain or under mutual TLS.
 //!
+//! A service is given it when it is built, and is then reached at addresses like
+//! `tcp://127.0.0.1:6123/endpoint`:
+//!
+//! ```
+//! use rpc_core::RpcService;
+//! use rpc_transport_tcp::Tcp;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let service = RpcService::builder().transport(Tcp::bind("127.0.0.1:0")).build().await?;
+//! assert!(service.address_of("endpoint").starts_with("tcp://127.0.0.1:"));
+//! # service.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! By itself it opens and accepts streams of bytes:
+//!
 //! ```
 //! use rpc_core::transport::Transport;
 //! use rpc_transport_tcp::Tcp;
@@ -55,6 +73,13 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `tls` | yes | `Tcp::mtls`, and the types of certificates |
+#![cfg_attr(
+    not(feature = "tls"),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "what the feature adds is named also without it"
+    )
+)]
 
 mod address;
 mod config;

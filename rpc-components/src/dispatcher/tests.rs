@@ -447,7 +447,7 @@ async fn a_job_whose_job_master_panics_fails_and_the_others_go_on() {
     server.main_thread().run_async(|_, _| panic!("a bug"));
     let result = waiting.await.unwrap();
     assert_eq!(result.status, JobStatus::Failed);
-    let text = format!("endpoint jobmaster_{job} was stopped because a handler panicked");
+    let text = format!("endpoint jobmaster_{job} was stopped because its code panicked");
     assert_eq!(result.failure, [text]);
     // A client that follows it sees the end, and then why.
     assert_eq!(fetching.await, Ok(Bytes::new()));

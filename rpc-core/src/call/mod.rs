@@ -33,7 +33,9 @@ use crate::turn;
 /// [run its handler](crate::RpcConfig::lend_threads) meanwhile.
 ///
 /// Its time is that of the method or of the service, and begins when the call is first awaited or is
-/// [detached](Self::detach), or its handler begins in the same service; within a handler it began with the call that is handled.
+/// [detached](Self::detach), when [another](Self::timeout) is set, or when its handler begins in the
+/// same service; within a handler it began with the call that is handled. A call that is neither
+/// awaited nor detached is not given up by itself.
 ///
 /// A call that is dropped before its result came is cancelled: a request that still waits in a queue
 /// is not handled, and the future of an interleaving handler is dropped at its next await, unless the
@@ -94,7 +96,8 @@ impl<T, E> Call<T, E> {
         self
     }
 
-    /// Lets the call run on though nobody waits for it. It is not sent any more when its time is over.
+    /// Lets the call run on though nobody waits for it. When its time is over it is given up, as if
+    /// somebody had waited.
     pub fn detach(mut self) {
         if let Progress::Waiting(waiting) = &mut self.progress {
             waiting.detached = true;
@@ -210,13 +213,29 @@ impl<T, E> Waiting<T, E> {
 
     /// Nobody waits any more, unless the call is to run on by itself.
     pub(super) fn leave(&mut self) {
-        if mem::take(&mut self.lends) {
-            self.borrower.hurry();
-        }
+        self.hurry();
         if self.detached {
             self.slot.detach();
         } else {
             let _unread = self.give_up();
+        }
+    }
+
+    /// Detaches a call that is to be, and that would otherwise run on when its time is over. Returns
+    /// whether it is so.
+    pub(super) fn detach_until_over(&mut self) -> bool {
+        if !self.detached || self.slot.is_settled() || self.slot.time().after().is_none() {
+            return false;
+        }
+        self.hurry();
+        self.slot.detach();
+        true
+    }
+
+    /// The endpoint is not to wait for this thread.
+    fn hurry(&mut self) {
+        if mem::take(&mut self.lends) {
+            self.borrower.hurry();
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Weak};
 
 use hashbrown::HashMap;
 
-use super::Time;
+use super::{Call, Time};
 use crate::callee::Callee;
 use crate::connection::{Ask, RemoteCall};
 use crate::deadlines::{Deadlines, Noted, Shard};
@@ -39,6 +39,8 @@ pub(crate) struct Waiting<T, E> {
     pub(super) over: bool,
     /// Keeps what the call had; a plain function, so that a call's end needs no bounds.
     keep: fn(Box<Self>),
+    /// Awaits a call that is detached; the same.
+    run_on: fn(Box<Self>),
 }
 
 impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
@@ -74,6 +76,7 @@ impl<T: Send + 'static, E: Send + 'static> Waiting<T, E> {
             detached: false,
             over: false,
             keep,
+            run_on,
         })
     }
 
@@ -99,7 +102,12 @@ impl<T, E> Waiting<T, E> {
     /// the callee still looks at it.
     pub(super) fn end(mut self: Box<Self>) {
         if !self.over {
-            return self.leave();
+            if self.detach_until_over() {
+                (self.run_on)(self);
+            } else {
+                self.leave();
+            }
+            return;
         }
         self.remote.end();
         if Arc::strong_count(&self.slot) == 1
@@ -188,6 +196,20 @@ fn keep<T: 'static, E: 'static>(waiting: Box<Waiting<T, E>>) {
     });
     // Outside the map, as above.
     drop((waiting, left));
+}
+
+/// Has a task await a call, so that it ends with its time.
+fn run_on<T: Send + 'static, E: Send + 'static>(mut waiting: Box<Waiting<T, E>>) {
+    let shard = Arc::clone(&waiting.shard);
+    if let Some(runtime) = shard.runtime() {
+        // If the runtime ends before it, it is given up.
+        waiting.detached = false;
+        runtime.spawn(async move {
+            let _nobody_asks = Call::waiting(waiting).await;
+        });
+    } else {
+        waiting.leave();
+    }
 }
 
 /// As many calls of a type as a thread commonly has under way at once.

@@ -91,7 +91,8 @@ impl Wire {
             peer,
             main: Lane::new(writer, config.outbox_bytes_max, None),
             bulk: OnceLock::new(),
-            bulk_bytes_min: config.bulk_bytes_min,
+            // What has no bytes went by the bulk lane already.
+            bulk_bytes_min: config.bulk_bytes_min.max(1),
             wanted: AtomicBool::new(false),
             changed: Notify::new(),
             opened: Instant::now(),

@@ -148,6 +148,11 @@ impl Shard {
         self.closed.load(Ordering::Acquire)
     }
 
+    /// Returns the service's runtime, if it was made in one.
+    pub(crate) const fn runtime(&self) -> Option<&Handle> {
+        self.runtime.as_ref()
+    }
+
     fn waiters(&self) -> Vec<Arc<dyn Waiter>> {
         let slots = self.slots.lock();
         slots.list.iter().filter_map(Weak::upgrade).collect()

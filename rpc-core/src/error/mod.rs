@@ -383,8 +383,8 @@ pub enum EndpointError {
         /// The endpoint's name.
         endpoint: String,
     },
-    /// A handler panicked, and the endpoint was stopped for it.
-    #[error("endpoint {endpoint} was stopped because a handler panicked")]
+    /// Its code panicked, and the endpoint was stopped for it.
+    #[error("endpoint {endpoint} was stopped because its code panicked")]
     Panicked {
         /// The endpoint's name.
         endpoint: String,

@@ -28,7 +28,8 @@ use crate::trace::TraceContext;
 
 /// What every gateway answers by itself, without a message. Flink's `RpcGateway`.
 pub trait RpcGateway: fmt::Debug + Send + Sync + 'static {
-    /// Returns the endpoint's address, by which others can connect to it too.
+    /// Returns the address that was connected to, by which others can connect too. If that is a pattern,
+    /// they may find another endpoint.
     fn address(&self) -> &str;
 
     /// Returns the host in the address; `localhost` for an endpoint of one's own service.

@@ -1,7 +1,12 @@
 //! How a client's calls get to its endpoint.
 
 use std::fmt;
+#[cfg(any(test, feature = "testing"))]
+use std::future::Future;
 use std::sync::Arc;
+
+#[cfg(any(test, feature = "testing"))]
+use tokio::runtime::Handle;
 
 use super::{LocalRoute, Message};
 use crate::call::{Call, Check, ReplyTo, Time, Waiting};
@@ -173,6 +178,13 @@ impl<R: Send + 'static> Port<R> {
         time: &Time,
     ) -> Box<Waiting<T, E>> {
         Waiting::begin(&self.caller.deadlines, &self.callee, ask, time)
+    }
+
+    /// Runs something in the service's runtime, or in that of the caller if it was made outside of any.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let own = self.caller.deadlines.shard().runtime().cloned();
+        own.unwrap_or_else(Handle::current).spawn(work);
     }
 
     /// Makes a call that wants none.

@@ -156,7 +156,7 @@ impl<E: RpcEndpoint> MainLoop<'_, E> {
 
     /// The endpoint's code panicked.
     pub(super) fn panicked(&mut self) {
-        tracing::error!(endpoint = %self.core.name, "a handler panicked");
+        tracing::error!(endpoint = %self.core.name, "its code panicked");
         if E::ON_PANIC == PanicPolicy::Fail {
             self.fail(self.core.panicked());
             self.command(Command::Terminate);

@@ -176,7 +176,18 @@ fn check(config: &RpcConfig) -> Result<(), BuildError> {
     if config.channel_backlog_max == 0 {
         return refusal("channel_backlog_max", "is 0: no channel could be accepted");
     }
-    Ok(())
+    let needed = [
+        ("calls_max", config.calls_max),
+        ("frame_bytes_max", config.frame_bytes_max),
+        ("mailbox_bytes_max", config.mailbox_bytes_max),
+        ("mailbox_messages_max", config.mailbox_messages_max),
+        ("outbox_bytes_max", config.outbox_bytes_max),
+        ("window_bytes", config.window_bytes),
+    ];
+    match needed.into_iter().find(|(_, value)| *value == 0) {
+        Some((field, _)) => refusal(field, "is 0: no call could be made"),
+        None => Ok(()),
+    }
 }
 
 /// Hashes a cluster's name (FNV-1a): it only has to tell clusters apart, not to keep anyone out.

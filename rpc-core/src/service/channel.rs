@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::quota::Share;
 use super::{RpcService, StartError};
+use crate::address::AddressError;
 use crate::transport::Stream;
 
 /// Who accepts the channels of which name.
@@ -31,7 +32,8 @@ impl Channels {
     }
 
     pub(super) fn accepts(&self, name: &str) -> bool {
-        self.listeners.lock().contains_key(name)
+        let listeners = self.listeners.lock();
+        listeners.get(name).is_some_and(|it| !it.is_closed())
     }
 
     /// Hands a stream to its listener; one for which there is no place in time is dropped, which closes
@@ -127,14 +129,16 @@ impl RpcService {
     ///
     /// # Errors
     ///
-    /// Someone accepts them already, or the service is closed.
+    /// Someone accepts them already, the name is none, or the service is closed.
     pub fn accept_channels(&self, name: &str) -> Result<ChannelListener, StartError> {
+        AddressError::check_name(name).map_err(StartError::Name)?;
         let mut listeners = self.inner.channels.listeners.lock();
         // Under the lock: whoever closes the service takes the listeners out afterwards.
         if self.is_closed() {
             return Err(StartError::Closed);
         }
-        if listeners.get(name).is_some_and(|it| !it.is_closed()) {
+        listeners.retain(|_, it| !it.is_closed());
+        if listeners.contains_key(name) {
             return Err(StartError::Taken {
                 name: name.to_owned(),
             });

@@ -55,6 +55,8 @@ impl RpcService {
     /// an endpoint that knows nothing of what was said before. For a fenced gateway use
     /// [`connect_fenced`](Self::connect_fenced) with the token of the leader that is meant now.
     ///
+    /// Of a gateway in an `Arc`, as [`connect`](Self::connect) returns it, say `reconnect(&*gateway)`.
+    ///
     /// # Errors
     ///
     /// As for [`connect`](Self::connect).

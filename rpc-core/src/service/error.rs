@@ -44,8 +44,8 @@ pub enum StartError {
     /// An endpoint cannot have this name.
     #[error(transparent)]
     Name(AddressError),
-    /// Another endpoint of the service has the name.
-    #[error("the service has an endpoint {name} already")]
+    /// Another endpoint of the service has the name, or somebody accepts its channels.
+    #[error("the name {name} is taken already")]
     Taken {
         /// The name.
         name: String,

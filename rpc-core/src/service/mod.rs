@@ -42,7 +42,7 @@ use self::error::NO_RUNTIME;
 use self::home::Homes;
 use self::peers::Peers;
 use self::registry::Registry;
-use crate::address::Address;
+use crate::address::AddressError;
 use crate::caller::Caller;
 use crate::config::RpcConfig;
 use crate::connection::{Hello, Purpose};
@@ -181,9 +181,7 @@ impl RpcService {
         name: &str,
         endpoint: E,
     ) -> Result<RpcServer<E>, StartError> {
-        // Only whether it is one: few ever need it.
-        let address = self.address_of(name).parse::<Address>();
-        address.map_err(StartError::Name)?;
+        AddressError::check_name(name).map_err(StartError::Name)?;
         let runtime = Handle::try_current().ok().or_else(|| self.runtime());
         let home = self.home(runtime.ok_or(StartError::NoRuntime)?);
         let core = Arc::new(EndpointCore::new(

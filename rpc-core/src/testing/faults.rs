@@ -27,7 +27,9 @@ pub enum Fault {
 
 /// The faults of the calls that a service's gateways make, within the service and to others.
 ///
-/// A clone is the same set. They are used up in the order in which they were injected:
+/// A clone is the same set. They are used up in the order in which they were injected. What is delayed
+/// waits in the service's runtime.
+///
 ///
 /// ```
 /// # use std::time::Duration;
@@ -110,17 +112,17 @@ where
         Fault::DelayReply(delay) => {
             port.begin(&ask, &time, arguments, request, &mut aside);
             let call = Call::waiting(aside);
-            tokio::spawn(async move {
+            port.spawn(async move {
                 let answer = call.await;
                 tokio::time::sleep(delay).await;
                 slot.fill(answer);
             });
         }
         Fault::DelayRequest(delay) => {
-            let port = port.clone();
-            tokio::spawn(async move {
+            let later = port.clone();
+            port.spawn(async move {
                 tokio::time::sleep(delay).await;
-                port.begin(&ask, &time, arguments, request, &mut aside);
+                later.begin(&ask, &time, arguments, request, &mut aside);
                 slot.fill(Call::waiting(aside).await);
             });
         }
@@ -139,10 +141,10 @@ pub(crate) fn tell<R: Send + 'static, A: Message>(
     match fault {
         Fault::DropRequest => {}
         Fault::DelayRequest(delay) => {
-            let port = port.clone();
-            tokio::spawn(async move {
+            let later = port.clone();
+            port.spawn(async move {
                 tokio::time::sleep(delay).await;
-                port.begin_one_way(&ask, arguments, request);
+                later.begin_one_way(&ask, arguments, request);
             });
         }
         // It has none.

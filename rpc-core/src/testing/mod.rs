@@ -49,6 +49,7 @@ macro_rules! conformance {
         $crate::conformance! { @cases [$($runtime)+] $make;
             a_call_is_answered
             a_call_gets_as_much_time_as_its_caller_allows
+            a_call_that_is_detached_ends_with_its_time
             a_call_that_is_too_large_fails_at_once
             a_call_whose_time_is_over_ends_at_the_callee_too
             a_caller_that_gives_up_cancels_the_handler

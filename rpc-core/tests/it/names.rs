@@ -82,3 +82,15 @@ async fn a_gateway_that_an_endpoint_does_not_list_is_named() {
     let error = error.unwrap_err().to_string();
     assert_eq!(error, "endpoint who does not serve WhereGateway");
 }
+
+#[tokio::test]
+async fn what_no_address_can_name_is_no_name() {
+    let service = RpcService::local();
+    let long = "x".repeat(600);
+    for name in ["", "a b", "a/b", "tcp://host:1/x", &long] {
+        let server = service.start_server(name, Who(name.into()));
+        assert!(matches!(server, Err(StartError::Name(_))), "{server:?}");
+        let channels = service.accept_channels(name);
+        assert!(matches!(channels, Err(StartError::Name(_))), "{channels:?}");
+    }
+}

@@ -90,6 +90,27 @@ async fn posted_code_that_panics_leaves_a_tough_endpoint_usable() {
     server.close().await.unwrap();
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_panics_runs_again_in_a_tough_endpoint() {
+    let service = RpcService::local();
+    let server = started(&service, Tough::default());
+    let second = Duration::from_secs(1);
+    server.main_thread().run_async(move |_, cx| {
+        cx.schedule_every(second, |tough, _| {
+            tough.0 += 1;
+            assert_ne!(tough.0, 1, "as it was asked to");
+        });
+    });
+    let gateway = server.gateway::<dyn FuseGateway>();
+    gateway.blows().await.unwrap();
+    for _ in 0..3 {
+        tokio::time::advance(second).await;
+        gateway.blows().await.unwrap();
+    }
+    assert_eq!(gateway.blows().await, Ok(3));
+    server.close().await.unwrap();
+}
+
 /// Flink logs what a void method or a posted runnable throws, and goes on with whatever state it
 /// left. Here that has to be chosen.
 // Flink, untested: A10, A11

@@ -197,28 +197,6 @@ async fn messages_do_not_wait_for_a_timer_that_is_always_due() {
     assert!(ticks < TICKS_MAX, "{ticks}");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_timer_that_is_always_due_lets_others_run() {
-    let service = RpcService::local();
-    let server = started(&service);
-    let (ran, runs) = tokio::sync::oneshot::channel();
-    server.main_thread().run_async(move |log, cx| {
-        log.timer = Some(cx.schedule_every(Duration::ZERO, |log, _| {
-            log.entries.push("tick".into());
-            if log.entries.len() == TICKS_MAX
-                && let Some(timer) = &log.timer
-            {
-                timer.cancel();
-            }
-        }));
-        cx.schedule(Duration::ZERO, |log, _| {
-            ran.send(log.entries.len()).unwrap()
-        });
-    });
-    let ticks = runs.await.unwrap();
-    assert!(ticks < TICKS_MAX, "{ticks}");
-}
-
 /// More timers are due at once than are run before messages are handled again.
 #[tokio::test(start_paused = true)]
 async fn all_timers_run_that_are_due_at_once() {

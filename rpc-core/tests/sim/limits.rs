@@ -72,3 +72,45 @@ fn an_endpoint_that_is_lost_is_not_looked_for_on_behalf_of_calls_that_nobody_wai
         assert!(tasks() < during, "a task still looks for it");
     });
 }
+
+#[test]
+fn what_goes_by_the_bulk_lane_may_be_however_small() {
+    sim::run(1, async |net| {
+        let mut config = RpcConfig::default();
+        config.bulk_bytes_min = 0;
+        let service = |name| {
+            let node = net.node(name);
+            let service = RpcService::builder().config(config.clone());
+            service.transport(node.transport()).build()
+        };
+        let (callee, caller) = (service("b").await.unwrap(), service("a").await.unwrap());
+        let server = callee.start_server("probe", Probe::default()).unwrap();
+        server.start();
+        let probe: Arc<dyn ProbeGateway> = caller.connect(&server.address()).await.unwrap();
+        for number in 1..20 {
+            probe.tell(number);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(probe.numbers().await.unwrap().into_iter().eq(1..20));
+    });
+}
+
+#[tokio::test]
+async fn what_leaves_no_room_for_a_call_is_refused() {
+    type Field = fn(&mut RpcConfig) -> &mut usize;
+    let fields: [(&str, Field); 6] = [
+        ("calls_max", |it| &mut it.calls_max),
+        ("frame_bytes_max", |it| &mut it.frame_bytes_max),
+        ("mailbox_bytes_max", |it| &mut it.mailbox_bytes_max),
+        ("mailbox_messages_max", |it| &mut it.mailbox_messages_max),
+        ("outbox_bytes_max", |it| &mut it.outbox_bytes_max),
+        ("window_bytes", |it| &mut it.window_bytes),
+    ];
+    for (name, field) in fields {
+        let mut config = RpcConfig::default();
+        *field(&mut config) = 0;
+        let built = RpcService::builder().config(config).build().await;
+        let refused = built.unwrap_err().to_string();
+        assert!(refused.contains(name), "{refused}");
+    }
+}

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use rpc_core::testing::sim::{self, SimEventKind, SimNetwork};
 use rpc_core::{
-    Call, PanicPolicy, RpcEndpoint, RpcError, RpcResult, RpcService, gateways, rpc_endpoint,
-    rpc_gateway,
+    Call, PanicPolicy, RpcConfig, RpcEndpoint, RpcError, RpcResult, RpcService, gateways,
+    rpc_endpoint, rpc_gateway,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -113,4 +113,30 @@ fn a_value_that_panics_costs_its_own_call() {
         assert!((&mut wait).now_or_never().is_none());
         assert_eq!(net.trace().of(SimEventKind::Dial).count(), 1);
     });
+}
+
+#[tokio::test]
+async fn a_value_that_panics_costs_its_own_call_within_a_strict_service_too() {
+    let mut config = RpcConfig::default();
+    config.strict_local = true;
+    let service = RpcService::builder().config(config).build().await.unwrap();
+    service.start_server("field", Field).unwrap().start();
+    let field: Arc<dyn MineGateway> = service.connect("field").await.unwrap();
+    let decoded = field.give(DECODED).await.unwrap_err();
+    assert!(
+        matches!(&decoded, RpcError::Codec { response: true, .. }),
+        "{decoded:?}"
+    );
+    let laid = field.lay(Mine(DECODED)).await.unwrap_err();
+    assert!(
+        matches!(
+            &laid,
+            RpcError::Codec {
+                response: false,
+                ..
+            }
+        ),
+        "{laid:?}"
+    );
+    assert_eq!(field.lay(Mine(7)).await, Ok(7));
 }

@@ -84,5 +84,13 @@ pub async fn a_missing_channel_is_refused(make: &impl AsyncFn(RpcServiceBuilder)
         matches!(error, Err(ConnectError::NoEndpoint { .. })),
         "{error:?}"
     );
+    // One whose listener is gone is missing too.
+    drop(fixture.callee.accept_channels("missing").unwrap());
+    let error = fixture.caller.open_channel(&address).await;
+    assert!(
+        matches!(error, Err(ConnectError::NoEndpoint { .. })),
+        "{error:?}"
+    );
+    fixture.callee.accept_channels("missing").unwrap();
     fixture.close().await;
 }

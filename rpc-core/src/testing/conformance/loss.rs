@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Fixture;
+use super::{Fixture, SOON};
 use crate::testing::{ProbeGateway, Stubborn};
 use crate::{GatewayClosed, Outcome, RpcConfig, RpcError, RpcService, RpcServiceBuilder};
-
-/// Far more than anything takes that happens at once, so that a case fails instead of hanging.
-const SOON: Duration = Duration::from_secs(9);
 
 pub async fn a_gateway_hears_of_the_end_of_its_endpoint(
     make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
@@ -121,8 +118,9 @@ pub async fn a_call_whose_time_is_over_ends_at_the_callee_too(
     };
     let fixture = Fixture::with_config(make, config).await;
     // Nobody says that it is given up. Its time may be over before it is there.
+    let mut unpolled = Vec::new();
     for _ in 0..8 {
-        fixture.probe.hang().detach();
+        unpolled.push(fixture.probe.hang());
         let begun = timeout(SOON, fixture.signals.hanging.notified());
         if begun.await.is_ok() {
             break;

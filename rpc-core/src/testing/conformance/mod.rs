@@ -26,10 +26,14 @@ pub use self::sizes::*;
 pub use self::time::*;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::probe::Signals;
 use super::{Probe, ProbeGateway};
 use crate::{RpcConfig, RpcServer, RpcService, RpcServiceBuilder};
+
+/// Far more than anything takes that happens at once, so that a case fails instead of hanging.
+const SOON: Duration = Duration::from_secs(9);
 
 /// Two services that reach each other, a probe in the first, and a gateway from the second.
 struct Fixture {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use tokio::time::timeout;
 
-use super::Fixture;
+use super::{Fixture, SOON};
 use crate::testing::{Probe, Signals};
 use crate::{Call, RpcError, RpcService, RpcServiceBuilder};
 
@@ -21,6 +22,25 @@ pub async fn a_caller_that_gives_up_cancels_the_handler(
     assert!(matches!(error, RpcError::Timeout { .. }), "{error}");
     fixture.signals.dropped.notified().await;
     assert_eq!(fixture.probe.add(1).await, Ok(1));
+    fixture.close().await;
+}
+
+pub async fn a_call_that_is_detached_ends_with_its_time(
+    make: &impl AsyncFn(RpcServiceBuilder) -> RpcService,
+) {
+    let fixture = Fixture::new(make).await;
+    for probe in fixture.gateways().await {
+        // Its time may be over before its handler hangs.
+        for time in (0..8).map(|it| Duration::from_millis(50 << it)) {
+            probe.hang().timeout(time).detach();
+            let begun = timeout(time, fixture.signals.hanging.notified());
+            if begun.await.is_ok() {
+                break;
+            }
+        }
+        let dropped = fixture.signals.dropped.notified();
+        timeout(SOON, dropped).await.expect("its handler ends");
+    }
     fixture.close().await;
 }
 
