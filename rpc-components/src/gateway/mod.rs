@@ -37,7 +37,7 @@ pub use self::resource_manager::{
     TaskExecutorRegistration, TaskManagerInfo,
 };
 pub use self::task_executor::{
-    InputChannel, InputGate, MockTaskExecutorGateway, ResultPartition, SlotRequest,
+    InputChannel, InputGateDescriptor, MockTaskExecutorGateway, ResultPartition, SlotRequest,
     SlotRequestError, TaskDeploymentDescriptor, TaskExecutorGateway, TaskNotFound,
     TaskSubmissionError,
 };

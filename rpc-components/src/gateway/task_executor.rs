@@ -160,14 +160,14 @@ pub struct TaskDeploymentDescriptor {
     /// How many subtasks the vertex has.
     pub parallelism: u32,
     /// What the task reads from other tasks, one gate for each incoming edge.
-    pub inputs: Vec<InputGate>,
+    pub inputs: Vec<InputGateDescriptor>,
     /// What other tasks read from it, one for each outgoing edge.
     pub outputs: Vec<ResultPartition>,
 }
 
 /// What a task reads by one edge. Flink's `InputGateDeploymentDescriptor`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InputGate {
+pub struct InputGateDescriptor {
     /// One channel for each producer.
     pub channels: Vec<InputChannel>,
 }

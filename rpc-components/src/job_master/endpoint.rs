@@ -95,7 +95,7 @@ pub struct JobMaster {
     pub(super) graph: ExecutionGraph,
     pub(super) pool: SlotPool,
     pub(super) resource_manager: ResourceManagerLink,
-    pub(super) task_managers: BTreeMap<ResourceId, TaskManager>,
+    pub(super) task_managers: BTreeMap<ResourceId, RegisteredTaskManager>,
     pub(super) task_manager_heartbeats: HeartbeatMonitor<ResourceId>,
     pub(super) resource_manager_heartbeats: HeartbeatMonitor<ResourceId>,
     pub(super) splits: Splits,
@@ -112,7 +112,7 @@ pub struct JobMaster {
 }
 
 /// A TaskExecutor that is registered.
-pub(super) struct TaskManager {
+pub(super) struct RegisteredTaskManager {
     pub(super) gateway: Arc<dyn TaskExecutorGateway>,
     pub(super) session: InstanceId,
     pub(super) registration: RegistrationId,

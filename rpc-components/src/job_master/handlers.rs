@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use rpc_core::{Context, Failure, MainThread, ReplyTo, RpcError, RpcResult, rpc_endpoint};
 
-use super::endpoint::{JobMaster, TaskManager, now};
+use super::endpoint::{JobMaster, RegisteredTaskManager, now};
 use crate::gateway::{
     FileSplit, JobInfo, JobMasterGateway, JobStatus, RegistrationResponse, ResultsGone, Shortage,
     SlotOffer, TaskExecutionState, TaskExecutorGateway, TaskExecutorReport, TaskManagerLocation,
@@ -82,7 +82,7 @@ impl JobMaster {
             .await;
         Ok(main.run(|job_master, cx| match connected {
             Ok(gateway) => {
-                let task_manager = TaskManager {
+                let task_manager = RegisteredTaskManager {
                     gateway,
                     session,
                     registration,
@@ -275,7 +275,7 @@ impl JobMaster {
     fn accept_task_manager(
         &mut self,
         cx: &mut Context<Self>,
-        task_manager: TaskManager,
+        task_manager: RegisteredTaskManager,
         location: TaskManagerLocation,
     ) -> RegistrationResponse<ResourceId> {
         if self.graph.has_ended() {

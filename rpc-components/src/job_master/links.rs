@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::future::{AbortHandle, abortable};
 use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 
-use super::endpoint::{JobMaster, TaskManager, lost, now};
+use super::endpoint::{JobMaster, RegisteredTaskManager, lost, now};
 use crate::gateway::{
     RequirementsError, ResourceManagerGateway, TaskExecutorGateway, UnknownRegistration,
 };
@@ -366,8 +366,8 @@ impl JobMaster {
         goodbyes
     }
 
-    fn say_goodbye(&self, task_manager: &TaskManager, cause: &str) -> Call<()> {
-        let TaskManager {
+    fn say_goodbye(&self, task_manager: &RegisteredTaskManager, cause: &str) -> Call<()> {
+        let RegisteredTaskManager {
             gateway,
             registration,
             ..

@@ -54,12 +54,12 @@ pub struct ResourceManager {
     pub(super) id: ResourceManagerId,
     pub(super) resource: ResourceId,
     pub(super) slots: SlotManager,
-    pub(super) task_executors: BTreeMap<ResourceId, TaskExecutor>,
+    pub(super) task_executors: BTreeMap<ResourceId, RegisteredTaskExecutor>,
     /// The newest attempt of each TaskExecutor that is registering: no other counts.
     pub(super) registering: BTreeMap<ResourceId, u64>,
     /// How many attempts there were so far; the next one's number.
     pub(super) attempts: u64,
-    pub(super) jobs: BTreeMap<JobId, JobMaster>,
+    pub(super) jobs: BTreeMap<JobId, RegisteredJobMaster>,
     /// Since when jobs that go on have had no JobMaster.
     pub(super) abandoned: BTreeMap<JobId, Instant>,
     pub(super) task_executor_heartbeats: HeartbeatMonitor<ResourceId>,
@@ -69,7 +69,7 @@ pub struct ResourceManager {
 }
 
 /// A TaskExecutor that is registered.
-pub(super) struct TaskExecutor {
+pub(super) struct RegisteredTaskExecutor {
     pub(super) gateway: Arc<dyn TaskExecutorGateway>,
     pub(super) instance: InstanceId,
     pub(super) registration: TaskExecutorRegistration,
@@ -77,7 +77,7 @@ pub(super) struct TaskExecutor {
 }
 
 /// A JobMaster that is registered.
-pub(super) struct JobMaster {
+pub(super) struct RegisteredJobMaster {
     pub(super) gateway: Arc<dyn JobMasterGateway>,
     pub(super) id: JobMasterId,
     pub(super) resource: ResourceId,
@@ -260,7 +260,7 @@ impl ResourceManager {
         cx: &mut Context<Self>,
         resource: &ResourceId,
         cause: &str,
-    ) -> Option<TaskExecutor> {
+    ) -> Option<RegisteredTaskExecutor> {
         let known = self.forget_task_executor(cx, resource, cause)?;
         let session = known.registration.session;
         for (job, job_master) in &self.jobs {
@@ -283,7 +283,7 @@ impl ResourceManager {
         cx: &mut Context<Self>,
         resource: &ResourceId,
         cause: &str,
-    ) -> Option<TaskExecutor> {
+    ) -> Option<RegisteredTaskExecutor> {
         let known = self.task_executors.remove(resource)?;
         tracing::info!(%resource, cause, "task manager gone");
         self.task_executor_heartbeats.unmonitor(resource);
@@ -307,7 +307,11 @@ impl ResourceManager {
     }
 
     /// Forgets a JobMaster that knows of it, because it leaves.
-    pub(super) fn remove_job_master(&mut self, job: JobId, cause: &str) -> Option<JobMaster> {
+    pub(super) fn remove_job_master(
+        &mut self,
+        job: JobId,
+        cause: &str,
+    ) -> Option<RegisteredJobMaster> {
         let known = self.jobs.remove(&job)?;
         tracing::info!(%job, cause, "job master gone");
         self.job_master_heartbeats.unmonitor(&job);

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use rpc_core::{Context, Failure, MainThread, RpcError, RpcResult, RpcService, rpc_endpoint};
 use tokio::time::Instant;
 
-use super::endpoint::{JobMaster, ResourceManager, TaskExecutor};
+use super::endpoint::{RegisteredJobMaster, RegisteredTaskExecutor, ResourceManager};
 use crate::gateway::{
     JobMasterGateway, JobStatus, RegistrationResponse, RequirementsError, ResourceManagerGateway,
     ResourceOverview, ResourceRequirements, SlotReport, TaskExecutorAccepted, TaskExecutorGateway,
@@ -220,7 +220,7 @@ impl ResourceManager {
         main: MainThread<'_, Self>,
     ) -> RpcResult<Vec<(ResourceId, String)>> {
         let asked: Vec<_> = main.run(|rm, _| {
-            let ask = |(resource, it): (&ResourceId, &TaskExecutor)| {
+            let ask = |(resource, it): (&ResourceId, &RegisteredTaskExecutor)| {
                 let asked = it.gateway.request_metric_query_service_address();
                 let (resource, asked) = (resource.clone(), asked.timeout(ASK_TIMEOUT));
                 async move { Some((resource, asked.await.ok()??)) }
@@ -346,7 +346,7 @@ impl ResourceManager {
         }
         self.close_job_master(job, "another job master leads the job");
         self.abandoned.remove(&job);
-        let job_master = JobMaster {
+        let job_master = RegisteredJobMaster {
             gateway,
             id,
             resource,
@@ -379,7 +379,7 @@ impl ResourceManager {
         tracing::info!(%resource, slots = registration.slots, "task manager registered");
         let instance = InstanceId::random();
         let watch = Self::watch_task_executor(cx, &*gateway, resource.clone(), instance);
-        let task_executor = TaskExecutor {
+        let task_executor = RegisteredTaskExecutor {
             gateway,
             instance,
             registration,

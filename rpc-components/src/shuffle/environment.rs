@@ -114,7 +114,7 @@ impl ShuffleEnvironment {
     /// Dropping the future gives all channels back; their producers find their consumers gone.
     pub async fn open_gate(
         &self,
-        gates: &[gateway::InputGate],
+        gates: &[gateway::InputGateDescriptor],
         task: &OperatorContext,
     ) -> Result<InputGate, ReadError> {
         let descriptors = gates.iter().flat_map(|gate| &gate.channels);

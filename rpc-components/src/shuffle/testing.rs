@@ -12,7 +12,7 @@ use tokio::io::{duplex, split};
 use tokio::runtime::Handle;
 
 use super::{Dialer, ShuffleConfig, ShuffleEnvironment};
-use crate::gateway::{InputChannel, InputGate, ResultPartition};
+use crate::gateway::{InputChannel, InputGateDescriptor, ResultPartition};
 use crate::id::{PartitionId, ResourceId};
 use crate::job_graph::Ship;
 use crate::operator::testing::attempt;
@@ -79,14 +79,18 @@ pub(crate) fn partition(subtask: u32, ship: Ship, subpartitions: u32) -> ResultP
 }
 
 /// Describes a gate that reads one share of the producers' partitions.
-pub(crate) fn gate(producers: &[u32], subpartition: u32, task_manager: &str) -> InputGate {
+pub(crate) fn gate(
+    producers: &[u32],
+    subpartition: u32,
+    task_manager: &str,
+) -> InputGateDescriptor {
     let channel = |producer: &u32| InputChannel {
         partition: partition_id(*producer),
         subpartition,
         task_manager: ResourceId::new(task_manager),
         data_address: task_manager.into(),
     };
-    InputGate {
+    InputGateDescriptor {
         channels: producers.iter().map(channel).collect(),
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Run {
     operators: Vec<OperatorSpec>,
     source: Option<Box<dyn Source>>,
     chain: Chain,
-    inputs: Vec<gateway::InputGate>,
+    inputs: Vec<gateway::InputGateDescriptor>,
     gate: Option<InputGate>,
     environment: TaskEnvironment,
     context: OperatorContext,

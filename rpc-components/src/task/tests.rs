@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::*;
-use crate::gateway::{FailureKind, InputChannel, InputGate, ResultPartition};
+use crate::gateway::{FailureKind, InputChannel, InputGateDescriptor, ResultPartition};
 use crate::id::{AllocationId, JobId, PartitionId, ResourceId, VertexId};
 use crate::job_graph::{Edge, JobGraph, JobPlan, OperatorSpec, Ship, Vertex};
 use crate::operator::testing::{JobMasterStub, attempt};
@@ -110,7 +110,7 @@ impl Cluster {
                 data_address: self.name_of(producer).into(),
             })
         };
-        let gate = |edge: &Edge| InputGate {
+        let gate = |edge: &Edge| InputGateDescriptor {
             channels: (0..vertex(edge.from).parallelism)
                 .filter_map(|producer| channel(edge, producer))
                 .collect(),

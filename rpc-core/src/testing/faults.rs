@@ -47,6 +47,7 @@ pub enum Fault {
 /// let error = probe.add(7).await.unwrap_err();
 /// assert_eq!(error.outcome(), Outcome::Unknown);
 /// assert_eq!(probe.numbers().await?, [7], "it was executed");
+/// assert!(faults.unused().is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -62,6 +63,18 @@ impl Faults {
             .entry(method.to_owned())
             .or_default()
             .push_back(fault);
+    }
+
+    /// Returns the methods whose faults were not used up, one time for each: of one that nobody calls,
+    /// as its name may be misspelt, a test would otherwise not hear.
+    #[must_use]
+    pub fn unused(&self) -> Vec<String> {
+        let faults = self.0.lock();
+        let each = faults.iter().flat_map(|(method, queue)| {
+            let times = queue.len();
+            std::iter::repeat_n(method.clone(), times)
+        });
+        each.collect()
     }
 
     /// Forgets the faults that were not used up.

@@ -5,7 +5,9 @@
 //! edge it reads subpartition `i` of all producers, as by Flink's `DistributionPattern`.
 
 use super::{Deploy, Execution, ExecutionGraph};
-use crate::gateway::{InputChannel, InputGate, ResultPartition, TaskDeploymentDescriptor};
+use crate::gateway::{
+    InputChannel, InputGateDescriptor, ResultPartition, TaskDeploymentDescriptor,
+};
 use crate::id::{AttemptId, PartitionId, VertexId};
 use crate::job_graph::{Edge, PlanVertex, Ship};
 
@@ -40,7 +42,7 @@ impl ExecutionGraph {
         )
     }
 
-    pub(super) fn inputs(&self, consumer: AttemptId) -> Vec<InputGate> {
+    pub(super) fn inputs(&self, consumer: AttemptId) -> Vec<InputGateDescriptor> {
         let incoming = |(_, edge): &(usize, &Edge)| edge.to == consumer.vertex;
         let edges = self.plan.edges.iter().enumerate().filter(incoming);
         edges
@@ -48,7 +50,7 @@ impl ExecutionGraph {
             .collect()
     }
 
-    fn gate(&self, consumer: AttemptId, place: usize, edge: &Edge) -> InputGate {
+    fn gate(&self, consumer: AttemptId, place: usize, edge: &Edge) -> InputGateDescriptor {
         let output = self.output_of(place, edge);
         let producers = self
             .executions
@@ -72,7 +74,7 @@ impl ExecutionGraph {
                 data_address: location.data_address.clone(),
             })
         };
-        InputGate {
+        InputGateDescriptor {
             channels: read.filter_map(channel).collect(),
         }
     }

@@ -21,13 +21,13 @@ use crate::id::{AllocationId, InstanceId, JobId, ResourceId, SlotId};
 
 #[derive(Debug)]
 pub(super) struct Inventory {
-    task_executors: BTreeMap<ResourceId, TaskExecutor>,
+    task_executors: BTreeMap<ResourceId, RegisteredTaskExecutor>,
     /// Where each allocation is; it has exactly the slots that are not free.
     allocations: BTreeMap<AllocationId, SlotId>,
 }
 
 #[derive(Debug)]
-struct TaskExecutor {
+struct RegisteredTaskExecutor {
     instance: InstanceId,
     address: String,
     slots: Vec<Slot>,
@@ -86,7 +86,7 @@ impl Slot {
     }
 }
 
-impl TaskExecutor {
+impl RegisteredTaskExecutor {
     fn slots_free(&self) -> u32 {
         count(self.slots.iter().filter(|slot| slot.is_free()))
     }
@@ -127,7 +127,7 @@ impl Inventory {
     /// Adds a TaskExecutor with all its slots free, in place of an earlier instance of it.
     pub(super) fn add(&mut self, instance: InstanceId, registration: &TaskExecutorRegistration) {
         self.remove(&registration.resource);
-        let task_executor = TaskExecutor {
+        let task_executor = RegisteredTaskExecutor {
             instance,
             address: registration.address.clone(),
             slots: vec![Slot::FREE; registration.slots as usize],
@@ -301,7 +301,8 @@ impl Inventory {
     }
 
     pub(super) fn holders(&self, job: JobId) -> BTreeSet<ResourceId> {
-        let holds = |known: &TaskExecutor| known.slots.iter().any(|slot| slot.job() == Some(job));
+        let holds =
+            |known: &RegisteredTaskExecutor| known.slots.iter().any(|slot| slot.job() == Some(job));
         let holders = self.task_executors.iter().filter(|(_, known)| holds(known));
         holders.map(|(resource, _)| resource.clone()).collect()
     }
@@ -322,7 +323,7 @@ impl Inventory {
         &self,
         mut last_heartbeat_ms: impl FnMut(&ResourceId) -> u64,
     ) -> Vec<TaskManagerInfo> {
-        let info = |(resource, known): (&ResourceId, &TaskExecutor)| TaskManagerInfo {
+        let info = |(resource, known): (&ResourceId, &RegisteredTaskExecutor)| TaskManagerInfo {
             resource: resource.clone(),
             address: known.address.clone(),
             slots: count(&known.slots),
