@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{AbortHandle, abortable};
 use rpc_core::{Call, Context, GatewayClosed, RpcError, RpcResult};
 
 use super::endpoint::{JobMaster, RegisteredTaskManager, lost, now};
@@ -18,8 +17,6 @@ use crate::registration::{NotConnected, RegisteredConnection, Registration, regi
 pub(super) struct ResourceManagerLink {
     retrieval: LeaderRetrieval,
     connection: RegisteredConnection,
-    /// Ends the registration that is under way.
-    registering: Option<AbortHandle>,
     established: Option<Established>,
     /// How many declarations were made: only what came of the last one counts.
     declarations: u64,
@@ -37,7 +34,6 @@ impl ResourceManagerLink {
         Self {
             retrieval,
             connection: RegisteredConnection::new(),
-            registering: None,
             established: None,
             declarations: 0,
         }
@@ -45,9 +41,7 @@ impl ResourceManagerLink {
 
     /// Gives up what is under way, and forgets what was established.
     fn drop_current(&mut self) -> Option<Established> {
-        if let Some(registering) = self.registering.take() {
-            registering.abort();
-        }
+        self.connection.give_up();
         self.established.take()
     }
 
@@ -87,10 +81,7 @@ impl JobMaster {
         // The next one may have other slots.
         self.shortage = None;
         let link = &mut self.resource_manager;
-        let registration = link
-            .connection
-            .start()
-            .or_else(|| link.connection.reconnect());
+        let registration = link.connection.begin();
         let (Some(registration), Some(id)) = (registration, self.id) else {
             return;
         };
@@ -111,8 +102,7 @@ impl JobMaster {
                 gateway.register_job_master(id, resource, address, job, registration)
             },
         );
-        let (registering, abort) = abortable(registering);
-        link.registering = Some(abort);
+        let registering = link.connection.registering(registering);
         cx.pipe(registering, move |job_master, cx, result| {
             // An aborted registration is one that no longer counts.
             let Ok(result) = result else { return };

@@ -1,13 +1,14 @@
 //! A connection that is made by a registration, lost, and made again. Pure.
 //!
 //! ```text
-//!       start          established
-//!  New ───────▶ Pending ─────────▶ Established      any ─ close ─▶ Closed
-//!                ▲   ▲ │ rejected       │
-//!                │   │ ▼                │
-//!                │  Failed              │
-//!                └── reconnect ─────────┘
+//!  New ─ begin ─▶ Pending ─ established ─▶ Established      any ─ close ─▶ Closed
+//!                 ▲  ▲ │ rejected              │
+//!                 │  │ ▼                       │
+//!                 │ Failed                     │
+//!                 └────────── begin ───────────┘
 //! ```
+
+use futures_util::future::{AbortHandle, Abortable, abortable};
 
 use crate::id::RegistrationId;
 
@@ -31,6 +32,8 @@ pub(crate) struct RegisteredConnection {
     state: ConnectionState,
     /// The newest.
     registration: Option<RegistrationId>,
+    /// Ends what does it.
+    under_way: Option<AbortHandle>,
 }
 
 impl RegisteredConnection {
@@ -39,6 +42,7 @@ impl RegisteredConnection {
         Self {
             state: ConnectionState::New,
             registration: None,
+            under_way: None,
         }
     }
 
@@ -55,22 +59,30 @@ impl RegisteredConnection {
         }
     }
 
-    /// Begins the first registration and returns its id; `None` if it was begun before.
-    pub(crate) fn start(&mut self) -> Option<RegistrationId> {
-        match self.state {
-            ConnectionState::New => Some(self.begin()),
-            _ => None,
+    /// Gives up what there is, and begins a registration, the first or another; returns its id.
+    ///
+    /// As `RegisteredRpcConnection#tryReconnect`: `None` if the connection is closed.
+    pub(crate) fn begin(&mut self) -> Option<RegistrationId> {
+        self.give_up();
+        if self.state == ConnectionState::Closed {
+            return None;
         }
+        self.state = ConnectionState::Pending;
+        self.registration = Some(RegistrationId::random());
+        self.registration
     }
 
-    /// Gives up what there is and begins anew; returns the id of the new registration.
-    ///
-    /// As `RegisteredRpcConnection#tryReconnect`: `None` if the connection was never begun or is
-    /// closed.
-    pub(crate) fn reconnect(&mut self) -> Option<RegistrationId> {
-        match self.state {
-            ConnectionState::New | ConnectionState::Closed => None,
-            _ => Some(self.begin()),
+    /// Returns what does the registration that was begun, until it is given up.
+    pub(crate) fn registering<F: Future>(&mut self, register: F) -> Abortable<F> {
+        let (registering, under_way) = abortable(register);
+        self.under_way = Some(under_way);
+        registering
+    }
+
+    /// Gives up the registration that is under way, if one is.
+    pub(crate) fn give_up(&mut self) {
+        if let Some(under_way) = self.under_way.take() {
+            under_way.abort();
         }
     }
 
@@ -87,13 +99,6 @@ impl RegisteredConnection {
     /// Ends the connection.
     pub(crate) const fn close(&mut self) {
         self.state = ConnectionState::Closed;
-    }
-
-    fn begin(&mut self) -> RegistrationId {
-        let registration = RegistrationId::random();
-        self.state = ConnectionState::Pending;
-        self.registration = Some(registration);
-        registration
     }
 
     fn settle(&mut self, registration: RegistrationId, state: ConnectionState) -> bool {

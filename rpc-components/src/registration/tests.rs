@@ -181,13 +181,11 @@ fn after_an_error_it_begins_with_the_delay() {
 }
 
 #[test]
-fn a_connection_is_started_once() {
+fn a_connection_is_established_once() {
     // Flink: RegisteredRpcConnectionTest#testSuccessfulRpcConnection
     let mut connection = RegisteredConnection::new();
     assert!(!connection.is_pending());
-    assert_eq!(connection.reconnect(), None);
-    let registration = connection.start().unwrap();
-    assert_eq!(connection.start(), None);
+    let registration = connection.begin().unwrap();
     assert!(connection.is_pending());
     assert!(connection.established(registration));
     assert!(!connection.is_pending());
@@ -199,22 +197,22 @@ fn a_rejected_connection_is_not_established() {
     // Flink: RegisteredRpcConnectionTest#testRpcConnectionFailures,
     //   #testRpcConnectionRejectionCallsOnRegistrationRejection
     let mut connection = RegisteredConnection::new();
-    let registration = connection.start().unwrap();
+    let registration = connection.begin().unwrap();
     assert!(connection.rejected(registration));
     assert!(!connection.established(registration));
     assert!(!connection.is_pending());
-    assert!(connection.reconnect().is_some());
+    assert!(connection.begin().is_some());
 }
 
 #[test]
 fn a_closed_connection_stays_closed() {
     // Flink: RegisteredRpcConnectionTest#testRpcConnectionClose
     let mut connection = RegisteredConnection::new();
-    let registration = connection.start().unwrap();
+    let registration = connection.begin().unwrap();
     connection.close();
     assert!(!connection.established(registration));
     assert!(!connection.rejected(registration));
-    assert_eq!((connection.start(), connection.reconnect()), (None, None));
+    assert_eq!(connection.begin(), None);
     assert!(!connection.is_pending());
 }
 
@@ -222,12 +220,12 @@ fn a_closed_connection_stays_closed() {
 fn only_the_newest_registration_counts() {
     // Flink: RegisteredRpcConnectionTest#testReconnect
     let mut connection = RegisteredConnection::new();
-    let first = connection.start().unwrap();
-    let second = connection.reconnect().unwrap();
+    let first = connection.begin().unwrap();
+    let second = connection.begin().unwrap();
     assert!(!connection.established(first));
     assert!(!connection.rejected(first));
     assert!(connection.established(second));
-    let third = connection.reconnect().unwrap();
+    let third = connection.begin().unwrap();
     assert!(connection.is_pending());
     assert!(connection.established(third));
 }

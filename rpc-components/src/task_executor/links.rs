@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use futures_util::future::{AbortHandle, abortable};
 use rpc_core::{Call, ConnectError, Context, RpcError, RpcResult, TimerHandle};
 use tokio::time::Instant;
 
@@ -24,8 +23,6 @@ use crate::registration::{NotConnected, RegisteredConnection, Registration, regi
 pub(super) struct ResourceManagerLink {
     retrieval: LeaderRetrieval,
     connection: RegisteredConnection,
-    /// Ends the registration that is under way.
-    registering: Option<AbortHandle>,
     established: Option<Established>,
     /// Runs until a ResourceManager has accepted the TaskExecutor and its slots.
     timeout: Option<TimerHandle>,
@@ -44,7 +41,6 @@ impl ResourceManagerLink {
         Self {
             retrieval,
             connection: RegisteredConnection::new(),
-            registering: None,
             established: None,
             timeout: None,
         }
@@ -52,9 +48,7 @@ impl ResourceManagerLink {
 
     /// Gives up what is under way, and forgets what was established.
     fn drop_current(&mut self) -> Option<Established> {
-        if let Some(registering) = self.registering.take() {
-            registering.abort();
-        }
+        self.connection.give_up();
         self.established.take()
     }
 
@@ -102,7 +96,6 @@ pub(super) struct JobLink {
     /// The JobMaster's term.
     pub(super) id: JobMasterId,
     connection: RegisteredConnection,
-    registering: Option<AbortHandle>,
     pub(super) gateway: Option<Arc<dyn JobMasterGateway>>,
     pub(super) watch: Option<Watch>,
     /// The last offer that was made to it: no other's answer counts.
@@ -115,7 +108,6 @@ impl JobLink {
             address,
             id,
             connection: RegisteredConnection::new(),
-            registering: None,
             gateway: None,
             watch: None,
             offer: None,
@@ -137,9 +129,7 @@ impl JobLink {
     fn drop_current(&mut self) -> Option<Arc<dyn JobMasterGateway>> {
         self.offer = None;
         self.watch = None;
-        if let Some(registering) = self.registering.take() {
-            registering.abort();
-        }
+        self.connection.give_up();
         self.gateway.take()
     }
 }
@@ -155,10 +145,7 @@ impl TaskExecutor {
         self.begin_registration_timeout(cx);
         let link = &mut self.resource_manager;
         link.drop_current();
-        let attempt = link
-            .connection
-            .start()
-            .or_else(|| link.connection.reconnect());
+        let attempt = link.connection.begin();
         let Some(attempt) = attempt else { return };
         let retrieval = link.retrieval.clone();
         let description = TaskExecutorRegistration {
@@ -182,8 +169,7 @@ impl TaskExecutor {
                 gateway.register_task_executor(description.clone())
             },
         );
-        let (registering, abort) = abortable(registering);
-        link.registering = Some(abort);
+        let registering = link.connection.registering(registering);
         cx.pipe(registering, move |te, cx, result| {
             // An aborted registration is one that no longer counts.
             let Ok(result) = result else { return };
@@ -296,10 +282,7 @@ impl TaskExecutor {
             return;
         };
         link.drop_current();
-        let registration = link
-            .connection
-            .start()
-            .or_else(|| link.connection.reconnect());
+        let registration = link.connection.begin();
         let Some(registration) = registration else {
             return;
         };
@@ -323,8 +306,7 @@ impl TaskExecutor {
                 gateway.register_task_manager(job, location.clone(), session, registration)
             },
         );
-        let (registering, abort) = abortable(registering);
-        link.registering = Some(abort);
+        let registering = link.connection.registering(registering);
         cx.pipe(registering, move |te, cx, result| {
             let Some(link) = te.jobs.get_mut(&job) else {
                 return;
