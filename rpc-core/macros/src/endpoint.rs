@@ -9,7 +9,7 @@ use syn::{
     Type,
 };
 
-use crate::{is_everywhere, variant};
+use crate::{at, is_everywhere, variant, written};
 
 /// A handler, by its shape.
 struct Handler<'a> {
@@ -116,10 +116,10 @@ impl<'a> Handler<'a> {
     fn arm(&self, gateway: &Path) -> Result<TokenStream> {
         let signature = &self.function.sig;
         let (name, arguments) = (&signature.ident, &self.arguments);
-        let (variant, span) = (variant(name)?, signature.ident.span());
+        let (variant, span) = (variant(name)?, at(signature.ident.span()));
         let answers = match &signature.output {
             ReturnType::Default => None,
-            ReturnType::Type(_, output) => Some(output.span()),
+            ReturnType::Type(_, output) => Some(at(output.span())),
         };
         let reply = answers.map(|_| quote!(reply));
         let interleaving = |future| {
@@ -161,5 +161,5 @@ impl<'a> Handler<'a> {
 }
 
 fn is_reference(argument: &FnArg) -> bool {
-    matches!(argument, FnArg::Typed(argument) if matches!(&*argument.ty, Type::Reference(_)))
+    matches!(argument, FnArg::Typed(argument) if matches!(written(&argument.ty), Type::Reference(_)))
 }

@@ -6,6 +6,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
 use syn::{Error, Ident, ItemTrait, Result, Token, TraitItem, parse_quote};
 
+use crate::at;
 use crate::method::{Method, Timeout, roles};
 
 /// What stands in the attribute's brackets.
@@ -242,7 +243,7 @@ impl Gateway {
                 None => (quote!(tell), quote!()),
             };
             let reply_field = method.reply.iter().map(|_| quote!(__reply));
-            quote_spanned! { function.span() =>
+            quote_spanned! { at(function.span()) =>
                 fn #function #signature {
                     self.0.#kind(
                         #place,

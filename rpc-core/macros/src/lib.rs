@@ -7,8 +7,9 @@ mod method;
 mod tests;
 
 use proc_macro::TokenStream;
+use proc_macro2::Span;
 use syn::spanned::Spanned;
-use syn::{Attribute, Error, Ident, Result, parse_macro_input};
+use syn::{Attribute, Error, Ident, Result, Type, parse_macro_input};
 
 /// See `rpc_core::rpc_gateway`.
 #[proc_macro_attribute]
@@ -44,6 +45,22 @@ fn variant(method: &Ident) -> Result<Ident> {
     let mut variant = variant.ok_or_else(|| Error::new(method.span(), message))?;
     variant.set_span(method.span());
     Ok(variant)
+}
+
+/// Returns a place in the user's code for what the macros name by themselves.
+///
+/// A name that a `macro_rules!` was given sees other variables than the code around it, so that names
+/// with the whole span of one of the user's would not find those of the expansion.
+fn at(place: Span) -> Span {
+    Span::call_site().located_at(place)
+}
+
+/// Returns a type as it is written: one that a `macro_rules!` was given comes as a group.
+fn written(mut of: &Type) -> &Type {
+    while let Type::Group(group) = of {
+        of = &group.elem;
+    }
+    of
 }
 
 /// Refuses a method, or an argument, that some builds have and others have not.

@@ -10,7 +10,7 @@ use syn::{
     ReceiverKind, Result, ReturnType, Safety, TraitItemFn, Type,
 };
 
-use crate::{is_everywhere, variant};
+use crate::{is_everywhere, variant, written};
 
 /// A method of the gateway.
 pub(crate) struct Method {
@@ -69,7 +69,7 @@ impl Method {
         let arguments: Vec<(Ident, Type)> = arguments
             .map(|argument| {
                 is_everywhere(&argument.attrs)?;
-                let message = match (&*argument.pat, &*argument.ty) {
+                let message = match (&*argument.pat, written(&argument.ty)) {
                     (_, Type::Reference(_)) => "an argument is sent, and borrows nothing",
                     (_, Type::ImplTrait(_)) => "an argument is sent, and is of one type",
                     (Pat::Ident(name), of) => return Ok((name.ident.clone(), of.clone())),
@@ -151,7 +151,7 @@ fn reply(output: &ReturnType) -> Result<Option<AngleBracketedGenericArguments>> 
     let ReturnType::Type(_, of) = output else {
         return Ok(None);
     };
-    if let Type::Path(path) = &**of
+    if let Type::Path(path) = written(of)
         && let Some(last) = path.path.segments.last()
         && last.ident == "Call"
         && let PathArguments::AngleBracketed(arguments) = &last.arguments

@@ -10,6 +10,7 @@ mod fencing;
 mod gateways;
 mod lending;
 mod life_cycle;
+mod macros;
 mod main_thread;
 mod names;
 mod panics;
