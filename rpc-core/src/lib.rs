@@ -241,6 +241,26 @@ pub use self::trace::{TraceContext, TraceContextError};
 /// }
 /// ```
 ///
+/// So is one that the gateway has no method for, by exactly its name:
+///
+/// ```compile_fail
+/// # use rpc_core::{Call, RpcEndpoint, RpcResult, gateways, rpc_endpoint, rpc_gateway};
+/// #[rpc_gateway]
+/// pub trait ClockGateway {
+///     fn time_zone(&self) -> Call<String>;
+/// }
+/// struct Clock;
+/// impl RpcEndpoint for Clock {
+///     type Gateways = gateways![ClockGateway];
+/// }
+/// #[rpc_endpoint(ClockGateway)]
+/// impl Clock {
+///     fn time_Zone(&mut self) -> RpcResult<String> {
+///         Ok(String::from("UTC"))
+///     }
+/// }
+/// ```
+///
 /// State cannot be kept over an await:
 ///
 /// ```compile_fail

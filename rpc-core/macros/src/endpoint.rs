@@ -1,6 +1,6 @@
 //! `#[rpc_endpoint]`: from an impl block of handlers to an exhaustive match over the requests.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse_quote;
 use syn::spanned::Spanned;
@@ -14,6 +14,7 @@ use crate::{at, is_everywhere, variant, written};
 /// A handler, by its shape.
 struct Handler<'a> {
     function: &'a ImplItemFn,
+    variant: Ident,
     shape: Shape,
     /// The arguments that a request brings, and what the handler does not return: its `ReplyTo`.
     arguments: Vec<Ident>,
@@ -31,18 +32,6 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
         let message = "`#[rpc_endpoint]` is for an inherent impl";
         return Err(Error::new(path.span(), message));
     }
-    let mut arms = Vec::new();
-    for member in &item.items {
-        match member {
-            ImplItem::Fn(function) => arms.push(Handler::parse(function)?.arm(gateway)?),
-            other => {
-                return Err(Error::new(
-                    other.span(),
-                    "a block of handlers has methods only",
-                ));
-            }
-        }
-    }
     item.attrs.push(parse_quote!(#[allow(
         clippy::needless_pass_by_ref_mut,
         clippy::needless_pass_by_value,
@@ -50,6 +39,9 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
         clippy::unused_self,
         reason = "the shape of a handler is given"
     )]));
+    let handlers = handlers(&item)?;
+    let arms = handlers.iter().map(|handler| handler.arm(gateway));
+    let names = handlers.iter().map(|handler| handler.name(gateway));
     let (me, generics) = (&item.self_ty, &item.generics);
     let (parameters, _, bounds) = generics.split_for_impl();
     Ok(quote! {
@@ -65,10 +57,32 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
                 let method = <dyn #gateway as ::rpc_core::Gateway>::method(&request);
                 let info = &<dyn #gateway as ::rpc_core::Gateway>::METHODS[method];
                 let _ = info;
+                #(#names)*
                 match request { #(#arms)* }
             }
         }
     })
+}
+
+/// Reads the handlers, no two of which are of one method.
+fn handlers(item: &ItemImpl) -> Result<Vec<Handler<'_>>> {
+    let mut handlers: Vec<Handler<'_>> = Vec::new();
+    for member in &item.items {
+        let ImplItem::Fn(function) = member else {
+            let message = "a block of handlers has methods only";
+            return Err(Error::new(member.span(), message));
+        };
+        let handler = Handler::parse(function)?;
+        if let Some(other) = handlers.iter().find(|it| it.variant == handler.variant) {
+            let message = format!(
+                "`{}` is a handler of the same method already",
+                other.function.sig.ident
+            );
+            return Err(Error::new(function.sig.ident.span(), message));
+        }
+        handlers.push(handler);
+    }
+    Ok(handlers)
 }
 
 impl<'a> Handler<'a> {
@@ -101,32 +115,64 @@ impl<'a> Handler<'a> {
                 return Err(Error::new(signature.ident.span(), message));
             }
         };
-        let arguments = (0..inputs.count()).map(|place| format_ident!("argument{place}"));
+        let mut arguments = Vec::new();
+        for (place, input) in inputs.enumerate() {
+            if is_reference(input) {
+                let message = match shape {
+                    Shape::Quick { .. } => {
+                        "no message holds a reference, and the context comes first"
+                    }
+                    Shape::Interleaving => {
+                        "no message holds a reference, and the context is lent by `main.run`"
+                    }
+                };
+                return Err(Error::new(input.span(), message));
+            }
+            // An argument too many or too few, or one of another type, is seen where it is.
+            let FnArg::Typed(argument) = input else {
+                unreachable!("`self` comes first")
+            };
+            let span = at(argument.ty.span());
+            arguments.push(format_ident!("argument{place}", span = span));
+        }
         Ok(Self {
             function,
+            variant: variant(&signature.ident)?,
             shape,
-            arguments: arguments.collect(),
+            arguments,
         })
+    }
+
+    /// Says that the gateway has a method of just this name. The request does not: its variants are
+    /// told apart by less.
+    fn name(&self, gateway: &Path) -> TokenStream {
+        let name = &self.function.sig.ident;
+        quote_spanned! { at(name.span()) =>
+            #[allow(deprecated, reason = "it is handled, not called")]
+            let _ = <dyn #gateway as #gateway>::#name;
+        }
     }
 
     /// What becomes of the request.
     ///
     /// A handler with a result answers by returning it. One without has taken all that the request
     /// brings: its `ReplyTo` too, if the method wants an answer.
-    fn arm(&self, gateway: &Path) -> Result<TokenStream> {
+    fn arm(&self, gateway: &Path) -> TokenStream {
         let signature = &self.function.sig;
-        let (name, arguments) = (&signature.ident, &self.arguments);
-        let (variant, span) = (variant(name)?, at(signature.ident.span()));
+        let (name, variant, arguments) = (&signature.ident, &self.variant, &self.arguments);
+        let span = at(name.span());
         let answers = match &signature.output {
             ReturnType::Default => None,
             ReturnType::Type(_, output) => Some(at(output.span())),
         };
-        let reply = answers.map(|_| quote!(reply));
+        let reply = answers.map(|output| quote_spanned!(output => reply));
+        let pattern = self.pattern(reply.as_ref());
         let interleaving = |future| {
             quote_spanned! { span => {
-                let call = <dyn #gateway as ::rpc_core::Gateway>::reply(&request).and_then(|it| it.call());
+                let call = <dyn #gateway as ::rpc_core::Gateway>::reply(&request)
+                    .and_then(::rpc_core::__private::AnyReply::call);
                 #[allow(irrefutable_let_patterns, reason = "a gateway may have one method")]
-                let __Request::#variant(#(#arguments,)* #reply) = request else {
+                let #pattern = request else {
                     ::std::unreachable!()
                 };
                 let future = #future;
@@ -153,10 +199,21 @@ impl<'a> Handler<'a> {
             }
         };
         let pattern = match self.shape {
-            Shape::Interleaving => quote!(__Request::#variant(..)),
-            Shape::Quick { .. } => quote!(__Request::#variant(#(#arguments,)* #reply)),
+            Shape::Interleaving => quote_spanned!(span => __Request::#variant(..)),
+            Shape::Quick { .. } => pattern,
         };
-        Ok(quote_spanned! { span => #pattern => #body, })
+        quote_spanned! { span => #pattern => #body, }
+    }
+
+    /// The request with all that it brings. It is where the handler's signature is, so that what the
+    /// compiler says of a count that is wrong is about that.
+    fn pattern(&self, reply: Option<&TokenStream>) -> TokenStream {
+        let signature = &self.function.sig;
+        let (variant, arguments) = (&self.variant, &self.arguments);
+        let fields = quote!(#(#arguments,)* #reply);
+        let mut fields = Group::new(Delimiter::Parenthesis, fields);
+        fields.set_span(at(signature.paren_token.span.join()));
+        quote_spanned!(at(signature.ident.span()) => __Request::#variant #fields)
     }
 }
 

@@ -101,7 +101,7 @@ impl Gateway {
             let reply = method
                 .reply
                 .iter()
-                .map(|reply| quote!(::rpc_core::ReplyTo #reply));
+                .map(|reply| quote_spanned!(at(method.output) => ::rpc_core::ReplyTo #reply));
             quote!(#variant(#(#types,)* #(#reply)*))
         });
         let doc = format!("A call of a method of [`{}`].", self.item.ident);

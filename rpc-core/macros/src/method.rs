@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
@@ -19,6 +19,8 @@ pub(crate) struct Method {
     pub(crate) arguments: Vec<(Ident, Type)>,
     /// `<T>` or `<T, E>` of the `Call` it returns; `None` if it is one-way.
     pub(crate) reply: Option<AngleBracketedGenericArguments>,
+    /// Where it says what it returns.
+    pub(crate) output: Span,
     pub(crate) timeout: Timeout,
     pub(crate) no_cancel: bool,
     pub(crate) idempotent: bool,
@@ -79,6 +81,10 @@ impl Method {
             })
             .collect::<Result<_>>()?;
         let reply = reply(&signature.output)?;
+        let output = match &signature.output {
+            ReturnType::Default => signature.ident.span(),
+            ReturnType::Type(_, of) => of.span(),
+        };
         let (name, fingerprint) = (signature.ident.clone(), fingerprint(method));
         if let Some(taken) = TAKEN.iter().find(|it| name == **it) {
             let message = format!("every gateway or its mock has a `{taken}` of its own");
@@ -89,6 +95,7 @@ impl Method {
             name,
             arguments,
             reply,
+            output,
             timeout: Timeout::Default,
             no_cancel: false,
             idempotent: false,

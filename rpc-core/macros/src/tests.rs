@@ -1,5 +1,6 @@
 //! What the macros say of what they do not take, and the order in which they lower what they do.
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::{ItemTrait, Path, parse_quote};
 
 use crate::{endpoint, gateway};
@@ -37,6 +38,22 @@ fn an_endpoint_says_what_it_does_not_take() {
             "impl Clock { fn now(zone: String) {} }",
             "takes `&mut self`",
         ),
+        (
+            "impl Clock { fn now(&mut self, zone: String, cx: &mut Context<Self>) {} }",
+            "the context comes first",
+        ),
+        (
+            "impl Clock { async fn now(main: MainThread<'_, Self>, cx: &mut Context<Self>) {} }",
+            "lent by `main.run`",
+        ),
+        (
+            "impl Clock { fn getX(&mut self) {} fn get_x(&mut self) {} }",
+            "`getX` is a handler of the same method",
+        ),
+        (
+            "impl Clock { fn now(&mut self) {} fn now_(&mut self) {} }",
+            "`now` is a handler of the same method",
+        ),
     ];
     for (item, expected) in cases {
         let parsed = syn::parse_str(item).expect("it is an impl block");
@@ -44,6 +61,38 @@ fn an_endpoint_says_what_it_does_not_take() {
         let error = endpoint::expand(&path, parsed).expect_err(item).to_string();
         assert!(error.contains(expected), "{item}: {error}");
     }
+}
+
+/// The compiler says what is wrong with a handler at what the macro makes of it.
+#[test]
+fn what_is_made_of_a_handler_is_where_the_handler_is() {
+    for handler in [
+        "fn\nnow(&mut self,\nzone: String)\n-> RpcResult<u64> { Ok(0) }",
+        "async fn\nnow(main: MainThread<'_, Self>,\nzone: String)\n-> RpcResult<u64> { Ok(0) }",
+    ] {
+        let item = syn::parse_str(&format!("impl Clock {{ {handler} }}")).expect("it is an impl");
+        let expanded = endpoint::expand(&parse_quote!(ClockGateway), item).expect(handler);
+        for (name, line) in [("Now", 2), ("now", 2), ("argument0", 3), ("reply", 4)] {
+            let mut lines = lines(name, expanded.clone());
+            // The trait's own `reply`, which finds the call of a request.
+            lines.retain(|it| name != "reply" || *it != 2);
+            assert!(!lines.is_empty(), "{handler}: no {name}");
+            assert!(lines.iter().all(|it| *it == line), "{name}: {lines:?}");
+        }
+    }
+}
+
+/// Returns on which lines `name` stands.
+fn lines(name: &str, tokens: TokenStream) -> Vec<usize> {
+    let mut found = Vec::new();
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => found.extend(lines(name, group.stream())),
+            TokenTree::Ident(ident) if ident == name => found.push(ident.span().start().line),
+            _ => {}
+        }
+    }
+    found
 }
 
 #[test]

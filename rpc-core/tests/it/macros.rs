@@ -1,4 +1,8 @@
-//! Gateways and endpoints that a macro of the user's writes.
+//! Gateways and endpoints that a macro of the user's writes, and the lints of whoever writes them.
+#![warn(
+    clippy::redundant_closure_for_method_calls,
+    reason = "what the macros write fires no lint of the user's"
+)]
 
 use rpc_core::{
     Call, Context, Gateway, MainThread, ReplyTo, RpcEndpoint, RpcResult, RpcService, gateways,
