@@ -103,6 +103,10 @@ pub trait GatewayList<E: RpcEndpoint>: 'static {
     /// A request for any of them.
     type Request: Send + 'static;
 
+    /// It does not compile if two of them have one name, by which callers find them.
+    #[doc(hidden)]
+    const NAMES_DIFFER: ();
+
     /// As [`Handles::handle`].
     #[doc(hidden)]
     fn handle(batch: &mut Batch<'_, E>, request: Self::Request);
@@ -300,10 +304,82 @@ impl Drop for Undecoded {
     }
 }
 
-/// Writes the list of gateways that an endpoint serves: `gateways![JobMasterGateway]`.
+/// Writes the list of gateways that an endpoint serves, one to six: `gateways![JobMasterGateway]`.
+///
+/// Callers find a gateway by the bare name of its trait, so that no two of a list may have one name:
+///
+/// ```compile_fail
+/// # use rpc_core::{Call, RpcEndpoint, RpcResult, gateways, rpc_endpoint, rpc_gateway};
+/// mod v1 {
+///     # use rpc_core::{Call, rpc_gateway};
+///     #[rpc_gateway]
+///     pub trait StoreGateway {
+///         fn get(&self) -> Call<u32>;
+///     }
+/// }
+/// mod v2 {
+///     # use rpc_core::{Call, rpc_gateway};
+///     #[rpc_gateway]
+///     pub trait StoreGateway {
+///         fn fetch(&self) -> Call<u64>;
+///     }
+/// }
+/// struct Store;
+/// impl RpcEndpoint for Store {
+///     type Gateways = gateways![v1::StoreGateway, v2::StoreGateway];
+/// }
+/// #[rpc_endpoint(v1::StoreGateway)]
+/// impl Store {
+///     fn get(&mut self) -> RpcResult<u32> {
+///         Ok(1)
+///     }
+/// }
+/// #[rpc_endpoint(v2::StoreGateway)]
+/// impl Store {
+///     fn fetch(&mut self) -> RpcResult<u64> {
+///         Ok(2)
+///     }
+/// }
+/// ```
 #[macro_export]
 macro_rules! gateways {
+    () => { ::std::compile_error!("an endpoint serves at least one gateway") };
+    (
+        $_a:path, $_b:path, $_c:path, $_d:path, $_e:path, $_f:path, $_g:path
+        $(, $_more:path)* $(,)?
+    ) => { ::std::compile_error!("an endpoint serves at most six gateways") };
     ($($gateway:path),+ $(,)?) => { ($(::std::sync::Arc<dyn $gateway>,)+) };
+}
+
+/// Refuses a list in which a name stands twice.
+const fn names_differ(names: &[&str]) {
+    let mut place = 0;
+    while place < names.len() {
+        let mut other = place + 1;
+        while other < names.len() {
+            assert!(
+                !is_same(names[place].as_bytes(), names[other].as_bytes()),
+                "two gateways of an endpoint have one name"
+            );
+            other += 1;
+        }
+        place += 1;
+    }
+}
+
+/// Compares texts, as `==` cannot in a constant.
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut place = 0;
+    while place < one.len() {
+        if one[place] != other[place] {
+            return false;
+        }
+        place += 1;
+    }
+    true
 }
 
 macro_rules! gateway_list {
@@ -321,6 +397,8 @@ macro_rules! gateway_list {
             $($gateway: Gateway + ?Sized),+
         {
             type Request = $any<$($gateway::Request),+>;
+
+            const NAMES_DIFFER: () = names_differ(&[$($gateway::NAME),+]);
 
             fn handle(batch: &mut Batch<'_, Z>, request: Self::Request) {
                 match request {
@@ -360,6 +438,8 @@ macro_rules! gateway_list {
             }
 
             fn expose(core: &Arc<EndpointCore<Z>>, routes: &mut Routes) {
+                // `#[rpc_endpoint]` cannot look at that of an endpoint with parameters.
+                let () = <Self as GatewayList<Z>>::NAMES_DIFFER;
                 $(routes.add::<Z, $gateway, _>(core, $any::$gateway);)+
             }
         }
@@ -372,3 +452,15 @@ gateway_list!(OneOf3: A B C);
 gateway_list!(OneOf4: A B C D);
 gateway_list!(OneOf5: A B C D F);
 gateway_list!(OneOf6: A B C D F G);
+
+#[cfg(test)]
+mod tests {
+    use super::is_same;
+
+    #[test]
+    fn names_that_begin_or_end_alike_are_not_the_same() {
+        assert!(is_same(b"StoreGateway", b"StoreGateway"));
+        assert!(!is_same(b"StoreGateway", b"StoreGateway2"));
+        assert!(!is_same(b"StoreGateway", b"StageGateway"));
+    }
+}

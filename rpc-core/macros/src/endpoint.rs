@@ -44,8 +44,16 @@ pub(crate) fn expand(gateway: &Path, mut item: ItemImpl) -> Result<TokenStream> 
     let names = handlers.iter().map(|handler| handler.name(gateway));
     let (me, generics) = (&item.self_ty, &item.generics);
     let (parameters, _, bounds) = generics.split_for_impl();
+    // That of an endpoint with parameters is looked at where it is started.
+    let names_differ = generics.params.is_empty().then(|| {
+        quote!(const _: () = <
+            <#me as ::rpc_core::RpcEndpoint>::Gateways as ::rpc_core::GatewayList<#me>
+        >::NAMES_DIFFER;)
+    });
     Ok(quote! {
         #item
+
+        #names_differ
 
         #[automatically_derived]
         impl #parameters ::rpc_core::Handles<dyn #gateway> for #me #bounds {
