@@ -17,7 +17,7 @@ use crate::fencing::FencingToken;
 use crate::gateway::{Exposed, Gateway, Head, LocalRoute, WireRoute};
 use crate::main_loop::Borrower;
 use crate::main_thread::{Batch, MainThread};
-use crate::method::MethodInfo;
+use crate::method::{MethodInfo, is_same};
 use crate::mutant::{self, Mutant};
 use crate::pulse::Doing;
 use crate::scope::CallScope;
@@ -367,21 +367,6 @@ const fn names_differ(names: &[&str]) {
     }
 }
 
-/// Compares texts, as `==` cannot in a constant.
-const fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    let mut place = 0;
-    while place < one.len() {
-        if one[place] != other[place] {
-            return false;
-        }
-        place += 1;
-    }
-    true
-}
-
 macro_rules! gateway_list {
     ($any:ident: $($gateway:ident)+) => {
         #[doc(hidden)]
@@ -452,15 +437,3 @@ gateway_list!(OneOf3: A B C);
 gateway_list!(OneOf4: A B C D);
 gateway_list!(OneOf5: A B C D F);
 gateway_list!(OneOf6: A B C D F G);
-
-#[cfg(test)]
-mod tests {
-    use super::is_same;
-
-    #[test]
-    fn names_that_begin_or_end_alike_are_not_the_same() {
-        assert!(is_same(b"StoreGateway", b"StoreGateway"));
-        assert!(!is_same(b"StoreGateway", b"StoreGateway2"));
-        assert!(!is_same(b"StoreGateway", b"StageGateway"));
-    }
-}

@@ -348,7 +348,7 @@ pub mod __private {
         Message, Port, decode_arguments, deny, interleave, no_method, reply_to,
     };
     pub use crate::main_thread::Batch;
-    pub use crate::method::{CallTimeout, MethodInfo};
+    pub use crate::method::{CallTimeout, MethodInfo, has_method};
     pub use crate::moment::Moment;
     pub use crate::scope::CallScope;
 }

@@ -54,3 +54,55 @@ pub enum CallTimeout {
     /// As long as it needs.
     Never,
 }
+
+/// Refuses a handler whose name is not exactly that of a method; generated code calls it.
+pub const fn has_method(methods: &[MethodInfo], handler: &str) {
+    let mut place = 0;
+    while place < methods.len() {
+        if is_called(methods[place].name.as_bytes(), handler.as_bytes()) {
+            return;
+        }
+        place += 1;
+    }
+    panic!("the gateway has no method of exactly the handler's name");
+}
+
+/// Returns whether `Gateway::method` is the method of this name.
+const fn is_called(full: &[u8], method: &[u8]) -> bool {
+    if full.len() <= method.len() {
+        return false;
+    }
+    let (gateway, name) = full.split_at(full.len() - method.len());
+    gateway[gateway.len() - 1] == b':' && is_same(name, method)
+}
+
+/// Compares texts, as `==` cannot in a constant.
+pub(crate) const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    let mut place = 0;
+    while place < one.len() {
+        if one[place] != other[place] {
+            return false;
+        }
+        place += 1;
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_called, is_same};
+
+    #[test]
+    fn names_that_begin_or_end_alike_are_not_the_same() {
+        assert!(is_same(b"StoreGateway", b"StoreGateway"));
+        assert!(!is_same(b"StoreGateway", b"StoreGateway2"));
+        assert!(!is_same(b"StoreGateway", b"StageGateway"));
+        assert!(is_called(b"StoreGateway::get", b"get"));
+        assert!(!is_called(b"StoreGateway::forget", b"get"));
+        assert!(!is_called(b"StoreGateway::get", b"Get"));
+        assert!(!is_called(b"get", b"get"));
+    }
+}
