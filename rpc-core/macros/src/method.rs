@@ -7,7 +7,7 @@ use quote::quote;
 use syn::spanned::Spanned;
 use syn::{
     AngleBracketedGenericArguments, Attribute, Error, FnArg, Ident, Pat, PathArguments,
-    ReceiverKind, Result, ReturnType, Safety, TraitItemFn, Type,
+    ReceiverKind, Result, ReturnType, Safety, Signature, TraitItemFn, Type,
 };
 
 use crate::{is_everywhere, variant, written};
@@ -64,28 +64,13 @@ impl Method {
             let message = "a gateway's method takes `&self`";
             return Err(Error::new(signature.span(), message));
         }
-        let arguments = signature.inputs.iter().filter_map(|input| match input {
-            FnArg::Receiver(_) => None,
-            FnArg::Typed(argument) => Some(argument),
-        });
-        let arguments: Vec<(Ident, Type)> = arguments
-            .map(|argument| {
-                is_everywhere(&argument.attrs)?;
-                let message = match (&*argument.pat, written(&argument.ty)) {
-                    (_, Type::Reference(_)) => "an argument is sent, and borrows nothing",
-                    (_, Type::ImplTrait(_)) => "an argument is sent, and is of one type",
-                    (Pat::Ident(name), of) => return Ok((name.ident.clone(), of.clone())),
-                    _ => "an argument is a plain name here",
-                };
-                Err(Error::new(argument.span(), message))
-            })
-            .collect::<Result<_>>()?;
+        let arguments = arguments(signature)?;
         let reply = reply(&signature.output)?;
         let output = match &signature.output {
             ReturnType::Default => signature.ident.span(),
             ReturnType::Type(_, of) => of.span(),
         };
-        let (name, fingerprint) = (signature.ident.clone(), fingerprint(method));
+        let (name, fingerprint) = (signature.ident.clone(), fingerprint(method, reply.as_ref()));
         if let Some(taken) = TAKEN.iter().find(|it| name == **it) {
             let message = format!("every gateway or its mock has a `{taken}` of its own");
             return Err(Error::new(name.span(), message));
@@ -153,6 +138,34 @@ impl Method {
     }
 }
 
+/// Reads the names and types of the arguments.
+fn arguments(signature: &Signature) -> Result<Vec<(Ident, Type)>> {
+    let arguments = signature.inputs.iter().filter_map(|input| match input {
+        FnArg::Receiver(_) => None,
+        FnArg::Typed(argument) => Some(argument),
+    });
+    let arguments: Vec<_> = arguments
+        .map(|argument| {
+            is_everywhere(&argument.attrs)?;
+            let message = match (&*argument.pat, written(&argument.ty)) {
+                (_, Type::Reference(_)) => "an argument is sent, and borrows nothing",
+                (_, Type::ImplTrait(_)) => "an argument is sent, and is of one type",
+                (Pat::Ident(name), of) => return Ok((name.ident.clone(), of.clone())),
+                _ => "an argument is a plain name here",
+            };
+            Err(Error::new(argument.span(), message))
+        })
+        .collect::<Result<_>>()?;
+    if let Some((more, _)) = arguments.get(ARGUMENTS_MAX) {
+        let message = format!(
+            "a method has at most {ARGUMENTS_MAX} arguments, which serde takes for a tuple: a \
+             struct may hold more"
+        );
+        return Err(Error::new(more.span(), message));
+    }
+    Ok(arguments)
+}
+
 /// Takes the type arguments of the `Call` that a method returns.
 fn reply(output: &ReturnType) -> Result<Option<AngleBracketedGenericArguments>> {
     let ReturnType::Type(_, of) = output else {
@@ -171,13 +184,16 @@ fn reply(output: &ReturnType) -> Result<Option<AngleBracketedGenericArguments>> 
 }
 
 /// Hashes what a method is on the wire (FNV-1a): its name, arguments and result, without spaces.
-fn fingerprint(method: &TraitItemFn) -> u64 {
+///
+/// Types are hashed as they are written, save `Call`, which is itself by whatever path.
+fn fingerprint(method: &TraitItemFn, reply: Option<&AngleBracketedGenericArguments>) -> u64 {
     let signature = &method.sig;
     let types = signature.inputs.iter().filter_map(|input| match input {
         FnArg::Receiver(_) => None,
         FnArg::Typed(argument) => Some(&argument.ty),
     });
-    let (name, output) = (&signature.ident, &signature.output);
+    let name = &signature.ident;
+    let output = reply.map(|reply| quote!(-> Call #reply));
     let text = quote!(#name(#(#types),*) #output).to_string();
     let bytes = text.bytes().filter(|it| !it.is_ascii_whitespace());
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
@@ -248,5 +264,7 @@ impl Method {
     }
 }
 
+/// The longest tuple that serde encodes and decodes.
+const ARGUMENTS_MAX: usize = 16;
 /// The methods of `RpcGateway`, and of a mock: nobody could tell which one is called.
 const TAKEN: [&str; 5] = ["address", "closed", "default", "fencing_token", "hostname"];

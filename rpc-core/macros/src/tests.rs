@@ -123,7 +123,15 @@ fn the_fingerprint_is_that_of_the_signature_and_not_of_its_layout() {
             fn at(&self, zone: Vec<String>) -> Call<u32>;
         }
     ));
+    let by_path = fingerprint(parse_quote!(
+        trait Clock {
+            fn at(&self, zone: Vec<String>) -> rpc_core::Call<u64>;
+        }
+    ));
+    // That of `at(Vec<String>)->Call<u64>`.
+    assert_eq!(one.as_deref(), Some(" 16952349998853407738u64 "));
     assert_eq!(one, same);
+    assert_eq!(one, by_path);
     assert_ne!(one, changed);
 }
 
@@ -175,6 +183,12 @@ const NO_GATEWAYS: &[(&str, &str, &str)] = &[
         "",
         "trait Clock { fn now(&self, zone: impl ToString); }",
         "of one type",
+    ),
+    (
+        "",
+        "trait Clock { fn now(&self, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, \
+         j: u8, k: u8, l: u8, m: u8, n: u8, o: u8, p: u8, q: u8); }",
+        "at most 16 arguments",
     ),
     ("", "trait Clock { unsafe fn now(&self); }", "safe to call"),
     (
