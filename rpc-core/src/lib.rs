@@ -218,6 +218,28 @@ pub use self::trace::{TraceContext, TraceContextError};
 /// | `async fn f(main: MainThread<'_, Self>, arguments..) -> RpcResult<T, E>` | interleaving: others are served while it awaits |
 /// | `fn f(&mut self, [cx,] arguments.., reply: ReplyTo<T, E>)` | deferred: answers when it can |
 ///
+/// A handler uses `?` on its method's own error, and on that of a call whose method has none of its own.
+/// It makes a [`Failure`] of any other:
+///
+/// ```
+/// # use rpc_core::{Call, Failure, RpcEndpoint, RpcResult, gateways, rpc_endpoint, rpc_gateway};
+/// #[rpc_gateway]
+/// pub trait FileGateway {
+///     fn size(&self, path: String) -> Call<u64>;
+/// }
+/// struct Files;
+/// impl RpcEndpoint for Files {
+///     type Gateways = gateways![FileGateway];
+/// }
+/// #[rpc_endpoint(FileGateway)]
+/// impl Files {
+///     fn size(&mut self, path: String) -> RpcResult<u64> {
+///         let file = std::fs::metadata(path).map_err(|error| Failure::new(&error))?;
+///         Ok(file.len())
+///     }
+/// }
+/// ```
+///
 /// An endpoint that serves several gateways has a block for each; since handlers are its methods, no
 /// two gateways may have a method of the same name. A handler that is missing is a
 /// compile error, and so is one of another type:
@@ -290,8 +312,9 @@ pub use rpc_core_macros::rpc_endpoint;
 
 /// Makes a trait a gateway: emits the trait as it is written, its client, its requests, and a mock.
 ///
-/// A method takes `&self` and values that serde can carry, and returns [`Call<T>`](Call), or
-/// [`Call<T, E>`](Call) if it has an error of its own (an [`AppError`]), or nothing if it is one-way.
+/// A method takes `&self` and up to 16 values that are `Debug` and that serde can carry, and returns
+/// [`Call<T>`](Call), or [`Call<T, E>`](Call) if it has an error of its own (an [`AppError`]), or nothing
+/// if it is one-way. A result need not be `Debug`.
 ///
 /// | option | meaning |
 /// |---|---|
@@ -321,6 +344,34 @@ pub use rpc_core_macros::rpc_endpoint;
 /// assert_eq!(clock.now("UTC".into()).await, Ok(42));
 /// # }
 /// ```
+///
+/// # What travels
+///
+/// The encoding does not describe itself, and fields have no names in it. So serde's `flatten`, `untagged`
+/// and `tag` (with `content` or without) do not travel: the call fails with [`RpcError::Codec`]. A field
+/// that is left out by `skip_serializing_if` shifts those behind it, so that the call fails or gives wrong
+/// values. Within a service values are moved, and nobody notices: tests do with
+/// [`RpcConfig::strict_local`].
+///
+/// # Names and versions
+///
+/// On the wire a gateway has the bare name of its trait, from whatever module it is, and a method is known
+/// by a hash of its name and of the types of its arguments and its result, as they are written. A caller
+/// learns from the callee which methods it has just so: calls of the others fail with
+/// [`RpcError::Incompatible`].
+///
+/// * A type that is written by another path, as `model::Job` and not `Job`, makes its method another one.
+///   `Call` does not.
+/// * A struct or an enum that changes and keeps its name goes unnoticed: its values cannot be decoded, or
+///   are wrong. Whoever changes one that is in use gives it, or the method, another name.
+///
+/// # What may surround it
+///
+/// * Supertraits are auto traits, such as `Send`: the client and the mock have no others.
+/// * The macros name this crate `::rpc_core`. Where it has another name in Cargo.toml, the user's crate
+///   has `extern crate other_name as rpc_core;` at its root.
+///
+/// # Fencing
 ///
 /// A fenced gateway cannot be connected without a token:
 ///

@@ -148,3 +148,106 @@ async fn a_full_mailbox_refuses_at_once() {
     }
     assert_eq!(refused, 2);
 }
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Inner {
+    number: u8,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Flattened {
+    #[serde(flatten)]
+    inner: Inner,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Untagged {
+    Number(u8),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+pub(crate) enum Tagged {
+    Inner(Inner),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "value")]
+pub(crate) enum Beside {
+    Number(u8),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Shortened {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<u8>,
+}
+
+#[rpc_gateway]
+pub(crate) trait ShapeGateway {
+    fn flattened(&self, value: Flattened) -> Call<Flattened>;
+    fn untagged(&self, value: Untagged) -> Call<Untagged>;
+    fn tagged(&self, value: Tagged) -> Call<Tagged>;
+    fn beside(&self, value: Beside) -> Call<Beside>;
+    fn shortened(&self, value: Shortened) -> Call<Shortened>;
+}
+
+struct Shapes;
+
+impl RpcEndpoint for Shapes {
+    type Gateways = gateways![ShapeGateway];
+}
+
+#[rpc_endpoint(ShapeGateway)]
+impl Shapes {
+    fn flattened(&mut self, value: Flattened) -> RpcResult<Flattened> {
+        Ok(value)
+    }
+
+    fn untagged(&mut self, value: Untagged) -> RpcResult<Untagged> {
+        Ok(value)
+    }
+
+    fn tagged(&mut self, value: Tagged) -> RpcResult<Tagged> {
+        Ok(value)
+    }
+
+    fn beside(&mut self, value: Beside) -> RpcResult<Beside> {
+        Ok(value)
+    }
+
+    fn shortened(&mut self, value: Shortened) -> RpcResult<Shortened> {
+        Ok(value)
+    }
+}
+
+#[tokio::test]
+async fn shapes_that_do_not_travel_are_found_by_strict_local_calls() {
+    for strict_local in [false, true] {
+        let mut config = RpcConfig::default();
+        config.strict_local = strict_local;
+        let service = RpcService::builder().config(config).build().await.unwrap();
+        let server = service.start_server("shapes", Shapes).unwrap();
+        server.start();
+        let shapes = server.gateway::<dyn ShapeGateway>();
+        let inner = Inner { number: 1 };
+        let errors = [
+            shapes
+                .flattened(Flattened {
+                    inner: inner.clone(),
+                })
+                .await
+                .err(),
+            shapes.untagged(Untagged::Number(1)).await.err(),
+            shapes.tagged(Tagged::Inner(inner)).await.err(),
+            shapes.beside(Beside::Number(1)).await.err(),
+            shapes.shortened(Shortened { number: None }).await.err(),
+        ];
+        for (place, error) in errors.iter().enumerate() {
+            let refused = matches!(error, Some(RpcError::Codec { .. }));
+            assert_eq!(refused, strict_local, "{place}: {error:?}");
+        }
+        service.close().await.unwrap();
+    }
+}
