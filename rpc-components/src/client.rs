@@ -116,7 +116,8 @@ impl ClusterClient {
         }
     }
 
-    /// Waits for the end of a job, however it ends.
+    /// Waits for the end of a job, however it ends. It may be asked for while the job's results are
+    /// [followed](Self::follow_results): of the jobs that have ended only the last are remembered.
     ///
     /// # Errors
     ///

@@ -17,8 +17,8 @@ use rpc_components::transport::Security;
     after_help = EXAMPLES
 )]
 pub(crate) struct Args {
-    /// What to log to the standard error, such as `info` or `rpc_components=debug`; without it,
-    /// what the variable RUST_LOG says.
+    /// What to log to the standard error, such as `info` or `rpc_components=debug`; without it, what
+    /// the variable RUST_LOG says, or else errors, and of a JobManager and a TaskManager also warnings.
     #[arg(long, global = true, value_name = "FILTER", display_order = LAST)]
     pub(crate) log: Option<String>,
     #[command(subcommand)]

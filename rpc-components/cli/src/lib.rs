@@ -34,6 +34,7 @@ use clap::Parser;
 use rpc_components::operator::OperatorRegistry;
 use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 use self::args::{Args, Command};
 use self::error::CliError;
@@ -47,7 +48,12 @@ pub fn main_with(operators: OperatorRegistry) -> ExitCode {
         Ok(args) => args,
         Err(error) => return usage(&error),
     };
-    if let Err(error) = start_logging(args.log.as_deref()) {
+    // Whoever runs for long has nobody to fail before, and says what is amiss.
+    let usual = match &args.command {
+        Command::Jobmanager(_) | Command::Taskmanager(_) => LevelFilter::WARN,
+        _ => LevelFilter::ERROR,
+    };
+    if let Err(error) = start_logging(args.log.as_deref(), usual) {
         return end(Err(error));
     }
     end(runtime().and_then(|runtime| {
@@ -87,6 +93,7 @@ fn end(result: Result<(), CliError>) -> ExitCode {
 }
 
 async fn execute(command: Command, operators: Arc<OperatorRegistry>) -> Result<(), CliError> {
+    signal::survive_file_size_limit()?;
     match command {
         Command::Cancel(args) => ask::cancel(args).await,
         Command::Certificates(args) => certificates::generate(&args),
@@ -124,11 +131,13 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
-fn start_logging(filter: Option<&str>) -> Result<(), CliError> {
+fn start_logging(filter: Option<&str>, usual: LevelFilter) -> Result<(), CliError> {
     let filter = match filter {
         Some(text) => EnvFilter::try_new(text)
             .map_err(|error| CliError::usage(format!("--log {text}: {error}")))?,
-        None => EnvFilter::from_default_env(),
+        None => EnvFilter::builder()
+            .with_default_directive(usual.into())
+            .from_env_lossy(),
     };
     // A second subscriber, as in tests, is no reason to stop.
     let _ = tracing_subscriber::fmt()

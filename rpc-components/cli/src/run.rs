@@ -283,8 +283,9 @@ async fn follow(client: &ClusterClient, job: JobId) -> Result<Followed, ClientEr
                 std::future::pending().await
             }
         });
-        taken.await?;
-        client.job_result(job).await
+        // Asked for at once: a job that has ended is not known for ever.
+        let (result, ()) = tokio::try_join!(client.job_result(job), taken)?;
+        Ok(result)
     };
     tokio::select! {
         biased;

@@ -194,6 +194,40 @@ fn a_task_manager_registers_when_its_job_manager_comes() {
 }
 
 #[test]
+fn a_task_manager_says_that_it_cannot_register_whatever_is_to_be_logged() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("tcp://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let mut command = rpc_cluster();
+    command.args(["taskmanager", "--jobmanager", &address]);
+    let mut task_manager = Child::start(command.env_remove("RUST_LOG"));
+    let said = task_manager.stderr_line("cannot connect yet");
+    assert!(said.contains("WARN"), "{said}");
+}
+
+#[test]
+fn a_file_that_may_not_be_so_large_fails_its_job_and_no_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name| folder.path().join(name).to_str().unwrap().to_owned();
+    let words: Vec<String> = (0..10_000).map(|it| format!("word{it}")).collect();
+    fs::write(path("in.txt"), words.join(" ")).unwrap();
+    let mut limited = Command::new("sh");
+    let script = r#"ulimit -f 8; exec "$0" "$@""#;
+    limited.args(["-c", script, env!("CARGO_BIN_EXE_rpc-cluster")]);
+    limited.args(["run", "word-count", "--restart", "none"]);
+    limited.args(["--input", &path("in.txt"), "--output", &path("out")]);
+    let limited = Child::start(&mut limited).end();
+    assert_eq!(limited.status, Some(1), "{limited:#?}");
+    let said = limited.stderr.join("\n");
+    assert!(said.contains("File too large"), "{said}");
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "only what is read"
+    );
+}
+
+#[test]
 fn a_task_manager_that_cannot_register_says_so_once() {
     let (ours, theirs) = (certificates(), certificates());
     let cluster = Cluster::start("tcp", &tls(ours.path(), ours.path()));

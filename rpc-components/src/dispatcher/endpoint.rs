@@ -9,6 +9,7 @@ use rpc_core::{
     BoxError, Context, EndpointError, Failure, MainThread, ReplyTo, RpcEndpoint, RpcServer,
     gateways,
 };
+use tokio::time::Instant;
 
 use super::jobs::{Jobs, JobsConfig, Known, result_of};
 use crate::gateway::{
@@ -84,6 +85,8 @@ pub(super) struct Runner {
     pub(super) id: JobMasterId,
     pub(super) server: RpcServer<JobMaster>,
     pub(super) gateway: Arc<dyn JobMasterGateway>,
+    /// When somebody was last seen to fetch the results.
+    pub(super) fetched: Option<Instant>,
 }
 
 impl Dispatcher {
@@ -173,6 +176,7 @@ impl Dispatcher {
             id,
             server,
             gateway,
+            fetched: None,
         };
         self.job_masters.insert(job, runner.clone());
         Ok(runner)
@@ -203,13 +207,37 @@ impl Dispatcher {
         let job = info.details.id;
         tracing::info!(%job, status = %info.details.status, "job ended");
         let result = result_of(&info);
-        for forgotten in self.jobs.ended(info, results_bytes) {
+        self.jobs.ended(info, results_bytes);
+        // Who waits for the next piece is told of the end just now.
+        if let Some(runner) = self.job_masters.get_mut(&job) {
+            runner.fetched = runner.fetched.map(|_| Instant::now());
+        }
+        self.forget_jobs();
+        self.answer_waiting(job, &Ok(result));
+    }
+
+    /// Forgets jobs, if too many are remembered.
+    fn forget_jobs(&mut self) {
+        let now = Instant::now();
+        let linger = self.config.job_master.results_linger;
+        let is_fetched = |job| {
+            let runner: Option<&Runner> = self.job_masters.get(&job);
+            let fetched = runner.and_then(|it| it.fetched);
+            fetched.is_some_and(|it| now.saturating_duration_since(it) < linger)
+        };
+        for forgotten in self.jobs.forget(is_fetched) {
             // Nobody can ask for its results any more.
             if let Some(runner) = self.job_masters.get(&forgotten) {
                 runner.server.main_thread().terminate();
             }
         }
-        self.answer_waiting(job, &Ok(result));
+    }
+
+    /// Takes note that somebody fetches the results of a job.
+    pub(super) fn fetched(&mut self, job: JobId) {
+        if let Some(runner) = self.job_masters.get_mut(&job) {
+            runner.fetched = Some(Instant::now());
+        }
     }
 
     pub(super) fn answer_waiting(&mut self, job: JobId, result: &Result<JobResult, JobError>) {
@@ -229,6 +257,7 @@ impl Dispatcher {
             return;
         }
         self.job_masters.remove(&job);
+        self.forget_jobs();
         // A job that is being initialized is the concern of its submission, which fails.
         let Ok(Known::Running) = self.jobs.find(job, now_ms()) else {
             return;

@@ -4,6 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use rpc_core::{FencingToken, RpcError, RpcServer, RpcService};
+use tokio::time::advance;
 
 use super::{Dispatcher, DispatcherConfig, DispatcherServices};
 use crate::gateway::{
@@ -416,6 +417,31 @@ async fn a_job_that_is_forgotten_keeps_no_job_master() {
     let not_found = FetchError::NotFound { job: first };
     assert_eq!(fixture.fetch(first, 0).await, Err(RpcError::App(not_found)));
     assert_eq!(fixture.fetch(second, 0).await, Ok(Bytes::from("hello")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_is_not_forgotten_while_its_results_are_fetched() {
+    let fixture = Fixture::with_config(|it| it.jobs.completed_max = 1).await;
+    let first = fixture.finished_job("hello").await;
+    assert_eq!(fixture.fetch(first, 0).await, Ok(Bytes::from("hello")));
+    for _ in 0..2 {
+        fixture.finished_job("others").await;
+    }
+    // Somebody takes a while to write what it has.
+    for _ in 0..3 {
+        advance(Duration::from_secs(50)).await;
+        fixture.finished_job("others").await;
+        assert_eq!(fixture.fetch(first, 2).await, Ok(Bytes::from("llo")));
+    }
+    assert_eq!(
+        fixture.result(first).await.unwrap().status,
+        JobStatus::Finished
+    );
+    // With the last of them it is one like others.
+    assert_eq!(fixture.fetch(first, 5).await, Ok(Bytes::new()));
+    until(async || fixture.job_masters().await == 1).await;
+    let not_found = JobError::NotFound { job: first };
+    assert_eq!(fixture.result(first).await, Err(RpcError::App(not_found)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,9 +123,18 @@ impl HangUps {
     }
 }
 
+/// Lets a write that is beyond the limit of a file's size fail, as one to a full disk does: the signal
+/// that it brings, SIGXFSZ, would end the process.
+pub(crate) fn survive_file_size_limit() -> Result<(), CliError> {
+    // Whoever has listened once is not ended by it any more.
+    listen(SignalKind::from_raw(FILE_SIZE_LIMIT)).map(drop)
+}
+
 fn listen(kind: SignalKind) -> Result<Signal, CliError> {
     signal(kind).map_err(|error| CliError::failed("cannot listen for signals", &error))
 }
 
+/// The number of SIGXFSZ on Linux, macOS and the BSDs.
+const FILE_SIZE_LIMIT: i32 = 25;
 /// How long nothing is said of what is waited for: what goes well takes moments.
 const SILENCE: Duration = Duration::from_secs(5);

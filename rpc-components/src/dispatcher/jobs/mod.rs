@@ -24,12 +24,14 @@ use crate::id::JobId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JobsConfig {
-    /// How many jobs that have ended are remembered; of more, the oldest is forgotten, and its id
-    /// may be used again. Too small, and a user who comes late does not learn how a job ended; too
-    /// large, and the memory fills with old jobs. The default is 100.
+    /// How many jobs that have ended are remembered, beside those whose results somebody is fetching;
+    /// of more, the oldest is forgotten, and its id may be used again. Too small, and a user who comes
+    /// late does not learn how a job ended; too large, and the memory fills with old jobs. The default
+    /// is 100.
     pub completed_max: usize,
-    /// How many jobs may run at once; more are refused. It bounds what clients can make the
-    /// JobManager keep. The default is 1,000.
+    /// How many jobs may run at once, and of how many that have ended the results may be fetched; more
+    /// are refused, or forgotten. It bounds what clients can make the JobManager keep. The default is
+    /// 1,000.
     pub running_max: usize,
 }
 
@@ -176,11 +178,10 @@ impl Jobs {
         }
     }
 
-    /// Takes the end of a job, whose sinks have printed so many bytes if that is known; returns the
-    /// jobs that are forgotten for it.
+    /// Takes the end of a job, whose sinks have printed so many bytes if that is known.
     ///
     /// It takes the place of what is remembered of the same job.
-    pub(crate) fn ended(&mut self, info: JobInfo, results_bytes: Option<u64>) -> Vec<JobId> {
+    pub(crate) fn ended(&mut self, info: JobInfo, results_bytes: Option<u64>) {
         let job = info.details.id;
         self.registered.remove(&job);
         self.completed.retain(|known| known.info.details.id != job);
@@ -188,12 +189,39 @@ impl Jobs {
             info,
             results_bytes,
         });
-        let too_many = self
-            .completed
-            .len()
-            .saturating_sub(self.config.completed_max);
-        let forgotten = self.completed.drain(..too_many);
-        forgotten.map(|known| known.info.details.id).collect()
+    }
+
+    /// Forgets the oldest of the jobs that have ended, if there are too many; returns which.
+    ///
+    /// Whose results are being fetched is spared, and does not count, as long as there are not too many
+    /// of those either.
+    pub(crate) fn forget(&mut self, is_fetched: impl Fn(JobId) -> bool) -> Vec<JobId> {
+        let (mut forgotten, mut kept, mut fetched) = (Vec::new(), 0, 0);
+        let JobsConfig {
+            completed_max,
+            running_max,
+        } = self.config;
+        let mut keep = |known: &Completed| {
+            let job = known.info.details.id;
+            let (kept, max) = match is_fetched(job) {
+                true => (&mut fetched, running_max),
+                false => (&mut kept, completed_max),
+            };
+            *kept += 1;
+            if *kept > max {
+                forgotten.push(job);
+            }
+            *kept <= max
+        };
+        // The last that have ended are kept.
+        let kept: VecDeque<_> = std::mem::take(&mut self.completed)
+            .into_iter()
+            .rev()
+            .filter(|known| keep(known))
+            .collect();
+        self.completed = kept.into_iter().rev().collect();
+        forgotten.reverse();
+        forgotten
     }
 
     /// Says what is to be done to cancel a job.

@@ -21,7 +21,7 @@ fn jobs_with(status: JobStatus) -> (Jobs, JobId) {
     match status {
         JobStatus::Initializing => {}
         JobStatus::Running => assert!(!jobs.initialized(job)),
-        _ => assert_eq!(jobs.ended(info(job, status), Some(0)), []),
+        _ => jobs.ended(info(job, status), Some(0)),
     }
     (jobs, job)
 }
@@ -197,7 +197,7 @@ fn a_job_that_has_ended_is_remembered() {
         let (mut jobs, job) = jobs_with(from);
         assert_eq!(jobs.result(job), None);
         let ended = info(job, JobStatus::Failed);
-        assert_eq!(jobs.ended(ended.clone(), Some(0)), []);
+        jobs.ended(ended.clone(), Some(0));
         assert_eq!(jobs.find(job, NOW), Ok(Known::Completed(&ended)));
         let result = JobResult {
             job,
@@ -254,7 +254,8 @@ fn the_oldest_of_the_completed_jobs_is_forgotten() {
     let mut forgotten = Vec::new();
     for job in ids {
         submit(&mut jobs, job).unwrap();
-        forgotten.extend(jobs.ended(info(job, JobStatus::Finished), Some(0)));
+        jobs.ended(info(job, JobStatus::Finished), Some(0));
+        forgotten.extend(jobs.forget(|_| false));
     }
     assert_eq!(forgotten, [ids[0]]);
     let finished = |job| (job, JobStatus::Finished);
@@ -264,6 +265,27 @@ fn the_oldest_of_the_completed_jobs_is_forgotten() {
         Err(JobError::NotFound { job: ids[0] })
     );
     assert_eq!(submit(&mut jobs, ids[0]), Ok(()));
+}
+
+#[test]
+fn a_job_whose_results_are_fetched_is_not_forgotten() {
+    let config = JobsConfig {
+        completed_max: 1,
+        running_max: 2,
+    };
+    let mut jobs = Jobs::new(config);
+    let ids = [(); 5].map(|()| JobId::random());
+    for job in ids {
+        submit(&mut jobs, job).unwrap();
+        jobs.ended(info(job, JobStatus::Finished), Some(0));
+    }
+    // Of these there may be two, and one of the others.
+    let fetched = [ids[0], ids[1], ids[3]];
+    let forgotten = jobs.forget(|it| fetched.contains(&it));
+    assert_eq!(forgotten, [ids[0], ids[2]]);
+    let finished = |job| (job, JobStatus::Finished);
+    assert_eq!(listed(&jobs), [ids[4], ids[3], ids[1]].map(finished));
+    assert_eq!(jobs.forget(|_| false), [ids[1], ids[3]]);
 }
 
 #[test]
