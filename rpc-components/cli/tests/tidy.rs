@@ -194,7 +194,7 @@ const WAITS: &[&str] = &[concat!("time", "::sleep"), concat!("sleep", "(")];
 /// Where tests may wait by a time: they have what looks again and again until something holds, or
 /// their time is virtual.
 const WAITING: &[&str] = &[
-    "rpc-components/src/testing.rs",
+    "rpc-components/src/testing/mod.rs",
     "rpc-core/src/testing/faults.rs",
     "rpc-core/src/testing/sim/",
     "rpc-core/tests/sim/",
