@@ -233,11 +233,11 @@ impl Dispatcher {
         }
     }
 
-    /// Takes note that somebody fetches the results of a job.
-    pub(super) fn fetched(&mut self, job: JobId) {
-        if let Some(runner) = self.job_masters.get_mut(&job) {
-            runner.fetched = Some(Instant::now());
-        }
+    /// Takes note that somebody fetches the results of a job; returns its JobMaster, if that lives.
+    pub(super) fn fetched(&mut self, job: JobId) -> Option<Runner> {
+        let runner = self.job_masters.get_mut(&job)?;
+        runner.fetched = Some(Instant::now());
+        Some(runner.clone())
     }
 
     pub(super) fn answer_waiting(&mut self, job: JobId, result: &Result<JobResult, JobError>) {

@@ -137,10 +137,7 @@ impl Dispatcher {
     ) -> RpcResult<Bytes, FetchError> {
         let runner = main.run(|dispatcher, _| match dispatcher.jobs.find(job, now_ms()) {
             Ok(Known::Initializing(_)) => Err(FetchError::NotInitialized { job }),
-            Ok(_) | Err(_) => {
-                dispatcher.fetched(job);
-                Ok(dispatcher.job_masters.get(&job).cloned())
-            }
+            Ok(_) | Err(_) => Ok(dispatcher.fetched(job)),
         })?;
         if let Some(runner) = runner {
             match runner.gateway.fetch_results(position).await {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rpc_core::{BoxError, EndpointError, RpcServer, RpcService};
 
-use super::ClusterConfig;
+use super::{ClusterConfig, close_unless_started};
 use crate::dispatcher::{Dispatcher, DispatcherServices};
 use crate::gateway::{
     Component, LEADER_ENDPOINT, LeaderInformation, MetricValue, ResourceManagerGateway,
@@ -37,11 +37,7 @@ impl JobManager {
         config: ClusterConfig,
     ) -> Result<Self, BoxError> {
         let started = Self::start_components(rpc.clone(), operators, config).await;
-        if started.is_err() {
-            // Why it did not start says more than how it ended.
-            let _ = rpc.close().await;
-        }
-        started
+        close_unless_started(&rpc, started).await
     }
 
     async fn start_components(

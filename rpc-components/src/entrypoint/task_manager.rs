@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use rpc_core::{BoxError, EndpointError, RpcServer, RpcService};
 
-use super::ClusterConfig;
 use super::data_channels::{self, DATA_CHANNEL};
+use super::{ClusterConfig, close_unless_started};
 use crate::id::ResourceId;
 use crate::leader::LeaderRetrieval;
 use crate::metric_query::{MetricQueryService, MetricRegistry};
@@ -36,39 +36,26 @@ impl TaskManager {
         operators: Arc<OperatorRegistry>,
         config: ClusterConfig,
     ) -> Result<Self, BoxError> {
-        let started =
-            Self::start_components(rpc.clone(), job_manager, resource, slots, operators, config);
-        if started.is_err() {
-            // Why it did not start says more than how it ended.
-            let _ = rpc.close().await;
-        }
-        started
-    }
-
-    fn start_components(
-        rpc: RpcService,
-        job_manager: &str,
-        resource: ResourceId,
-        slots: u32,
-        operators: Arc<OperatorRegistry>,
-        config: ClusterConfig,
-    ) -> Result<Self, BoxError> {
-        let mut config = config.shared();
-        config.task_executor.slots.slots = slots;
-        let metrics = rpc.start_server("metrics", MetricQueryService::default())?;
-        metrics.start();
-        let services = TaskExecutorServices {
-            retrieval: LeaderRetrieval::new(rpc.clone(), job_manager),
-            operators,
-            shuffle: data_channels::serve(&rpc, resource.clone(), config.shuffle)?,
-            data_address: rpc.address_of(DATA_CHANNEL),
-            metrics: MetricRegistry::new(metrics.main_thread()),
-            metrics_address: Some(metrics.address()),
+        let start = || {
+            let mut config = config.shared();
+            config.task_executor.slots.slots = slots;
+            let metrics = rpc.start_server("metrics", MetricQueryService::default())?;
+            metrics.start();
+            let services = TaskExecutorServices {
+                retrieval: LeaderRetrieval::new(rpc.clone(), job_manager),
+                operators,
+                shuffle: data_channels::serve(&rpc, resource.clone(), config.shuffle)?,
+                data_address: rpc.address_of(DATA_CHANNEL),
+                metrics: MetricRegistry::new(metrics.main_thread()),
+                metrics_address: Some(metrics.address()),
+            };
+            let task_executor = TaskExecutor::new(resource, services, config.task_executor);
+            let task_executor = rpc.start_server("taskexecutor", task_executor)?;
+            task_executor.start();
+            let rpc = rpc.clone();
+            Ok(Self { rpc, task_executor })
         };
-        let task_executor = TaskExecutor::new(resource, services, config.task_executor);
-        let task_executor = rpc.start_server("taskexecutor", task_executor)?;
-        task_executor.start();
-        Ok(Self { rpc, task_executor })
+        close_unless_started(&rpc, start()).await
     }
 
     /// Waits until the TaskExecutor ends, which it does by itself when it fails, is rejected, or finds

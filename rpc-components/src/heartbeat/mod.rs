@@ -172,6 +172,12 @@ impl<Id: Clone + Ord> HeartbeatMonitor<Id> {
         true
     }
 
+    /// Begins to watch a target, whatever was heard of it before.
+    pub(crate) fn monitor_anew(&mut self, id: Id, now: Instant) {
+        self.unmonitor(&id);
+        self.monitor(id, now);
+    }
+
     /// Ceases to watch a target; returns whether it was watched.
     pub(crate) fn unmonitor(&mut self, id: &Id) -> bool {
         self.targets.remove(id).is_some()

@@ -295,9 +295,8 @@ impl JobMaster {
         }
         // It lives, and is watched from now on, whatever was found of a registration before.
         self.pool.set_doubtful(&resource, false);
-        self.task_manager_heartbeats.unmonitor(&resource);
         self.task_manager_heartbeats
-            .monitor(resource.clone(), now());
+            .monitor_anew(resource.clone(), now());
         self.task_managers.insert(resource.clone(), task_manager);
         self.watch_task_manager(cx, resource);
         RegistrationResponse::Success(self.resource.clone())

@@ -190,10 +190,8 @@ mod tests {
             subtask: 1,
             ..reader.attempt
         };
-        for first in [reader.attempt, other].into_iter().zip([2, 4]) {
-            let (attempt, start) = first;
+        for (attempt, received, start) in [(reader.attempt, 2, 2), (other, 0, 4)] {
             for _ in 0..2 {
-                let received = if attempt == other { 0 } else { 2 };
                 let splits = reader.splits.next(attempt, received, 2).unwrap();
                 assert_eq!(splits[0].start, start);
             }

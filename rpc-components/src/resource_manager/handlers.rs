@@ -318,9 +318,8 @@ impl ResourceManager {
         }
         if known.registration != job_master.registration {
             known.registration = job_master.registration;
-            self.job_master_heartbeats.unmonitor(&job_master.job);
             self.job_master_heartbeats
-                .monitor(job_master.job, Instant::now());
+                .monitor_anew(job_master.job, Instant::now());
         }
         Some(RegistrationResponse::Success(self.resource.clone()))
     }

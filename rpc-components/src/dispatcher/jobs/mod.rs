@@ -196,31 +196,24 @@ impl Jobs {
     /// Whose results are being fetched is spared, and does not count, as long as there are not too many
     /// of those either.
     pub(crate) fn forget(&mut self, is_fetched: impl Fn(JobId) -> bool) -> Vec<JobId> {
-        let (mut forgotten, mut kept, mut fetched) = (Vec::new(), 0, 0);
-        let JobsConfig {
-            completed_max,
-            running_max,
-        } = self.config;
-        let mut keep = |known: &Completed| {
-            let job = known.info.details.id;
-            let (kept, max) = match is_fetched(job) {
-                true => (&mut fetched, running_max),
-                false => (&mut kept, completed_max),
+        let is_fetched = |known: &Completed| is_fetched(known.info.details.id);
+        let fetched = self.completed.iter().filter(|it| is_fetched(it)).count();
+        let others = self.completed.len() - fetched;
+        let mut fetched_too_many = fetched.saturating_sub(self.config.running_max);
+        let mut too_many = others.saturating_sub(self.config.completed_max);
+        let mut forgotten = Vec::new();
+        self.completed.retain(|known| {
+            let too_many = match is_fetched(known) {
+                true => &mut fetched_too_many,
+                false => &mut too_many,
             };
-            *kept += 1;
-            if *kept > max {
-                forgotten.push(job);
+            if *too_many == 0 {
+                return true;
             }
-            *kept <= max
-        };
-        // The last that have ended are kept.
-        let kept: VecDeque<_> = std::mem::take(&mut self.completed)
-            .into_iter()
-            .rev()
-            .filter(|known| keep(known))
-            .collect();
-        self.completed = kept.into_iter().rev().collect();
-        forgotten.reverse();
+            *too_many -= 1;
+            forgotten.push(known.info.details.id);
+            false
+        });
         forgotten
     }
 
