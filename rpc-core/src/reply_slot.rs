@@ -273,8 +273,9 @@ impl<T, E> ReplySlot<T, E> {
     }
 
     /// Says that the caller does not wait, though the call runs on: its time begins, as if it did.
-    pub(crate) fn detach(&self) {
+    pub(crate) fn detach(&self, told: &mut Told) {
         self.clock.begin();
+        told.waker = None;
         let mut state = self.state.lock();
         if self.is_waited_for() {
             self.stage.store(OPEN, Ordering::Relaxed);

@@ -213,30 +213,19 @@ impl<T, E> Waiting<T, E> {
 
     /// Nobody waits any more, unless the call is to run on by itself.
     pub(super) fn leave(&mut self) {
-        self.hurry();
+        if mem::take(&mut self.lends) {
+            self.borrower.hurry();
+        }
         if self.detached {
-            self.slot.detach();
+            self.slot.detach(&mut self.told);
         } else {
             let _unread = self.give_up();
         }
     }
 
-    /// Detaches a call that is to be, and that would otherwise run on when its time is over. Returns
-    /// whether it is so.
-    pub(super) fn detach_until_over(&mut self) -> bool {
-        if !self.detached || self.slot.is_settled() || self.slot.time().after().is_none() {
-            return false;
-        }
-        self.hurry();
-        self.slot.detach();
-        true
-    }
-
-    /// The endpoint is not to wait for this thread.
-    fn hurry(&mut self) {
-        if mem::take(&mut self.lends) {
-            self.borrower.hurry();
-        }
+    /// Tells whether a call was detached that would run on when its time is over.
+    pub(super) fn runs_on(&self) -> bool {
+        self.detached && self.slot.time().after().is_some()
     }
 }
 

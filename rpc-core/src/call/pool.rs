@@ -102,10 +102,9 @@ impl<T, E> Waiting<T, E> {
     /// the callee still looks at it.
     pub(super) fn end(mut self: Box<Self>) {
         if !self.over {
-            if self.detach_until_over() {
+            self.leave();
+            if self.runs_on() {
                 (self.run_on)(self);
-            } else {
-                self.leave();
             }
             return;
         }
@@ -207,8 +206,6 @@ fn run_on<T: Send + 'static, E: Send + 'static>(mut waiting: Box<Waiting<T, E>>)
         runtime.spawn(async move {
             let _nobody_asks = Call::waiting(waiting).await;
         });
-    } else {
-        waiting.leave();
     }
 }
 

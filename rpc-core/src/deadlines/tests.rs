@@ -2,6 +2,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::connection::Ask;
 use crate::error::RpcError;
 use crate::method::{CallTimeout, MethodInfo};
 use crate::moment::Moment;
-use crate::reply_slot::ReplySlot;
+use crate::reply_slot::{Found, ReplySlot, Told};
 use crate::scope::CallScope;
 
 type Slot = Arc<ReplySlot<u32, crate::Never>>;
@@ -97,6 +98,20 @@ async fn a_call_that_is_answered_or_dropped_leaves_nothing_behind() {
     detached.detach();
     drop(unpolled);
     assert_eq!(deadlines.waiting().len(), 0);
+}
+
+#[test]
+fn who_waits_for_a_call_again_once_it_was_detached_is_woken() {
+    let woken = Arc::new(Woken::default());
+    let waker = Waker::from(Arc::clone(&woken));
+    let cx = Context::from_waker(&waker);
+    let (slot, mut told) = (ReplySlot::<u32, crate::Never>::new(), Told::default());
+    assert!(matches!(slot.find(&cx, &mut told), Found::Waits));
+    slot.detach(&mut told);
+    // A task that is made later may have the memory, and so the waker, of one that has ended.
+    assert!(matches!(slot.find(&cx, &mut told), Found::Waits));
+    slot.fill(Ok(1));
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,6 +271,16 @@ async fn a_service_that_is_gone_keeps_nobody() {
         drop(deadlines);
         drop(waker);
         assert_eq!(Arc::strong_count(&caller), 1, "outlives: {outlives}");
+    }
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Woken(AtomicUsize);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
