@@ -8,7 +8,6 @@ use std::sync::Arc;
 use futures_util::future::{BoxFuture, FutureExt};
 
 use crate::call::AnyReply;
-use crate::codec::PANICKED;
 use crate::connection::{Charge, IncomingCall};
 use crate::context::Context;
 use crate::endpoint_core::{EndpointCore, Mail};
@@ -294,12 +293,7 @@ struct Undecoded {
 impl Drop for Undecoded {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            let error = RpcError::Codec {
-                method: self.method.to_owned(),
-                response: false,
-                detail: String::from(PANICKED),
-            };
-            IncomingCall::deny(Some(call), error);
+            IncomingCall::deny(Some(call), RpcError::panicked_value(self.method, false));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use serde::Serialize;
 
-use crate::codec::{self, PANICKED};
+use crate::codec;
 use crate::error::{RpcError, RpcResult};
 use crate::frame::PutError;
 use crate::gateway::{self, Message};
@@ -66,11 +66,6 @@ fn decode<M>(
     response: bool,
     decode: impl FnOnce() -> Result<M, RpcError>,
 ) -> Result<M, RpcError> {
-    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| {
-        Err(RpcError::Codec {
-            method: method.name.to_owned(),
-            response,
-            detail: String::from(PANICKED),
-        })
-    })
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    decoded.unwrap_or_else(|_| Err(RpcError::panicked_value(method.name, response)))
 }

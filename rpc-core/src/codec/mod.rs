@@ -48,9 +48,6 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     }
 }
 
-/// What is said of a value whose own code panicked while it was encoded or decoded.
-pub(crate) const PANICKED: &str = "the value panicked";
-
 /// The codec's name in the handshake.
 pub(crate) const CODEC_ID: u8 = 1;
 

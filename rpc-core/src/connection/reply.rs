@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::codec::{self, PANICKED};
+use crate::codec;
 use crate::error::{Outcome, RpcError, RpcResult};
 use crate::gateway::Message;
 use crate::method::MethodInfo;
@@ -27,7 +27,7 @@ pub(super) trait ReplySink: Send + Sync {
 
 impl<T: Message, E: Message> ReplySink for ReplySlot<T, E> {
     fn complete(&self, method: &MethodInfo, error: bool, body: &[u8], lost: Option<RpcError>) {
-        let unfinished = Unfinished::new(|| self.fill(Err(unreadable(method, PANICKED))));
+        let unfinished = Unfinished::new(|| self.fail(RpcError::panicked_value(method.name, true)));
         let answer = read_answer(method, error, body, lost);
         unfinished.done();
         self.fill(answer);

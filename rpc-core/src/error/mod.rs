@@ -260,6 +260,15 @@ impl<E> RpcError<E> {
 }
 
 impl RpcError {
+    /// Makes the error of a value whose own code panicked while it was decoded.
+    pub(crate) fn panicked_value(method: &str, response: bool) -> Self {
+        Self::Codec {
+            method: method.to_owned(),
+            response,
+            detail: String::from("the value panicked"),
+        }
+    }
+
     /// Gives a failed call the type of a method that also has its own error.
     #[must_use]
     pub fn widen<E>(self) -> RpcError<E> {
